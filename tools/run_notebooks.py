@@ -1,0 +1,39 @@
+"Execute notebooks and keep their outputs: `python tools/run_notebooks.py nbs/05_supernet.ipynb ...` (all of nbs/ when none is named)."
+import os, re, sys, time
+from pathlib import Path
+
+# outputs must not depend on the number of cores or on the person who runs them
+os.environ.setdefault('OMP_NUM_THREADS', '1'); os.environ.setdefault('TQDM_DISABLE', '1')
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def execute(path: Path) -> bool:
+    "Run every cell of one notebook in a fresh shell and save it; cells flagged `cuda` are skipped without a GPU."
+    import torch
+    from execnb.nbio import read_nb, write_nb
+    from execnb.shell import CaptureShell
+    from nbdev.clean import clean_nb
+    nb, t0 = read_nb(path), time.time()
+    shell = CaptureShell(path=path.parent, mpl_format='png')
+    shell.run("import matplotlib; matplotlib.rcParams['figure.dpi'] = 50")  # the shell renders at twice this figure
+    for cell in nb.cells:
+        if cell.cell_type != 'code': continue
+        src = ''.join(cell.source)
+        if re.search(r'^#\|\s*cuda\b', src, re.M) and not torch.cuda.is_available(): continue
+        if re.search(r'^#\|\s*eval:\s*false', src, re.M): continue
+        cell.outputs = shell.run(src, stdout=True, stderr=False) or []
+        if shell.exc:
+            print(f'{path.name}: {shell.exc[0].__name__}: {shell.exc[1]}\n--- in cell {cell.id if "id" in cell else "?"}:\n{src}')
+            import traceback; traceback.print_tb(shell.exc[2], limit=-4)
+            return False
+    clean_nb(nb)
+    write_nb(nb, path)
+    print(f'{path.name}: {time.time() - t0:.1f} s, {path.stat().st_size/1024:.0f} kB')
+    return True
+
+
+if __name__ == '__main__':
+    names = sys.argv[1:] or [str(p) for p in sorted((ROOT/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in p.parts]
+    if len(names) == 1: sys.exit(not execute(Path(names[0]).resolve()))
+    import subprocess  # one process each: no state leaks from one notebook to the next
+    sys.exit(max(subprocess.call([sys.executable, __file__, n]) for n in names))
