@@ -1,0 +1,49 @@
+# `make` lists what there is. Needs Python >= 3.10 with venv and pip, git and make; everything else is installed into .venv.
+# Another Python: make test PYTHON=python3.12. Arguments of the command: make search ARGS="--help", make test ARGS="-k sync".
+MAKEFLAGS += --no-print-directory
+PY := .venv/bin/python
+ARGS ?=
+CONSTRAINTS ?=
+export CONSTRAINTS
+# the first interpreter that is new enough
+PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && { echo $$p; break; }; done)
+THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+setup = @$(if $(PYTHON),$(PYTHON) tools/setup_env.py $(1),echo "Python 3.10 or newer was not found: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1)
+
+.DEFAULT_GOAL := help
+.PHONY: help search test lab docs export notebooks install dev hooks clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | while IFS='|' read -r a b; do printf '%-18s %s\n' "$$a" "$$b"; done
+
+search: install ## search for an architecture (options: make search ARGS="--help")
+	@.venv/bin/dnas_search $(ARGS)
+
+test: dev ## run every test: notebooks, synchrony, site
+	@$(THREADS) $(PY) -m pytest -n 2 $(ARGS)
+
+lab: dev ## open JupyterLab on the notebooks
+	@$(PY) -m jupyter lab --notebook-dir=nbs $(ARGS)
+
+docs: dev ## build the documentation site into _docs/
+	@$(PY) tools/site.py $(ARGS)
+
+export: dev ## write dnas_nb/*.py and README.md from the notebooks
+	@$(PY) tools/export.py
+
+notebooks: dev ## execute the notebooks and keep their outputs (some: make notebooks ARGS="nbs/02_ops.ipynb")
+	@$(THREADS) $(PY) tools/run_notebooks.py $(ARGS)
+
+install: ## only install what a search needs
+	$(call setup,run)
+
+dev: ## only install what development needs
+	$(call setup,dev)
+
+hooks: dev ## install git and Jupyter hooks that keep notebooks clean and mergeable
+	@$(PY) -c 'from nbdev.clean import nbdev_install_hooks; nbdev_install_hooks.__wrapped__()'
+
+clean: ## remove the environment, the site and caches
+	@rm -rf .venv _docs _proc build dist node_modules .pytest_cache .setup.lock *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

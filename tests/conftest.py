@@ -1,0 +1,36 @@
+"What every test shares: the notebooks, their flags, and the count of skipped cells at the end of the run."
+import os, subprocess, sys
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NBS = ROOT/'nbs'
+sys.path.insert(0, str(ROOT/'tools'))
+
+
+def notebooks() -> list:
+    "Every notebook of the project, in reading order."
+    return sorted(p for p in NBS.rglob('*.ipynb') if not any(part[0] in '._' for part in p.relative_to(NBS).parts))
+
+
+def has_gpu() -> bool:
+    try: return 'GPU' in subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True, timeout=20).stdout
+    except (OSError, subprocess.TimeoutExpired): return False
+
+
+def skip_flags() -> list:
+    "The flags whose cells are skipped here: DNAS_FLAGS names those to run all the same, e.g. DNAS_FLAGS=slow."
+    data = Path(os.environ.get('DNAS_DATA') or ROOT.parent/'shared'/'data')
+    skip = {'slow': True, 'cuda': not has_gpu(), 'data': not data.is_dir()}
+    force = os.environ.get('DNAS_FLAGS', '').replace(',', ' ').split()
+    return [flag for flag, on in skip.items() if on and flag not in force]
+
+
+def pytest_terminal_summary(terminalreporter):
+    "Cells run and skipped, per flag, over all notebooks and workers."
+    count, hint = Counter(slow=0, cuda=0, data=0), {'slow': 'DNAS_FLAGS=slow runs them', 'cuda': 'no GPU here', 'data': 'no data folder here, see DNAS_DATA'}
+    for report in terminalreporter.stats.get('passed', []) + terminalreporter.stats.get('failed', []):
+        if report.when == 'call': count.update({k[6:]: n for k, n in report.user_properties if k.startswith('cells ')})
+    if ran := count.pop('run', 0):
+        skipped = [f'{n} {flag}' + (f' ({hint[flag]})' if n and flag in hint else '') for flag, n in count.items()]
+        terminalreporter.write_line(f'\nnotebook cells: {ran} run; skipped: {", ".join(skipped)}')
