@@ -15,7 +15,7 @@ from .core import UserError
 OP_COLOR = dict(none='#C4C4C4', skip_connect='#E69F00', nor_conv_1x1='#56B4E9', nor_conv_3x3='#0072B2', avg_pool_3x3='#009E73',
                 max_pool_3x3='#117733', sep_conv_3x3='#D55E00', sep_conv_5x5='#882255', dil_conv_3x3='#CC79A7', dil_conv_5x5='#332288')
 
-# %% ../nbs/01_viz.ipynb #37ce11a5
+# %% ../nbs/01_viz.ipynb #9fd5403c
 def op_color(name: str # operation name, such as 'skip_connect'
             ) -> str:  # colour as '#rrggbb'
     "Colour of an operation: fixed for the known ones, derived from the name for any other."
@@ -24,7 +24,7 @@ def op_color(name: str # operation name, such as 'skip_connect'
     rgb = colorsys.hsv_to_rgb(h[0]/256, .45 + .4*h[1]/256, .45 + .4*h[2]/256)
     return '#' + ''.join(f'{round(255*c):02X}' for c in rgb)
 
-# %% ../nbs/01_viz.ipynb #64d7f4c1
+# %% ../nbs/01_viz.ipynb #98ba27ad
 def short(name: str # operation name
          ) -> str:  # a few characters for a label
     "Short form of an operation's name."
@@ -32,26 +32,25 @@ def short(name: str # operation name
     if not size[:1].isdigit(): return {'skip_connect': 'skip'}.get(name, str(name))
     return f"{word.removesuffix('_conv').removesuffix('_pool').replace('nor', 'conv')} {size.replace('x', '×')}"
 
-# %% ../nbs/01_viz.ipynb #306c30b7
+# %% ../nbs/01_viz.ipynb #a5964ad3
 STYLE = {'font.size': 9, 'axes.titlesize': 9.5, 'axes.titleweight': 'bold', 'axes.titlelocation': 'left', 'axes.labelsize': 8.5,
          'axes.spines.top': False, 'axes.spines.right': False, 'axes.edgecolor': '#666666', 'axes.axisbelow': True,
          'xtick.labelsize': 8, 'ytick.labelsize': 8, 'xtick.color': '#444444', 'ytick.color': '#444444', 'legend.fontsize': 8,
-         'legend.frameon': False, 'lines.linewidth': 1.6, 'figure.figsize': (4, 2.5), 'savefig.bbox': 'tight', 'savefig.dpi': 150}
+         'legend.frameon': False, 'lines.linewidth': 1.6, 'figure.figsize': (4, 2.5), 'figure.dpi': 80, 'savefig.bbox': 'tight', 'savefig.dpi': 150}
 
-# %% ../nbs/01_viz.ipynb #5fb715ba
 def style() -> None:
     "Use the package's look for every following figure (Matplotlib's settings; fixed colours for series)."
     import matplotlib as mpl
     lines = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#444444']
     mpl.rcParams.update(STYLE | {'axes.prop_cycle': mpl.cycler(color=lines)})
 
-# %% ../nbs/01_viz.ipynb #0de876fd
+# %% ../nbs/01_viz.ipynb #6ae79b62
 def array(x # tensor, array, list or number
          ) -> np.ndarray:
     "Numbers as a NumPy array, whatever held them."
     return np.asarray(x.detach().cpu() if hasattr(x, 'detach') else x)
 
-# %% ../nbs/01_viz.ipynb #3ad21dc2
+# %% ../nbs/01_viz.ipynb #cd943f7b
 def axes(ax=None,      # axes to draw on; made when None
          size=(4, 2.5) # width and height in inches of a new figure
         ):
@@ -60,7 +59,7 @@ def axes(ax=None,      # axes to draw on; made when None
     import matplotlib.pyplot as plt
     return plt.subplots(figsize=size)[1]
 
-# %% ../nbs/01_viz.ipynb #6e203eea
+# %% ../nbs/01_viz.ipynb #1d4724af
 def panels(n: int,           # number of panels
            cols: int = 3,    # panels in a row
            size=(2, 1.5),    # width and height in inches of one panel
@@ -75,17 +74,16 @@ def panels(n: int,           # number of panels
     for ax in axs[n:]: ax.remove()
     return list(axs[:n])
 
-# %% ../nbs/01_viz.ipynb #e5b12b90
+# %% ../nbs/01_viz.ipynb #4594a68e
 CORNERS = np.array([[0, 0], [1, 0], [.5, 3**.5/2]])  # (3 ops, x and y)
 
-# %% ../nbs/01_viz.ipynb #e4d548ee
 def lattice(n: int = 60 # points along one side, the corners left out
            ) -> np.ndarray: # (n(n+1)/2, 3) points inside the simplex
     "Evenly spread points of the open 3-op simplex."
     i, j = np.array([(i, j) for i in range(1, n + 1) for j in range(1, n + 2 - i)]).T
     return np.stack([i, j, n + 2 - i - j], -1)/(n + 2)
 
-# %% ../nbs/01_viz.ipynb #a870a5ac
+# %% ../nbs/01_viz.ipynb #0485aed2
 def simplex(x,                          # (N, 3) points, or a function from (M, 3) float64 tensor to (M,) log densities
             ax=None,
             names=('op 1', 'op 2', 'op 3'), # operations at the corners: left, right, top
@@ -93,27 +91,28 @@ def simplex(x,                          # (N, 3) points, or a function from (M, 
             levels=12                   # contour levels of a density
            ):
     "Samples (dots) or a density (filled contours) on the simplex of three operations."
+    pts = None if callable(x) else _rows(x, 3)@CORNERS
     ax = axes(ax, (2.6, 2.4))
-    if callable(x):
+    if pts is None:
         import torch
         grid = lattice()
         dens = np.exp(array(x(torch.from_numpy(grid))))
         ax.tricontourf(*(grid@CORNERS).T, dens, levels=np.linspace(0, np.quantile(dens, .99), levels), extend='max', cmap='Blues')
-    else: ax.scatter(*(_rows(x, 3)@CORNERS).T, s=6, alpha=.45, color=color, lw=0)
+    else: ax.scatter(*pts.T, s=6, alpha=.45, color=color, lw=0)
     ax.plot(*CORNERS[[0, 1, 2, 0]].T, color='#666666', lw=.8)
     for (cx, cy), n, va in zip(CORNERS, names, ('top', 'top', 'bottom')):
         ax.text(cx, cy + (.03 if va == 'bottom' else -.04), short(n), ha='center', va=va, fontsize=8, color='#222222')
     ax.set(aspect='equal', xlim=(-.15, 1.15), ylim=(-.12, 1)); ax.set_axis_off()
     return ax
 
-# %% ../nbs/01_viz.ipynb #3a939f93
+# %% ../nbs/01_viz.ipynb #7974ee3f
 def _rows(x, n):
     "`x` as an array whose last axis has length `n`."
     x = array(x)
     if x.ndim < 2 or x.shape[-1] != n: raise UserError(f'expected points with {n} weights, shape (N, {n}), got shape {x.shape}')
     return x.reshape(-1, n)
 
-# %% ../nbs/01_viz.ipynb #147ff289
+# %% ../nbs/01_viz.ipynb #1979e39b
 def heat(M,            # (R, C) matrix
          rows=None,    # R row labels
          cols=None,    # C column labels; the rows' for a square matrix
@@ -130,12 +129,12 @@ def heat(M,            # (R, C) matrix
     lo, hi, cmap = (np.nanmin(M, initial=0), span, 'Blues') if center is None else (center - span, center + span, 'RdBu_r')
     im = ax.imshow(M, cmap=cmap, vmin=lo, vmax=hi, aspect='equal' if square else 'auto', interpolation='nearest')
     _ticks(ax, M.shape, rows, cols if cols is not None or not square else rows)
-    for k in np.cumsum(groups or [])[:-1] - .5: ax.axhline(k, color='#222222', lw=.8); square and ax.axvline(k, color='#222222', lw=.8)
+    for k in np.cumsum(groups or [])[:-1] - .5: ax.axhline(k, color='black', lw=1.2); square and ax.axvline(k, color='black', lw=1.2)
     if fmt: _numbers(ax, im, M, fmt)
     ax.figure.colorbar(im, ax=ax, shrink=.85, label=label).outline.set_visible(False)
     return ax
 
-# %% ../nbs/01_viz.ipynb #4be43594
+# %% ../nbs/01_viz.ipynb #db5158dd
 def _ticks(ax, shape, rows, cols):
     "Label rows and columns of a matrix; long column labels stand upright."
     size = max(3.5, min(8, 150/max(shape)))
@@ -145,7 +144,7 @@ def _ticks(ax, shape, rows, cols):
     ax.set_xticks(range(len(cols)), cols, fontsize=size, rotation=90 if tall else 0)
     ax.tick_params(length=0); ax.spines[:].set_visible(False)
 
-# %% ../nbs/01_viz.ipynb #a6f799f3
+# %% ../nbs/01_viz.ipynb #a7c7eb11
 def _numbers(ax, im, M, fmt):
     "Write each number in its square, light on dark."
     for (i, j), v in np.ndenumerate(M):
@@ -153,7 +152,7 @@ def _numbers(ax, im, M, fmt):
         dark = np.dot(im.cmap(im.norm(v))[:3], [.3, .59, .11]) < .5
         ax.text(j, i, format(v, fmt), ha='center', va='center', fontsize=7, color='white' if dark else '#222222')
 
-# %% ../nbs/01_viz.ipynb #8c25b729
+# %% ../nbs/01_viz.ipynb #1720c9e0
 def ribbons(P,          # (T, O) probabilities over time
             names,      # O operation names
             ax=None,
@@ -169,7 +168,7 @@ def ribbons(P,          # (T, O) probabilities over time
     if legend: ax.legend(*[v[::-1] for v in ax.get_legend_handles_labels()], loc='center left', bbox_to_anchor=(1, .5), handlelength=1)
     return ax
 
-# %% ../nbs/01_viz.ipynb #6cee8b69
+# %% ../nbs/01_viz.ipynb #4100e553
 def band(x,         # (T,) positions; 1..T when None
          Y_S_T,     # (S, T) one row per seed, or (T,)
          label=None,
@@ -186,7 +185,7 @@ def band(x,         # (T,) positions; 1..T when None
     if label: ax.legend()
     return ax
 
-# %% ../nbs/01_viz.ipynb #ccb7d40a
+# %% ../nbs/01_viz.ipynb #66aaafac
 def curves(series: dict, # name -> (T,) values; NaN leaves a gap
            ax=None,
            x=None,       # (T,) positions; 1..T when None
@@ -201,7 +200,7 @@ def curves(series: dict, # name -> (T,) values; NaN leaves a gap
     ax.set(**({'xlabel': 'epoch'} | kw))
     return ax
 
-# %% ../nbs/01_viz.ipynb #f3a35554
+# %% ../nbs/01_viz.ipynb #d66c9fdb
 def crosses(e, # (from, to)
             f  # (from, to)
            ) -> bool:
@@ -209,7 +208,7 @@ def crosses(e, # (from, to)
     (a, b), (c, d) = sorted([tuple(e), tuple(f)])
     return a < c < b < d
 
-# %% ../nbs/01_viz.ipynb #fccde4ff
+# %% ../nbs/01_viz.ipynb #91722061
 def sides(edges, # list of (from, to)
           n_in=1 # number of input nodes
          ) -> dict: # (from, to) -> +1 (bow up), -1 (bow down)
@@ -220,7 +219,7 @@ def sides(edges, # list of (from, to)
         else: out[e] = min((1, -1), key=lambda s: sum(crosses(e, f) for f, t in out.items() if t == s and e[1] - e[0] > 1 < f[1] - f[0]))
     return out
 
-# %% ../nbs/01_viz.ipynb #0691c9fd
+# %% ../nbs/01_viz.ipynb #92e252b1
 def place(n,     # number of nodes, inputs included
           n_in=1 # number of input nodes
          ) -> np.ndarray: # (n, 2) positions
@@ -230,7 +229,7 @@ def place(n,     # number of nodes, inputs included
     y = np.where(k < n_in, .75*(n_in - 1) - 1.5*k, 0)
     return np.stack([x, y], -1).astype(float)
 
-# %% ../nbs/01_viz.ipynb #c49c1798
+# %% ../nbs/01_viz.ipynb #0a723dbb
 def bow(p, q,    # (2,) positions of the two nodes
         side=1   # +1 up, -1 down
        ) -> np.ndarray: # (41, 2) points along the edge
@@ -239,7 +238,7 @@ def bow(p, q,    # (2,) positions of the two nodes
     mid = (p + q)/2 + [0, side*1.05*max(0, abs(q[0] - p[0]) - 1.3)**.8 if abs(q[0] - p[0]) > 1.3 else 0]
     return (1 - t)**2*p + 2*t*(1 - t)*mid + t**2*q
 
-# %% ../nbs/01_viz.ipynb #7c64cedb
+# %% ../nbs/01_viz.ipynb #22291436
 def label_spot(curve,  # (41, 2) points along the edge
                taken,  # (K, 2) points to keep away from
                size    # (2,) width and height of the label
@@ -248,7 +247,7 @@ def label_spot(curve,  # (41, 2) points along the edge
     def cost(k): return ((np.abs(np.asarray(taken) - curve[k]) < np.asarray(size)/2).all(-1).sum() if len(taken) else 0, abs(k - 20))
     return curve[min(range(6, 35), key=cost)]
 
-# %% ../nbs/01_viz.ipynb #bab2d460
+# %% ../nbs/01_viz.ipynb #088eb793
 def draw_dag(edges,         # list of (from, to)
              labels,        # operation name on each edge
              n_in=1,        # number of input nodes
@@ -260,26 +259,27 @@ def draw_dag(edges,         # list of (from, to)
     if len(labels) != len(edges): raise UserError(f'{len(edges)} edges need as many labels, got {len(labels)}')
     n = max([n_in, *(b for _, b in edges)]) + 1
     pos, side = place(n + (output == 'concat'), n_in), sides(edges, n_in)
-    ax = axes(ax, (4.4, 2.2) if output == 'last' else (6, 3))
+    ax = axes(ax, (4.8, 2.1) if output == 'last' else (6, 3))
     lines = [bow(pos[a], pos[b], side[a, b]) for a, b in edges]
     if output == 'concat': _joins(ax, pos, n_in)
     for c, op in zip(lines, labels): _edge(ax, c, op)
     _nodes(ax, pos, n_in); _edge_labels(ax, lines, labels, pos)
     return ax
 
-# %% ../nbs/01_viz.ipynb #ab500f26
+# %% ../nbs/01_viz.ipynb #713233eb
 def _edge(ax, curve, op):
     "One edge: a coloured line and an arrow head shortly before its node."
     look = dict(color=op_color(op), lw=1.2, ls=(0, (3, 2))) if op == 'none' else dict(color=op_color(op), lw=2.2, ls='-')
     ax.plot(*curve.T, zorder=1, solid_capstyle='round', **look)
-    ax.annotate('', curve[-1], curve[-4], zorder=1, arrowprops=dict(arrowstyle='-|>', color=look['color'], lw=0, shrinkA=0, shrinkB=8, mutation_scale=11))
+    head = dict(arrowstyle='-|>,head_width=.28,head_length=.5', color=look['color'], lw=0, shrinkA=0, shrinkB=7.5, mutation_scale=14)
+    ax.annotate('', curve[-1], curve[-9], zorder=1, arrowprops=head)
 
-# %% ../nbs/01_viz.ipynb #8d394c41
+# %% ../nbs/01_viz.ipynb #8bf7a86e
 def _joins(ax, pos, n_in):
     "Faint lines from every intermediate node to the node that concatenates them."
     for p in pos[n_in:-1]: ax.plot(*bow(p, pos[-1], -1).T, color='#DDDDDD', lw=1, zorder=0)
 
-# %% ../nbs/01_viz.ipynb #96419a33
+# %% ../nbs/01_viz.ipynb #da730c78
 def _nodes(ax, pos, n_in):
     "Nodes as numbered discs; inputs and the output are dark."
     for k, p in enumerate(pos):
@@ -288,7 +288,7 @@ def _nodes(ax, pos, n_in):
         ax.text(*p, str(k), ha='center', va='center_baseline', fontsize=8, color='white' if end else '#222222', zorder=4)
     ax.set_axis_off()
 
-# %% ../nbs/01_viz.ipynb #90f7e18d
+# %% ../nbs/01_viz.ipynb #b032517a
 def _edge_labels(ax, lines, labels, pos):
     "Short op names on the edges, each on a white ground where it covers the least."
     pts = np.concatenate([*lines, pos]); lo, hi = pts.min(0) - [.3, .35], pts.max(0) + [.3, .35]
