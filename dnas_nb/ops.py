@@ -6,12 +6,12 @@
 __all__ = ['OPS', 'relu_conv_bn', 'nor_conv_1x1', 'nor_conv_3x3', 'avg_pool_3x3', 'Zero', 'none', 'FactorizedReduce',
            'skip_connect', 'ResBlock']
 
-# %% ../nbs/02_ops.ipynb #4deadb62
+# %% ../nbs/02_ops.ipynb #7847175c
 import torch
 from torch import nn
 import torch.nn.functional as F
 
-# %% ../nbs/02_ops.ipynb #660e2bc7
+# %% ../nbs/02_ops.ipynb #a88bda0f
 def relu_conv_bn(
     C_in,         # channels in
     C_out,        # channels out
@@ -19,11 +19,11 @@ def relu_conv_bn(
     stride=1,     # 1, or 2 to halve the image
     affine=False, # does the batch norm have a learned scale and shift?
 ) -> nn.Sequential: # (B, C_in, H, W) -> (B, C_out, ceil(H/stride), ceil(W/stride))
-    "ReLU, then a convolution without bias, then batch norm (NAS-Bench-201, section 2.1)"
+    "ReLU, then a convolution without bias, then batch norm (Dong & Yang 2020, section 2.1)"
     conv = nn.Conv2d(C_in, C_out, kernel, stride, padding=kernel//2, bias=False)
     return nn.Sequential(nn.ReLU(), conv, nn.BatchNorm2d(C_out, affine=affine))
 
-# %% ../nbs/02_ops.ipynb #97b8eacc
+# %% ../nbs/02_ops.ipynb #44023898
 def nor_conv_1x1(
     C,            # channels, in and out
     stride,       # 1 or 2
@@ -32,7 +32,7 @@ def nor_conv_1x1(
     "ReLU, 1×1 convolution, batch norm: mixes channels, sees one pixel (NAS-Bench-201)"
     return relu_conv_bn(C, C, 1, stride, affine)
 
-# %% ../nbs/02_ops.ipynb #a5327582
+# %% ../nbs/02_ops.ipynb #ff0c911a
 def nor_conv_3x3(
     C,            # channels, in and out
     stride,       # 1 or 2
@@ -41,7 +41,7 @@ def nor_conv_3x3(
     "ReLU, 3×3 convolution, batch norm: mixes channels and a 3×3 neighbourhood (NAS-Bench-201)"
     return relu_conv_bn(C, C, 3, stride, affine)
 
-# %% ../nbs/02_ops.ipynb #1fefb798
+# %% ../nbs/02_ops.ipynb #02687042
 def avg_pool_3x3(
     C,            # channels (not used: pooling has no weights)
     stride,       # 1 or 2
@@ -50,7 +50,7 @@ def avg_pool_3x3(
     "Mean over the 3×3 neighbours that exist, with no batch norm behind it (NAS-Bench-201)"
     return nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
 
-# %% ../nbs/02_ops.ipynb #3326f43b
+# %% ../nbs/02_ops.ipynb #5b87ed96
 class Zero(nn.Module):
     "Zeros of the strided shape: an edge that carries neither signal nor gradient"
     def __init__(self,
@@ -58,10 +58,14 @@ class Zero(nn.Module):
     ):
         super().__init__()
         self.stride = stride
-    def forward(self, x): return x[:, :, ::self.stride, ::self.stride]*0.
+
+    def forward(self,
+        x, # (B, C, H, W) -> zeros (B, C, ceil(H/stride), ceil(W/stride))
+    ): return x[:, :, ::self.stride, ::self.stride]*0.
+
     def extra_repr(self): return f'stride={self.stride}'
 
-# %% ../nbs/02_ops.ipynb #1d41d17a
+# %% ../nbs/02_ops.ipynb #148d3c3a
 def none(
     C,            # channels (not used)
     stride,       # 1 or 2
@@ -70,12 +74,12 @@ def none(
     "No connection: the edge is there to be compared with, and returns zeros (DARTS, section 2.1)"
     return Zero(stride)
 
-# %% ../nbs/02_ops.ipynb #b47e5ef2
+# %% ../nbs/02_ops.ipynb #502d3b1f
 class FactorizedReduce(nn.Module):
-    "Halve the image by two 1×1 convolutions of stride 2, one shifted by a pixel, so that no pixel row is ignored (DARTS, released code)"
+    "Halve the image by two 1×1 convolutions of stride 2, one shifted by a pixel, then batch norm (DARTS, released code)"
     def __init__(self,
         C_in,         # channels in
-        C_out,        # channels out, even
+        C_out,        # channels out, at least 2
         affine=False, # learned scale and shift in the batch norm
     ):
         super().__init__()
@@ -86,12 +90,12 @@ class FactorizedReduce(nn.Module):
     def forward(self,
         x, # (B, C_in, H, W), any H and W
     ):
-        "(B, C_out, ceil(H/2), ceil(W/2)) map"
+        "(B, C_out, ceil(H/2), ceil(W/2))"
         x = F.relu(x)
-        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]  # one row and column of zeros: odd sizes keep the two halves equal
+        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]  # a row and a column of zeros: odd sizes give two equal halves
         return self.bn(torch.cat([self.a(x), self.b(shifted)], 1))
 
-# %% ../nbs/02_ops.ipynb #e7cfc9b4
+# %% ../nbs/02_ops.ipynb #9d897b65
 def skip_connect(
     C,            # channels, in and out
     stride,       # 1: the identity; 2: a factorised reduction
@@ -100,16 +104,16 @@ def skip_connect(
     "The identity, or `FactorizedReduce` where the image is halved (DARTS, section 2.1)"
     return nn.Identity() if stride == 1 else FactorizedReduce(C, C, affine)
 
-# %% ../nbs/02_ops.ipynb #d95006da
+# %% ../nbs/02_ops.ipynb #9469da51
 OPS = {f.__name__: f for f in (none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3)}
 
-# %% ../nbs/02_ops.ipynb #a3f9315b
+# %% ../nbs/02_ops.ipynb #526c58e9
 class ResBlock(nn.Module):
-    "The reduction block of NAS-Bench-201: two ReLU-conv-BN, plus a pooled 1×1 shortcut; halves the image (section 2.1)"
+    "The reduction block of NAS-Bench-201: two ReLU-conv-BN plus a pooled 1×1 shortcut (Dong & Yang 2020, section 2.1)"
     def __init__(self,
         C_in,        # channels in
         C_out,       # channels out
-        affine=True, # learned scale and shift; on in the search network too (released code)
+        affine=True, # learned scale and shift: the block is fixed, so it learns them in the search network too (released code)
     ):
         super().__init__()
         self.body = nn.Sequential(relu_conv_bn(C_in, C_out, 3, 2, affine), relu_conv_bn(C_out, C_out, 3, 1, affine))
