@@ -152,7 +152,7 @@ def watch(state, method, split, cells, progress):
     row.update({f'p/{c.name}/{i}-{j}/{op}': mean[c.name][e, o].item() for c in cells for e, (i, j) in enumerate(c.edges) for o, op in enumerate(c.ops[e])})
     return row
 
-# %% ../nbs/13_bilevel.ipynb #8b9bf788
+# %% ../nbs/13_bilevel.ipynb #63714b7f
 def search(
     state,        # `State`, fresh from `start` or loaded by `load`
     method,       # slots `relax`, `grad`, `penalties`, `perturb`, `stages`, `stop`
@@ -188,8 +188,8 @@ def search(
 
 def take(images, idx, split, key):
     "Batch (x, y): augmented by a generator of its own, normalised, channels_last"
-    x = augment(images.x[idx], generator(*key), flip=split.flip, shift=split.shift)
-    return normalise(x, split).contiguous(memory_format=torch.channels_last), images.y[idx]
+    x = augment(normalise(images.x[idx], split), generator(*key), flip=split.flip, shift=split.shift)
+    return x.contiguous(memory_format=torch.channels_last), images.y[idx]
 
 # %% ../nbs/13_bilevel.ipynb #477176f8
 def save(

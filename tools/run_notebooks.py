@@ -23,8 +23,9 @@ def execute(path: Path) -> bool:
         if re.search(r'^#\|\s*eval:\s*false', src, re.M): continue
         cell.outputs = shell.run(src, stdout=True, stderr=False) or []
         if shell.exc:
-            print(f'{path.name}: {shell.exc[0].__name__}: {shell.exc[1]}\n--- in cell {cell.id if "id" in cell else "?"}:\n{src}')
-            import traceback; traceback.print_tb(shell.exc[2], limit=-4)
+            import traceback
+            print(f'{path.name}: {type(shell.exc).__name__}: {shell.exc}\n--- in this cell:\n{src}')
+            traceback.print_tb(shell.exc.__traceback__, limit=-4)
             return False
     clean_nb(nb)
     write_nb(nb, path)
