@@ -40,9 +40,9 @@ class Settings:
     seed: int = 0
     precision: str = 'fp32' # or 'bf16'
 
-# %% ../nbs/40_experiment.ipynb #3a71d0a9
+# %% ../nbs/40_experiment.ipynb #eab39114
 PRESETS = dict(
-    digits=dict(epochs=30, channels=8, cells=1, batch=32, lr=0.05, arch_lr=0.02),
+    digits=dict(epochs=20, channels=8, cells=1, batch=32, lr=0.05, arch_lr=0.02),
     cifar10=dict(epochs=20, channels=8, cells=1, batch=64, size=16, images=10_000, lr=0.05, arch_lr=6e-3),
     own=dict(epochs=30, channels=8, cells=1, batch=64, lr=0.05, arch_lr=0.01),
 )
@@ -142,7 +142,7 @@ def from_table(
     try: return summary(load('nasbench201'), g).to_dict('records')
     except UserError as e: return str(e)
 
-# %% ../nbs/40_experiment.ipynb #c91e6c8c
+# %% ../nbs/40_experiment.ipynb #5c752447
 def describe_folder(
     out,       # Path
     resume,    # was continuing asked for?
@@ -156,7 +156,10 @@ def describe_folder(
     if differs := differences(old.get('settings', {}), wanted): raise UserError(f'{out} holds a run with other settings ({differs}): choose another --out')
     if old.get('status') == 'finished': raise UserError(f"{out} holds a finished run: its report is {out/'report.html'}; choose another --out to search again")
     if not resume: raise UserError(f"{out} holds a run stopped after epoch {old.get('epoch', 0)} of {wanted['epochs']}: add --resume to continue it, or choose another --out")
-    return read(out/'last.pt') if (out/'last.pt').exists() else None
+    if not (out/'last.pt').exists(): return None
+    whole = read(out/'last.pt')
+    if differs := differences(whole.get('settings', {}), wanted): raise UserError(f"{out/'last.pt'} is of another run ({differs}): delete it to start again")
+    return whole
 
 # %% ../nbs/40_experiment.ipynb #412210c4
 @dataclass(frozen=True)
