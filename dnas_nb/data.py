@@ -197,23 +197,42 @@ class Source:
     flip: bool = False    # does a mirrored picture keep its class?
     shift: int = 0        # shift that keeps the class, in pixels
 
-# %% ../nbs/06_data.ipynb #1ea7dd3f
+# %% ../nbs/06_data.ipynb #2d78e348
 def _hold_out(
     source: Source,
     share=0.3,  # of every class
 ) -> Source:
     "`source` with a test set cut from its pool, the same for every seed"
-    y = source.pool.y
-    n = [math.ceil(share*int(c)) for c in y.bincount(minlength=len(source.classes))]
-    order, test = torch.randperm(len(y), generator=generator('test', source.name)), torch.zeros(len(y), dtype=torch.bool)
-    for k, m in enumerate(n): test[order[y[order] == k][:m]] = True
-    return Source(source.name, source.pool[~test], source.classes, source.pool[test], None, source.flip, source.shift)
+    y, test = source.pool.y, torch.zeros(len(source.pool), dtype=torch.bool)
+    order = torch.randperm(len(y), generator=generator('test', source.name))
+    for k in range(len(source.classes)):
+        mine = order[y[order] == k]
+        test[mine[:math.ceil(share*len(mine))]] = True
+    return replace(source, pool=source.pool[~test], test=source.pool[test])
 
-# %% ../nbs/06_data.ipynb #16dad684
+# %% ../nbs/06_data.ipynb #2e5bc3de
+def _distinct(
+    source: Source,
+) -> Source:
+    "`source` without the search images that occur twice or in the test set"
+    keep = new(source.pool.x, fingerprints(source.test.x) if source.test else ())
+    if keep.all(): return source
+    return replace(source, pool=source.pool[keep], train=None if source.train is None else source.train[keep])
+
+# %% ../nbs/06_data.ipynb #996b3eec
+def _shrink(
+    source: Source,
+    size,  # height and width in pixels
+) -> Source:
+    "`source` with pictures of another size, and its harmless shift in the same proportion"
+    pool, test = Images(resize(source.pool.x, size), source.pool.y), source.test and Images(resize(source.test.x, size), source.test.y)
+    return replace(source, pool=pool, test=test, shift=round(source.shift*size/source.pool.x.shape[-1]))
+
+# %% ../nbs/06_data.ipynb #142323cb
 def _enough(
     source: Source,
-    images,  # images wanted for train and valid, or None
-    least,   # images every class needs
+    images, # images wanted for train and valid, or None
+    least,  # images every class needs
 ):
     "Raise `UserError` unless every class has `least` images and `images` can be had"
     n, K = source.pool.y.bincount(minlength=len(source.classes)), len(source.classes)
@@ -223,47 +242,40 @@ def _enough(
     if not isinstance(images, int) or not 2*K <= images <= len(source.pool):
         raise UserError(f'images must be from {2*K} (two of each of the {K} classes) to {len(source.pool)} for {source.name}, not {images!r}')
 
-# %% ../nbs/06_data.ipynb #64a27792
+def _halve(
+    source: Source, # without duplicates, with a test set
+    images,         # images for train and valid together, or None
+    seed,           # of the choice and the division
+) -> tuple:
+    "Indices of the images that train weights and of those that choose the architecture, class-balanced when `images` is given"
+    y, name = source.pool.y, source.name
+    train = sides(y, name, seed) if source.train is None else source.train
+    halves = dict(train=train.nonzero().flatten(), valid=(~train).nonzero().flatten())
+    if images is None: return tuple(halves.values())
+    want = dict(train=(images + 1)//2, valid=images//2)
+    if any(want[p] > len(h) for p, h in halves.items()):
+        raise UserError(f"images={images} is more than the halves of {name} hold ({' and '.join(str(len(h)) for h in halves.values())})")
+    return tuple(h[balanced(y[h], want[p], name, p, seed)] for p, h in halves.items())
+
+# %% ../nbs/06_data.ipynb #8ffbfce2
 def split_of(
     source: Source,
-    images=None,  # images for train and valid together; None takes all
-    size=None,    # pixels; None keeps the size
-    seed=0,       # of the choice of images and of their division
+    images=None, # images for train and valid together; None takes all
+    size=None,   # pixels; None keeps the size
+    seed=0,      # of the choice of images and of their division
 ) -> Split:
-    "Resize, drop duplicates, hold out, halve"
-    pool, test = source.pool, source.test
-    for im, part in ((pool, 'images'), (test, 'test images')):
+    "Check, resize, drop duplicates, hold out a test set if there is none, halve the rest"
+    for im, part in ((source.pool, 'images'), (source.test, 'test images')):
         if im is not None: _check_images(im, source.classes, f'{source.name}, {part}')
-    shift, side = source.shift, source.train
-    if size is not None:
-        small = Images(resize(pool.x, size), pool.y)
-        shift, pool, test = round(shift*size/pool.x.shape[-1]), small, test and Images(resize(test.x, size), test.y)
-    keep = new(pool.x, fingerprints(test.x) if test else ())
-    side = None if side is None else side[keep]
-    src = Source(source.name, pool if keep.all() else pool[keep], source.classes, test, side, source.flip, shift)
-    if test is None: _enough(src, None, 4); src = _hold_out(src)
+    src = source if size is None else _shrink(source, size)
+    n, src = len(src.pool), _distinct(src)
+    dropped = n - len(src.pool)
+    if src.test is None: _enough(src, None, 4); src = _hold_out(src)
     _enough(src, images, 2)
-    return _halve(src, images, seed, int((~keep).sum()))
+    train, valid = (src.pool[i] for i in _halve(src, images, seed))
+    return Split(src.name, train, valid, src.test, tuple(src.classes), *moments(train.x), src.flip, src.shift, dropped)
 
-# %% ../nbs/06_data.ipynb #1f94eb54
-def _halve(
-    source: Source,  # without duplicates, with a test set
-    images=None,     # images for train and valid together
-    seed=0,
-    dropped=0,       # duplicates removed so far
-) -> Split:
-    "The pool of `source` as train and valid, class-balanced when `images` is given"
-    pool = source.pool
-    train = sides(pool.y, source.name, seed) if source.train is None else source.train
-    t, v = train.nonzero().flatten(), (~train).nonzero().flatten()
-    if images is not None:
-        n = (images + 1)//2
-        if n > len(t) or images - n > len(v): raise UserError(f'images={images} is more than the halves of {source.name} hold ({len(t)} and {len(v)})')
-        t, v = (h[balanced(pool.y[h], m, source.name, part, seed)] for h, m, part in ((t, n, 'train'), (v, images - n, 'valid')))
-    mean, std = moments(pool.x[t])
-    return Split(source.name, pool[t], pool[v], source.test, tuple(source.classes), mean, std, source.flip, source.shift, dropped)
-
-# %% ../nbs/06_data.ipynb #1c24b13a
+# %% ../nbs/06_data.ipynb #c6912faa
 def as_images(
     x,           # (N, C, H, W), (N, H, W) or (N, H, W, C); uint8, whole numbers 0..255, bool or float
     y,           # (N,) whole numbers
@@ -289,20 +301,20 @@ def _as_pixels(
     if x.numel() and (x.min() < 0 or x.max() > 255): raise UserError(f'{name}: whole-number pixels must be 0 to 255, they run from {int(x.min())} to {int(x.max())}')
     return x.to(torch.uint8)
 
-# %% ../nbs/06_data.ipynb #3e5e748f
+# %% ../nbs/06_data.ipynb #17b79775
 def _names(
     classes, # K names, or None
     pool,    # `Images`
     name,    # for messages
 ) -> tuple:
     "Class names; the labels' own numbers if there are none, provided every class up to the largest can have an image"
-    if not len(pool): raise UserError(f'{name}: there are no images')
+    if not pool.y.numel(): raise UserError(f'{name}: there are no images')
     if classes is not None: return tuple(map(str, classes))
     K = int(pool.y.max()) + 1
     if K > len(pool): raise UserError(f'{name}: the largest label is {K - 1} but there are only {len(pool)} images; number the classes from 0')
     return tuple(map(str, range(max(K, 0))))
 
-# %% ../nbs/06_data.ipynb #f703ccf1
+# %% ../nbs/06_data.ipynb #1ab76bca
 def from_tensors(
     x,            # (N, C, H, W), (N, H, W) or (N, H, W, C)
     y,            # (N,) whole-number labels
@@ -322,7 +334,7 @@ def from_tensors(
     test = None if x_test is None else as_images(x_test, y_test, f'{name}, test part')
     return split_of(Source(name, pool, _names(classes, pool, name), test, None, flip, shift), images, size, seed)
 
-# %% ../nbs/06_data.ipynb #3eff74f3
+# %% ../nbs/06_data.ipynb #f1b64ad2
 def read_npz(
     path,         # a .npz file
     needs,        # names of the arrays that must be there
@@ -341,7 +353,7 @@ def read_npz(
         why = 'holds pickled objects, which are not read' if 'ickle' in str(e) else 'is damaged or no .npz archive'
         raise UserError(f'{path} {why}. Write it again with numpy.savez(path, x=..., y=...)') from None
 
-# %% ../nbs/06_data.ipynb #d0d024c1
+# %% ../nbs/06_data.ipynb #07cc3782
 def npz(
     path,  # .npz with x and y; may hold x_test, y_test and class_names
 ) -> Source:
@@ -352,7 +364,7 @@ def npz(
     test = as_images(z['x_test'], z['y_test'], f'{name}, test part') if 'x_test' in z else None
     return Source(name, pool, _names(z['class_names'].ravel() if 'class_names' in z else None, pool, name), test)
 
-# %% ../nbs/06_data.ipynb #1b2f9d4a
+# %% ../nbs/06_data.ipynb #40cc276d
 def digits() -> Source:
     "scikit-learn's 1,797 handwritten digits, 8 × 8 grey, scaled from 0..16 to 0..255"
     from sklearn.datasets import load_digits
@@ -360,7 +372,7 @@ def digits() -> Source:
     x = torch.from_numpy((d.images*255/16).round().astype(np.uint8))
     return Source('digits', Images(x[:, None], torch.from_numpy(d.target).long()), tuple(map(str, d.target_names)), flip=False, shift=1)
 
-# %% ../nbs/06_data.ipynb #fdbf1b63
+# %% ../nbs/06_data.ipynb #5226addd
 def _data_dirs() -> list:
     "Folders that may hold data files: `DNAS_DATA` alone if it is set, else every `shared/data` above the working directory or the package"
     if env := os.environ.get('DNAS_DATA'):
@@ -375,7 +387,7 @@ def find_data(
     "Path of that file in the first of `_data_dirs` that has it, or None"
     return next((d/file for d in _data_dirs() if (d/file).is_file()), None)
 
-# %% ../nbs/06_data.ipynb #9c9882c7
+# %% ../nbs/06_data.ipynb #61d4c04d
 def webp(
     path,  # .npz with blob, offsets and labels; optional class_names
 ) -> tuple:
@@ -391,7 +403,7 @@ def webp(
     if len(x) != len(z['labels']): raise UserError(f"{path} holds {len(x)} images but {len(z['labels'])} labels")
     return x, torch.from_numpy(z['labels'].astype(np.int64)), tuple(map(str, z.get('class_names', ())))
 
-# %% ../nbs/06_data.ipynb #8687f633
+# %% ../nbs/06_data.ipynb #9e699857
 def _latin1(
     text,           # str that stands for bytes
     encoding='latin1',
@@ -408,7 +420,7 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) in (('numpy', 'ndarray'), ('numpy', 'dtype')): return getattr(np, name)
         raise pickle.UnpicklingError(f'{module}.{name} is not data')
 
-# %% ../nbs/06_data.ipynb #7dd51e1b
+# %% ../nbs/06_data.ipynb #170ed22a
 def _read_batch(
     path,    # one file of `cifar-10-batches-py` or `cifar-100-python`
     labels,  # key of its labels: b'labels' or b'fine_labels'
@@ -431,14 +443,14 @@ def _read_names(
         with open(path, 'rb') as f: return tuple(n.decode() for n in _Unpickler(f, encoding='bytes').load()[key])
     except Exception: raise UserError(f'{path} does not hold the class names of CIFAR') from None
 
-# %% ../nbs/06_data.ipynb #10e49872
+# %% ../nbs/06_data.ipynb #307c5301
 _CIFAR = {
     'cifar10': dict(train=[f'cifar10_train_{i}.npz' for i in range(1, 6)], test='cifar10_test.npz', folder='cifar-10-batches-py',
                     batches=[f'data_batch_{i}' for i in range(1, 6)], test_batch='test_batch', meta='batches.meta', labels=b'labels', names=b'label_names'),
     'cifar100': dict(train=['cifar100_train_half_1.npz', 'cifar100_train_half_2.npz'], test='cifar100_test.npz', folder='cifar-100-python',
                      batches=['train'], test_batch='test', meta='meta', labels=b'fine_labels', names=b'fine_label_names')}
 
-# %% ../nbs/06_data.ipynb #d76bdea6
+# %% ../nbs/06_data.ipynb #4f53a5a4
 def _cifar_folder(
     name,  # 'cifar10' or 'cifar100'
 ):
@@ -463,7 +475,7 @@ def _cifar_parts(
     raise UserError(f"{name} is not here. Either set DNAS_DATA to a folder with {', '.join(lost)}; or set DNAS_CIFAR to the folder {c['folder']}; "
                     "or give a .npz file with x and y. `digits` needs no file")
 
-# %% ../nbs/06_data.ipynb #6b1911f3
+# %% ../nbs/06_data.ipynb #4c3faee7
 def _nb201_half(
     n=50000,  # training images
 ):
@@ -483,7 +495,7 @@ def cifar(
     x, y, xt, yt, names = _cifar_parts(name)
     return Source(name, Images(x, y), names, Images(xt, yt), _nb201_half(len(y)) if name == 'cifar10' else None, True, 4)
 
-# %% ../nbs/06_data.ipynb #dcad7197
+# %% ../nbs/06_data.ipynb #155c05a2
 SOURCES = {'digits': digits, 'cifar10': lambda: cifar('cifar10'), 'cifar100': lambda: cifar('cifar100')}
 
 def load_data(
@@ -496,7 +508,7 @@ def load_data(
     if str(name).endswith('.npz'): return split_of(npz(name), images, size, seed)
     return split_of(choose(str(name), SOURCES, 'data set (a path to a .npz file works too)')(), images, size, seed)
 
-# %% ../nbs/06_data.ipynb #fc49e637
+# %% ../nbs/06_data.ipynb #b520c8f2
 def _mosaic(
     x,     # (N, C, H, W) in 0..1, N a multiple of `cols`
     cols,  # pictures in a row
@@ -524,7 +536,7 @@ def sample_grid(
     ax.set(xticks=[], yticks=[(k + .5)*len(grid)/len(classes) for k in range(len(classes))], yticklabels=classes, title=f'{split.name}: {part} images')
     return ax
 
-# %% ../nbs/06_data.ipynb #2898c52f
+# %% ../nbs/06_data.ipynb #182dd72c
 def class_balance(
     split,    # a `Split`
     ax=None,
@@ -538,7 +550,7 @@ def class_balance(
     ax.set_ylim(top=1.25*ax.get_ylim()[1]); ax.legend(ncols=3, loc='upper right')
     return ax
 
-# %% ../nbs/06_data.ipynb #17c6c55c
+# %% ../nbs/06_data.ipynb #a43d6e58
 def batches(
     n,      # images
     batch,  # images per batch
@@ -549,7 +561,7 @@ def batches(
     if batch > n: raise UserError(f'batch={batch} is more than the {n} images there are: lower batch or raise images')
     return torch.randperm(n, generator=generator('batches', *key)).split(batch)[:n//batch]
 
-# %% ../nbs/06_data.ipynb #e7665e06
+# %% ../nbs/06_data.ipynb #57e4071d
 def normalise(
     x,      # (B, C, H, W) uint8 or float32
     split,  # `Split` or `Search`: anything with mean and std
@@ -558,7 +570,7 @@ def normalise(
     mean, std = (torch.tensor(v, dtype=torch.float32, device=x.device)[:, None, None] for v in (split.mean, split.std))
     return (to_float(x) - mean)/std
 
-# %% ../nbs/06_data.ipynb #8029b17e
+# %% ../nbs/06_data.ipynb #c31696cb
 def _view(
     B, H, W,       # pictures, height, width
     generator,     # a CPU generator
@@ -571,7 +583,7 @@ def _view(
     mirror = torch.rand(B, 1, generator=generator) < 0.5
     return rows, torch.where(mirror, cols.flip(1), cols) if flip else cols
 
-# %% ../nbs/06_data.ipynb #9b3b20b9
+# %% ../nbs/06_data.ipynb #613c5063
 def _holes(
     B, H, W,    # pictures, height, width
     generator,  # a CPU generator
@@ -583,7 +595,7 @@ def _holes(
         return (torch.arange(n) >= low) & (torch.arange(n) < low + side)
     return (inside(H)[:, :, None] & inside(W)[:, None, :])[:, None]
 
-# %% ../nbs/06_data.ipynb #2d3d355d
+# %% ../nbs/06_data.ipynb #da661c56
 def augment(
     x,           # (B, C, H, W), normalised
     generator,   # a CPU generator, see `core.generator`
@@ -600,7 +612,7 @@ def augment(
     out = F.pad(x, (shift,)*4)[b, :, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
     return out.masked_fill(_holes(B, H, W, generator, cutout).to(x.device), 0) if cutout else out
 
-# %% ../nbs/06_data.ipynb #3179d586
+# %% ../nbs/06_data.ipynb #1f77d628
 def show_augmented(
     split,     # a `Split` or `Search`: its own flip and shift are used
     n=6,       # pictures, one a row
