@@ -16,14 +16,15 @@ import torch
 from torch import nn
 from .core import UserError, choose, generator, seeded
 
-# %% ../nbs/12_hypergrad.ipynb #56aca0b9
+# %% ../nbs/12_hypergrad.ipynb #3e2ece19
 def leaves(
-    tree,  # a tensor, or dicts of dicts of ... tensors
+    tree,  # a tensor, dicts of dicts of ... tensors, or None
 ) -> list:
-    "The tensors of a tree, depth first, in insertion order"
+    "The tensors of a tree, depth first, in insertion order; `None` has none"
+    if tree is None: return []
     return [x for v in tree.values() for x in leaves(v)] if isinstance(tree, dict) else [tree]
 
-# %% ../nbs/12_hypergrad.ipynb #838f7069
+# %% ../nbs/12_hypergrad.ipynb #1aa8f3de
 def rebuild(
     tree,  # the shape to copy
     xs,    # as many values as `tree` has leaves
@@ -31,7 +32,7 @@ def rebuild(
     "A tree with the keys of `tree` and the values of `xs`"
     xs = iter(xs)
     def build(t): return {k: build(v) for k, v in t.items()} if isinstance(t, dict) else next(xs)
-    return build(tree)
+    return None if tree is None else build(tree)
 
 # %% ../nbs/12_hypergrad.ipynb #39db37ac
 def trainable(
@@ -471,9 +472,9 @@ class OneHot:
     def edges(self, p): return torch.distributions.Categorical(logits=p['alpha'])
     def __call__(self, w, phi, batch): return self.at(w, {c: p['alpha'].softmax(-1) for c, p in phi.items()}, batch)
 
-# %% ../nbs/12_hypergrad.ipynb #3e248532
+# %% ../nbs/12_hypergrad.ipynb #0cef1d09
 def score_function(
-    loss,        # has sample(phi) -> theta, log_prob(phi, theta) -> {cell: (E,)} and at(w, theta, batch) -> scalar
+    loss,        # has sample(phi) -> theta, at(w, theta, batch) -> scalar; log_prob(phi, theta) -> {cell: (E,)} or else softmax(alpha)
     w,           # weights: name -> tensor
     phi,         # architecture: dicts of tensors
     train,       # training batch
@@ -486,12 +487,13 @@ def score_function(
 ) -> dict:
     "DSNAS (arXiv 2002.09128): gradient of log p(sampled operation) times its cost dL/dtheta, summed over edges"
     batch = choose(on, dict(train=train, valid=valid), 'batch')
+    log_prob = getattr(loss, 'log_prob', OneHot(None).log_prob)
     with same_noise(key), torch.no_grad(): thetas = [loss.sample(phi) for _ in range(samples)]
     total = []
     for theta in thetas:
         cost = {c: (g*theta[c]).sum(-1) for c, g in grads(lambda w, th, b: loss.at(w, th, b), w, theta, batch)[1].items()}
         if clamp is not None: cost = {c: x.clamp(-clamp, clamp) for c, x in cost.items()}
-        def surrogate(w, phi, b): return sum((loss.log_prob(phi, theta)[c]*x).sum() for c, x in cost.items())
+        def surrogate(w, phi, b): return sum((log_prob(phi, theta)[c]*x).sum() for c, x in cost.items())
         total.append(grads(surrogate, w, phi, batch)[1])
     return rebuild(phi, [torch.stack(xs).mean(0) if xs[0].is_floating_point() else xs[0] for xs in zip(*map(leaves, total))])
 
