@@ -1,0 +1,438 @@
+"""Acceptance checks: `python tools/checks.py` measures every one of them, `--break` shows that each can fail.
+
+A check is a stretch of a lesson cell. It starts with a comment `# check ID, ID ...: what holds`, where an ID may carry a note in
+parentheses (`D.6-1 (amended)`), and ends at the next such comment or with the cell. It computes `err` and asserts a bound on it."""
+import argparse, ast, json, os, re, shutil, subprocess, sys, tempfile
+for k in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'): os.environ.setdefault(k, '1')
+os.environ |= {'MPLBACKEND': 'agg', 'TQDM_DISABLE': '1'}
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BREAKS = ROOT/'tools'/'breaks.json'
+HEAD = re.compile(r'^# check ([^:\n]+)', re.M)   # up to the colon: the ids
+SKIP = re.compile(r'^#\|\s*(slow|cuda|data|eval:\s*false)', re.M)
+
+# What has to hold, by subject. Ids: section of the method notes and item, or the method.
+CHECKS = {
+    # a correlated normal over the logits (chapter 11)
+    'A.9-1': 'the correlation matrix has unit diagonal, is positive definite, and is the identity at z = 0',
+    'A.9-2': 'the covariance of samples is sigma^2 C',
+    'A.9-3': 'the pathwise gradient of a quadratic form equals its closed form',
+    'A.9-4': 'the KL in closed form equals the library KL of two multivariate normals',
+    'A.9-5': 'with the mean held, agreeing and disagreeing edges are found, three seeds each',
+    'A.9-6': 'the conditional covariance is the inverse of a block of the precision',
+    'A.9-7 (mask)': 'a pruned operation has weight exactly 0 and gradient exactly 0',
+    'A.9-7 (kappa)': 'without a nudge (kappa = 0) pruning does not depend on correlations inside edges',
+    'A.9-8': 'without correlation the sequential derivation is the mean derivation',
+    # Dirichlet
+    'B.7-1 (linear)': 'the pathwise gradient of E[w.theta] equals its closed form',
+    'B.7-1 (quadratic)': 'the pathwise gradient of E[(w.theta)^2] equals its closed form',
+    'B.7-2': 'the KL to the flat Dirichlet equals the library KL',
+    'B.7-3': 'pruned and renormalised samples follow the Dirichlet of what is left',
+    'B.7-4': 'without a loss, l2 alone and KL alone bring every concentration to 1',
+    'B.7-5': 'widening keeps shapes, momentum buffers and a finite loss',
+    'B.7-6': 'one partial channel group is the plain mixture; otherwise bypassed channels are untouched',
+    # costs of candidates
+    'C.6-4': 'the gradient of DARTS is p (C - p.C) of the tracked costs',
+    'C.6-5': 'the DSNAS estimator, enumerated, is the exact gradient of a linear loss',
+    # gradients through the best weights
+    'D.6-1 (implicit formula)': 'on a quadratic g1 + g2 equals autograd through the best weights',
+    'D.6-1 (finite differences)': 'on a quadratic H v and M v by differences are exact',
+    'D.6-1 (amended)': 'on a quadratic the amended gradient is exact',
+    'D.6-2': 'the Neumann series converges to the exact gradient',
+    'D.6-3': 'on a tanh supernet the difference quotients are exact to 1e-3 in both precisions',
+    'D.6-4 (eta = 0)': 'without its correction the amended gradient is first order, bit for bit',
+    'D.6-4 (state)': 'weights are the same bits after the step',
+    'D.6-5': 'the counter-example: the amended and the true correction have opposite signs',
+    # baselines
+    'E.8 GDAS forward': 'the edge outputs the sampled operation exactly',
+    'E.8 GDAS gradient': 'the gradient of the logits is that of q_s <g, O_s - 1>',
+    'E.8 SNAS': 'temperature to 0 gives one-hot rows, to infinity uniform ones',
+    'E.8 PC-DARTS': 'one channel group and equal edge weights give DARTS over the in-degree',
+    'E.8 DARTS-2nd': 'second order with step 0 is first order',
+    'E.8 SETN/RSPS': 'architectures are sampled uniformly (chi-square)',
+    'E.8 ENAS': 'the reward baseline follows its closed form',
+    # beta-DARTS
+    '1-a': 'the gradient of the beta decay is softmax / E',
+    '1-b': 'one decay step never raises the variance of the weights nor lowers their entropy',
+    '1-c': 'adding k to every logit adds k to the penalty',
+    '1-d': 'a coefficient of 0 gives DARTS bit for bit',
+    # BaLeNAS
+    '2-a': 'without noise and prior the optimiser is Adam, bit for bit',
+    '2-b': 'the first width depends on the prior alone unless it is set',
+    '2-c': 'with the exact curvature the fixed point is the posterior',
+    '2-d': 'sampled moments match; the KL is 0 only at the prior',
+    # ZARTS
+    '3-a': 'gradient-less descent never goes uphill and reaches the bottom',
+    '3-b': 'two-sided random search is unbiased on a quadratic',
+    '3-c': 'guided search on a parabola has its mean at the minimum',
+    '3-d': 'weights, buffers, momentum and random state are restored bit for bit',
+    # iDARTS
+    '4-a': 'on a quadratic the truncated series obeys its error bound',
+    '4-b': 'with no further term the series is second-order DARTS',
+    '4-c': 'Hessian products by autograd and by differences agree to 1e-4',
+    '4-d': 'weights, buffers, momentum and random state are restored bit for bit',
+    # entropy regulariser
+    '7-a': 'the gradient of the entropy in bits is -p (log2 p + H)',
+    '7-b': 'the coefficient is -0.2, 0, 0.2 at start, middle and end',
+    '7-c': 'adding k to every logit changes nothing',
+    '7-d': 'a negative coefficient alone ends uniform, a positive one one-hot',
+    # factorised parameters
+    '18-a': 'the product of two softmaxes is the softmax of summed logits, of rank one',
+    '18-b': 'the best pair is the pair of bests',
+    '18-c': 'one activation gives DARTS',
+    '18-d': 'the mixed operation evaluates M + N functions',
+    '18-e': 'with linear activations the factorised and the full mixture agree',
+    # the wider field
+    '20 PC-DARTS (plain)': 'one channel group and uniform edge weights give DARTS',
+    '20 PC-DARTS (bypass)': 'channels that bypass the mixture are exact copies',
+    '20 GDAS (one-hot)': 'the forward weights are exactly one-hot',
+    '20 GDAS (frequency)': 'the frequency of samples is the softmax',
+    '20 SNAS': 'temperature to 0 gives one-hot rows, to infinity uniform ones',
+    '20 DSNAS': 'the estimator is unbiased on a table of losses',
+    '20 FairDARTS (sign)': 'the zero-one loss pushes every weight away from one half',
+    '20 FairDARTS (independent)': 'operations do not compete: the Jacobian of a row is diagonal',
+    '20 SDARTS (zero)': 'a box of size 0 gives DARTS',
+    '20 SDARTS (box)': 'perturbed weights stay inside the box',
+    '20 SDARTS (ascent)': 'the adversarial loss is never below the clean loss',
+    '20 DARTS- (off)': 'a coefficient of 0 gives DARTS',
+    '20 DARTS- (end)': 'the coefficient ends at 0',
+    '20 Λ-DARTS': 'the perturbation of each cell is the gradient of the mean cosine',
+    '20 DrNAS (mean)': 'the mean is concentration over its sum',
+    '20 DrNAS (positive)': 'concentrations are positive for every logit',
+    '20 DrNAS (anchor)': 'the KL is 0 at the anchor',
+}
+LATER = {
+    'A.9-7 (kappa)': 'pruning', 'B.7-5': 'partial channels', 'B.7-6': 'partial channels', 'E.8 PC-DARTS': 'partial channels',
+    'E.8 ENAS': 'ENAS controller', '18-d': 'mixed operations', '20 PC-DARTS (plain)': 'partial channels', '20 PC-DARTS (bypass)': 'partial channels',
+    '20 DARTS- (off)': 'auxiliary skip', '20 DARTS- (end)': 'auxiliary skip',
+}
+
+
+def canon(name: str) -> str:
+    "One spelling of an id: `related 3(a)` is `3-a`, `related 20 SNAS` is `20 SNAS`"
+    return re.sub(r'^(\d+) ?\(([a-e])\)', r'\1-\2', re.sub(r'\s+', ' ', name.strip()).removeprefix('related ').removeprefix('section '))
+
+
+def split_heads(src: str) -> list:
+    "`(line, [ids])` of every check comment of a cell; a note in parentheses stays with its id"
+    return [(src[:m.start()].count('\n') + 1, [canon(x) for x in re.split(r',(?![^(]*\))', m[1]) if x.strip()]) for m in HEAD.finditer(src)]
+
+
+def demanded(label: str) -> str:
+    "The id of the list above that a label of a notebook answers to, or ''"
+    bare = re.sub(r' \([^()]*\)$', '', label)
+    return label if label in CHECKS else bare if bare in CHECKS else ''
+
+
+def notebooks() -> list: return sorted((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))
+
+
+def code(path: Path) -> list:
+    "`(id, source)` of the code cells"
+    return [(c.get('id', '?'), ''.join(c['source'])) for c in json.loads(path.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'code']
+
+
+def found() -> list:
+    "Every check of the notebooks: notebook, position of its cell, labels"
+    return [dict(nb=p.name, cell=i, line=line, labels=labels) for p in notebooks() for i, (_, src) in enumerate(code(p)) for line, labels in split_heads(src)]
+
+
+# ---- running a cell and listening to what it asserts
+
+class Broken(AssertionError): "a condition of a check does not hold"
+
+
+def size(x) -> float:
+    "The largest absolute value in a number, a tensor, a list or a dict; None when there is none"
+    if isinstance(x, dict): x = list(x.values())
+    if isinstance(x, (list, tuple, set)):
+        vs = [size(v) for v in x]
+        return None if None in vs else max(vs, default=0.)
+    if hasattr(x, 'detach'): x = x.detach().abs().double().max() if x.numel() else 0.
+    try: return abs(float(x))
+    except (TypeError, ValueError): return None
+
+
+def gap(a, b) -> float:
+    "How far two values are apart; inf when they differ and have no distance"
+    try: return size(a - b)
+    except (TypeError, RuntimeError): pass
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b): return max((gap(x, y) for x, y in zip(a, b)), default=0.)
+    try: return 0. if bool((a == b).all() if hasattr(a == b, 'all') else a == b) else float('inf')
+    except (TypeError, RuntimeError, ValueError): return float('inf')
+
+
+class Ear:
+    "Hears the comparisons of a check: `(text, error, tolerance, holds)`"
+    def __init__(self): self.heard, self.labels = [], None
+    def note(self, text, error, tol, ok):
+        self.heard.append((self.labels, text, error, tol, bool(ok)))
+    def below(self, text, a, b, strict):
+        with_tensor = a < b if strict else a <= b
+        tol = size(b)
+        signed = float(a) if getattr(a, 'numel', lambda: 1)() == 1 and not isinstance(a, (list, tuple, dict)) else size(a)
+        self.note(text, max(signed, 0.) if tol is not None else None, tol, with_tensor)
+    def holds(self, text, value): self.note(text, None, None, value)
+    def equal(self, text, a, b): g = gap(a, b); self.note(text, g, 0., g == 0)
+    def close(self, text, a, b, eps=1e-5): g = gap(a, b); self.note(text, g, eps, g is not None and g < eps)
+    def end(self):
+        bad = [h for h in self.heard if not h[4]]
+        if bad: raise Broken(bad[0][1])
+
+
+class Listen(ast.NodeTransformer):
+    "Assertions become notes; everything else stays"
+    def call(self, kind, text, *args): return ast.Call(ast.Attribute(ast.Name('__ear__', ast.Load()), kind, ast.Load()), [ast.Constant(text), *args], [])
+    def one(self, test):
+        text = ast.unparse(test)
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            op, (left, right) = test.ops[0], (test.left, test.comparators[0])
+            if isinstance(op, (ast.Lt, ast.LtE)): return self.call('below', text, left, right, ast.Constant(isinstance(op, ast.Lt)))
+            if isinstance(op, ast.Eq) and isinstance(right, ast.Constant) and right.value == 0: return self.call('equal', text, left, right)
+        return self.call('holds', text, test)
+    def visit_Assert(self, node):
+        parts = node.test.values if isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And) else [node.test]
+        return [ast.Expr(self.one(t)) for t in parts]
+    def visit_Expr(self, node):
+        c = node.value
+        if isinstance(c, ast.Call) and isinstance(c.func, ast.Name) and c.func.id in ('test_eq', 'test_close') and len(c.args) >= 2:
+            c = self.call({'test_eq': 'equal', 'test_close': 'close'}[c.func.id], ast.unparse(c), *c.args)
+            return ast.Expr(c)
+        return self.generic_visit(node)
+
+
+class Deaf(ast.NodeTransformer):
+    "Assertions disappear, so that a broken formula travels on to the check that is meant"
+    def gone(self, node): return ast.Pass()
+    visit_Assert = gone
+    def visit_Expr(self, node):
+        c = node.value
+        name = ast.unparse(c.func) if isinstance(c, ast.Call) else ''
+        return ast.Pass() if re.match(r'test_|expect_fail|torch\.testing\.', name) else self.generic_visit(node)
+    def visit_With(self, node):
+        return ast.Pass() if any('expect_fail' in ast.unparse(i.context_expr) for i in node.items) else self.generic_visit(node)
+
+
+def run_cell(src, name, ns, ear=None, deaf=False, only=None):
+    "Execute one cell; with an ear its checks (only those with a label in `only`) are listened to"
+    src = re.sub(r'^\s*[%!].*$', 'pass', src, flags=re.M)
+    heads, body, ns['__ear__'] = split_heads(src), ast.parse(src).body, ear
+    for node in body:
+        labels = next((ids for line, ids in reversed(heads) if line <= node.lineno), None)
+        hear = ear and labels and (only is None or set(only) & set(labels))
+        if hear: ear.labels = labels; out = Listen().visit(node)
+        else: out = Deaf().visit(node) if deaf else node
+        mod = ast.fix_missing_locations(ast.Module(out if isinstance(out, list) else [out], []))
+        exec(compile(mod, name, 'exec'), ns)
+
+
+def plots_only(src: str) -> bool:
+    "A cell that draws and leaves nothing behind that a later cell could need"
+    if HEAD.search(src) or '#| export' in src: return False
+    draws = re.search(r'\bplt\.|\bax\b|simplex\(|heat\(|draw_dag\(', src)
+    names = {t.id for n in ast.walk(ast.parse(re.sub(r'^\s*[%!].*$', 'pass', src, flags=re.M))) for t in ast.walk(n) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store)}
+    return bool(draws) and 'def ' not in src and names <= {'fig', 'ax', 'axs', 'k', 'i', 'left', 'right'}
+
+
+def namespace(): return {'__name__': '__main__', '__builtins__': __builtins__}
+
+
+def start(lib=ROOT):
+    os.chdir(ROOT/'nbs'); sys.path.insert(0, str(lib))
+    import warnings; warnings.filterwarnings('ignore')
+
+
+def measure(nb: str) -> dict:
+    "Run one notebook: what its checks said, which were skipped, and the cell that stopped it"
+    start()
+    ns, heard, skipped, stopped = namespace(), [], [], ''
+    for i, (cid, src) in enumerate(code(ROOT/'nbs'/nb)):
+        heads = split_heads(src)
+        if SKIP.search(src):
+            if re.search(r'^#\|\s*(slow|cuda|data)', src, re.M) or heads: skipped += [x for _, ids in heads for x in ids]
+            continue
+        if plots_only(src): continue
+        ear = Ear() if heads else None
+        try: run_cell(src, f'{nb}:{cid}', ns, ear)
+        except Exception as e: stopped = f'{cid}: {type(e).__name__}: {e}'
+        heard += ear.heard if ear else []
+        if stopped: break
+    return dict(heard=heard, skipped=skipped, stopped=stopped)
+
+
+def headline(heard: list) -> tuple:
+    "The comparison that a check is about: of `err` if there is one, the one nearest to its tolerance"
+    ratio = lambda h: float('inf') if h[2] is None or (h[3] == 0 and h[2] > 0) else h[2]/h[3] if h[3] else 0.
+    measured = [h for h in heard if h[3] is not None]
+    about = [h for h in measured if re.search(r'\berr', h[1])] or measured
+    return max(about, key=ratio) if about else None
+
+
+def worker(*args):
+    "One fresh process; its last line is JSON"
+    done = subprocess.run([sys.executable, __file__, *map(str, args)], capture_output=True, text=True, timeout=600, cwd=ROOT)
+    try: return json.loads(done.stdout.strip().rpartition('\n')[2])
+    except ValueError: return dict(heard=[], skipped=[], stopped=(done.stderr.strip().splitlines() or ['no answer'])[-1], results=[])
+
+
+# ---- tables
+
+def num(x): return '-' if x is None else '0' if x == 0 else f'{x:.1e}' if x < .01 or x >= 1e3 else f'{x:.3g}'
+
+
+def table(rows, heads, widths):
+    cut = lambda s, w: s if len(s) <= w else s[:w - 1] + '…'
+    line = lambda r: '  '.join(cut(str(x), w).ljust(w) for x, w in zip(r, widths)).rstrip()
+    return '\n'.join([line(heads), line(['-'*w for w in widths]), *map(line, rows)])
+
+
+def check() -> int:
+    where = found()
+    rows, extra, bad, seen = [], [], [], set()
+    for nb in sorted({f['nb'] for f in where}):
+        out = worker('--run', nb)
+        for label in dict.fromkeys(x for f in where if f['nb'] == nb for x in f['labels']):
+            heard = [h for h in out['heard'] if h[0] and label in h[0]]
+            h, fails, more = headline(heard), [h[1] for h in heard if not h[4]], len(heard) - 1
+            status = ('SKIPPED' if label in out['skipped'] else f'NOT REACHED ({out["stopped"]})' if not heard else f'FAILS: {fails[0]}' if fails
+                      else 'no error measured' if h is None else 'ok')
+            ratio = '' if h is None else num(h[2]/h[3]) if h[3] else 'exact' if h[2] == 0 else 'inf'
+            key = demanded(label)
+            (rows if key else extra).append([label, CHECKS.get(key, 'further check'), num(h and h[2]), num(h and h[3]), ratio, more or '', nb.removesuffix('.ipynb')] + ([] if status == 'ok' else [status]))
+            if status == 'ok': seen.add(key)
+            else: bad.append(f'{label} ({nb}): {status}')
+    order = {k: i for i, k in enumerate(CHECKS)}
+    rows.sort(key=lambda r: order[demanded(r[0])])
+    heads, widths = ['check', 'what holds', 'error', 'tolerance', 'error/tol', 'more', 'notebook', ''], [27, 70, 8, 9, 9, 4, 16, 90]
+    print(table(rows, heads, widths))
+    later = {k: v for k, v in LATER.items() if k not in seen}
+    missing = [k for k in CHECKS if k not in seen and k not in later and not any(b.startswith(k) for b in bad)]
+    if extra: print('\nFurther checks in the notebooks\n' + table(extra, heads, widths))
+    if later: print('\nLater chapters\n' + table([[k, CHECKS[k], v] for k, v in later.items()], ['check', 'what will hold', 'chapter'], widths))
+    for m in missing: print(f'MISSING: {m}: {CHECKS[m]}')
+    for b in bad: print(f'BAD: {b}')
+    print(f'\n{len(CHECKS)} demanded: {len(seen - {""})} measured and within tolerance, {len(later)} in later chapters, {len(missing)} missing, '
+          f'{len(bad)} skipped or failing; {len(extra)} further checks. "more": conditions checked beside the one shown.')
+    return len(missing) + len(bad)
+
+
+# ---- breaking on purpose
+
+def module_of(nb: str) -> Path:
+    m = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(s for _, s in code(ROOT/'nbs'/nb)), re.M)
+    return Path('dnas_nb')/f'{m[1]}.py'
+
+
+def breaks() -> list:
+    "The mutations; `check` is one label or several, `in` the notebook of the check where it differs from the one that is changed"
+    return [b | dict(check=[b['check']] if isinstance(b['check'], str) else b['check'], at=b.get('at', b['file'])) for b in json.loads(BREAKS.read_text(encoding='utf-8'))]
+
+
+def outcome(label, ear, error) -> dict:
+    "Did the check fail, and where"
+    heard = [h for h in ear.heard if h[0] and label in h[0]]
+    bad = [h for h in heard if not h[4]]
+    h = headline(bad) or (bad[0] if bad else headline(heard))
+    how = 'killed' if bad else 'SURVIVES' if heard and not error else f'NOT REACHED: {error}'
+    return dict(label=label, how=how, error=h and h[2], tol=h and h[3], text=h[1] if h else '')
+
+
+def follow(cells, k, b, ns, nb, edit=True) -> list:
+    "From cell `k` on, changed as `b` says, to the checks it is meant to break"
+    want, out = set(b['check']), []
+    for i in range(k, len(cells)):
+        cid, src = cells[i]
+        if i == k and edit: src = src.replace(b['find'], b['replace'])
+        labels = [x for _, ids in split_heads(src) for x in ids if x in want]
+        if SKIP.search(src) or plots_only(src): continue
+        ear, error = Ear(), ''
+        try: run_cell(src, f'{nb}:{cid}', ns, ear if labels else None, deaf=True, only=labels)
+        except Exception as e: error = f'{type(e).__name__}: {e}'
+        out += [outcome(x, ear, error) for x in dict.fromkeys(labels)]
+        want -= set(labels)
+        if not want: break
+    return out + [dict(label=x, how='NOT REACHED: no such check', error=None, tol=None, text='') for x in sorted(want)]
+
+
+def forked(f) -> list:
+    "Run `f` in a copy of this process"
+    with tempfile.TemporaryDirectory() as d:
+        out = Path(d)/'out.json'
+        if (pid := os.fork()) == 0:
+            try: out.write_text(json.dumps(f()))
+            finally: os._exit(0)
+        os.waitpid(pid, 0)
+        return json.loads(out.read_text()) if out.exists() else [dict(label='?', how='NOT REACHED: the process died', error=None, tol=None, text='')]
+
+
+def break_here(nb: str, lib=ROOT, only=None) -> dict:
+    "Every mutation of one notebook that is seen in the same notebook; the part before the change is run once"
+    start(lib)
+    cells, results, ns = code(ROOT/'nbs'/nb), [], namespace()
+    todo = {}
+    for n, b in enumerate(breaks()):
+        if b['file'] != nb or b['at'] != nb or (only and not set(only) & set(b['check'])): continue
+        at = [i for i, (_, s) in enumerate(cells) if b['find'] in s]
+        if len(at) != 1 or cells[at[0]][1].count(b['find']) != 1: results.append([n, [dict(label=x, how='DOES NOT APPLY', error=None, tol=None, text='') for x in b['check']]])
+        else: todo.setdefault(at[0], []).append((n, b))
+    for i, (cid, src) in enumerate(cells):
+        if not todo: break
+        for n, b in todo.pop(i, []): results.append([n, forked(lambda: follow(cells, i, b, ns, nb))])
+        if SKIP.search(src) or plots_only(src): continue
+        run_cell(src, f'{nb}:{cid}', ns, deaf=True)
+    return dict(results=results)
+
+
+def break_there(n: int) -> dict:
+    "A mutation of one notebook's module that is seen in a later notebook: in a copy of the package"
+    b = breaks()[n]
+    with tempfile.TemporaryDirectory() as d:
+        shutil.copytree(ROOT/'dnas_nb', Path(d)/'dnas_nb', ignore=shutil.ignore_patterns('__pycache__'))
+        path = Path(d)/module_of(b['file'])
+        text = path.read_text(encoding='utf-8')
+        if text.count(b['find']) != 1: return dict(results=[[n, [dict(label=x, how='DOES NOT APPLY', error=None, tol=None, text='') for x in b['check']]]])
+        path.write_text(text.replace(b['find'], b['replace']), encoding='utf-8')
+        start(d)
+        return dict(results=[[n, follow(code(ROOT/'nbs'/b['at']), 0, b, namespace(), b['at'], edit=False)]])
+
+
+def break_all(only=None) -> int:
+    todo, results = breaks(), []
+    for nb in sorted({b['file'] for b in todo}): results += worker('--break-run', nb, *(only or []))['results']
+    for n, b in enumerate(todo):
+        if b['file'] != b['at'] and (not only or set(only) & set(b['check'])): results += worker('--break-there', n)['results']
+    got, rows, bad = dict(results), [], []
+    for n, b in enumerate(todo):
+        if only and not set(only) & set(b['check']): continue
+        for r in got.get(n, [dict(label=x, how='NO RESULT', error=None, tol=None, text='') for x in b['check']]):
+            rows.append([r['label'], b['broken'], num(r['error']) if r['error'] is not None else '-', num(r['tol']), r['text'], b['file'].removesuffix('.ipynb')] + ([] if r['how'] == 'killed' else [r['how']]))
+            if r['how'] != 'killed': bad.append(f'{r["label"]}: {b["broken"]}: {r["how"]}')
+    order = {k: i for i, k in enumerate(CHECKS)}
+    rows.sort(key=lambda r: order.get(demanded(r[0]), 999))
+    print(table(rows, ['check', 'what is broken', 'error', 'tolerance', 'condition that fails', 'changed', ''], [27, 62, 8, 9, 44, 16, 90]))
+    labels = {x for f in found() for x in f['labels'] if demanded(x)}
+    killed = {r[0] for r in rows if len(r) == 6}
+    never = [] if only else sorted(labels - killed)
+    for x in never: print(f'NEVER SEEN TO FAIL: {x}')
+    for x in bad: print(f'BAD: {x}')
+    print(f'\n{len(todo)} mutations; {len(killed & labels)} of {len(labels)} checks seen to fail; {len(bad)} mutations survive, do not apply or are not reached.')
+    return len(never) + len(bad)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--break', dest='broken', action='store_true', help='break formulas on purpose; every check has to fail')
+    p.add_argument('--run', help=argparse.SUPPRESS)
+    p.add_argument('--break-run', help=argparse.SUPPRESS)
+    p.add_argument('--break-there', type=int, help=argparse.SUPPRESS)
+    p.add_argument('only', nargs='*', help='with --break: only these checks')
+    a = p.parse_args()
+    if a.run: return print('\n' + json.dumps(measure(a.run)))
+    if a.break_run: return print('\n' + json.dumps(break_here(a.break_run, only=a.only)))
+    if a.break_there is not None: return print('\n' + json.dumps(break_there(a.break_there)))
+    sys.exit(min(break_all(a.only) if a.broken else check(), 99))
+
+
+if __name__ == '__main__': main()
