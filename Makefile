@@ -27,7 +27,7 @@ lab: dev ## open JupyterLab on the notebooks
 	@$(PY) -m jupyter lab --notebook-dir=nbs $(ARGS)
 
 docs: dev ## build the documentation site into _docs/
-	@$(PY) tools/site.py $(ARGS)
+	@$(PY) tools/build_site.py $(ARGS)
 
 export: dev ## write dnas_nb/*.py and README.md from the notebooks
 	@$(PY) tools/export.py

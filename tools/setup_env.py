@@ -54,9 +54,9 @@ def make_venv():
 
 def pip(what, pins) -> bool:
     "Install the package itself, editable, with its requirements."
-    cmd = [str(PY), '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--log', str(LOG)]
+    cmd = [str(PY), '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input', '--progress-bar', 'off']
     cmd += (['-c', str(pins)] if pins else []) + ['-e', what]
-    return subprocess.run(cmd, cwd=ROOT, stderr=subprocess.DEVNULL, close_fds=False).returncode == 0
+    with open(LOG, 'w') as log: return subprocess.run(cmd, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, close_fds=False).returncode == 0
 
 
 def install(extra, pins):
@@ -64,19 +64,19 @@ def install(extra, pins):
     kind = 'PyTorch as pinned in ' + pins.name if pins else 'the default build of PyTorch'
     say(f'installing the {"development" if extra == "dev" else "run-time"} requirements, {kind}: '
         'a few minutes and 1 to 6 GB the first time, seconds later')
-    LOG.unlink(missing_ok=True)
     UNFINISHED.touch()  # stays if this process is cut off: then the next call starts from an empty environment
     ok = pip(what, pins)
-    log = LOG.read_text(errors='replace') if LOG.exists() else ''
-    if not ok and pins and re.search(r'(No matching distribution found for|Could not find a version .*) torch', log):
+    log = LOG.read_text(errors='replace')
+    if not ok and pins and re.search(r'No matching distribution found for torch|requested \(constraint\) torch', log):
         say(f'this system has no PyTorch as pinned in {pins.name}: trying any version that settings.ini allows')
         ok = pip(what, None)
         log = LOG.read_text(errors='replace')
     UNFINISHED.unlink(missing_ok=True)
     if not ok:
-        errors = [line.split('ERROR: ', 1)[1] for line in log.splitlines() if 'ERROR: ' in line]
-        network = re.search(r'NewConnectionError|ConnectionError|ConnectTimeout|Read timed out|name resolution', log)
+        errors = [line.split('ERROR: ', 1)[1] for line in log.splitlines() if 'ERROR: ' in line and 'Impossible' not in line]
+        network = re.search(r'Failed to establish|Connection\w*Error|ConnectTimeout|timed out|name resolution', log)
         why = 'the package index cannot be reached: check the network' if network else (errors or ['unknown error'])[-1].strip()
+        if 'from versions: none' in log: why += ' (none offered: check the network and the name)'
         fail(f'pip failed: {why}. Details: {LOG.relative_to(ROOT)}. Then run the same command again.')
 
 
