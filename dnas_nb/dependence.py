@@ -104,7 +104,7 @@ def lowrank(
     small = torch.eye(U.shape[1]).to(U) + U.mT @ U
     return LowRank(U, torch.linalg.slogdet(small)[1] - U.square().sum(-1).log1p().sum())
 
-# %% ../nbs/11_dependence.ipynb #70ac5f9c
+# %% ../nbs/11_dependence.ipynb #6e4ae819
 class CorrelatedNormal(Distribution):
     "A normal over the logits of all edges of a cell; samples are softmaxed over the live ops of each edge (ours)"
     arg_constraints, has_rsample = {}, True
@@ -120,7 +120,9 @@ class CorrelatedNormal(Distribution):
         self.free = self.live if free is None else free
         self.dense = (live is None or bool(self.live.all())) and free is None
         super().__init__(event_shape=alpha.shape, validate_args=False)
-    def __repr__(self): return f'CorrelatedNormal(E={len(self.alpha)}, O={self.alpha.shape[1]}, {type(self.factor).__name__.lower()}, σ={self.sigma:g})'
+    def __repr__(self):
+        E, O = self.alpha.shape
+        return f'CorrelatedNormal(E={E}, O={O}, {type(self.factor).__name__.lower()}, σ={self.sigma:g})'
 
 # %% ../nbs/11_dependence.ipynb #848be9f2
 def white(
@@ -135,7 +137,7 @@ def white(
     eps = torch.randn(n, dtype=like.dtype, device=like.device if generator is None else 'cpu', generator=generator).to(like.device)
     return torch.cat([eps, -eps])[:shape[0]] if antithetic else eps
 
-# %% ../nbs/11_dependence.ipynb #a373b872
+# %% ../nbs/11_dependence.ipynb #e86ef3dd
 @patch
 def rsample_logits(self:CorrelatedNormal,
     sample_shape=(),  # how many samples
@@ -147,7 +149,7 @@ def rsample_logits(self:CorrelatedNormal,
     a = self.alpha + self.sigma*self.factor.mix(eps).unflatten(-1, self.alpha.shape)
     return a if self.dense else a.masked_fill(~self.live, -math.inf)
 
-# %% ../nbs/11_dependence.ipynb #512713ab
+# %% ../nbs/11_dependence.ipynb #41c78c15
 @patch
 def rsample(self:CorrelatedNormal,
     sample_shape=(),  # how many samples
@@ -156,7 +158,7 @@ def rsample(self:CorrelatedNormal,
     "Mixing weights `θ`: one softmax per edge, exactly 0 where not live"
     return self.rsample_logits(sample_shape, antithetic).softmax(-1)
 
-# %% ../nbs/11_dependence.ipynb #80bb0fbd
+# %% ../nbs/11_dependence.ipynb #93fabdd7
 def init_corr(
     E, O,         # edges, ops
     form='full',  # 'full', 'kron', 'lowrank'
@@ -168,7 +170,7 @@ def init_corr(
     return choose(form, dict(full=lambda: dict(z=zeros(E*O)), kron=lambda: dict(z_E=zeros(E), z_O=zeros(O)),
                              lowrank=lambda: dict(U=1e-2*torch.randn(E*O, rank, generator=gen))), 'form')()
 
-# %% ../nbs/11_dependence.ipynb #e303b80f
+# %% ../nbs/11_dependence.ipynb #6c43bc01
 def init_danas(
     cell,         # a `Cell`: its E and O are read
     generator,    # torch.Generator
@@ -178,7 +180,7 @@ def init_danas(
     "Means `1e-3·N(0, 1)`, correlations at independence (ours)"
     return dict(alpha=1e-3*torch.randn(cell.E, cell.O, generator=generator), **init_corr(cell.E, cell.O, form, rank, generator))
 
-# %% ../nbs/11_dependence.ipynb #f7e67943
+# %% ../nbs/11_dependence.ipynb #6687bd6d
 def place(
     key,   # 'alpha', 'z', 'z_E', 'z_O', 'U'
     i,     # position in the flattened tensor
@@ -192,7 +194,7 @@ def place(
     r = int((1 + math.isqrt(1 + 8*i))//2)
     return f'{at(r)} with {at(i - r*(r-1)//2)}'
 
-# %% ../nbs/11_dependence.ipynb #ec26e6f8
+# %% ../nbs/11_dependence.ipynb #611035eb
 def check_finite(
     phi_c,   # {'alpha': (E, O), ...}
 ):
@@ -202,7 +204,7 @@ def check_finite(
         bad, O = (~v.isfinite()).flatten().nonzero()[:, 0].tolist(), phi_c['alpha'].shape[1]
         if bad: raise UserError(f"{k} is {v.flatten()[bad[0]]:g} at {place(k, bad[0], v.shape, O)}: lower the architecture learning rate")
 
-# %% ../nbs/11_dependence.ipynb #afe5a110
+# %% ../nbs/11_dependence.ipynb #bed08382
 def make_factor(
     phi_c,        # {'alpha': (E, O), ...}
     form='full',  # 'full', 'kron', 'lowrank'
@@ -211,10 +213,11 @@ def make_factor(
     E, O = phi_c['alpha'].shape
     make = choose(form, dict(full=lambda z: full(z, E*O), kron=lambda z_E, z_O: kron(z_E, z_O, E, O), lowrank=lowrank), 'form')
     keys = dict(full={'z'}, kron={'z_E', 'z_O'}, lowrank={'U'})[form]
-    if phi_c.keys() - {'alpha'} != keys: raise UserError(f"form {form!r} needs {sorted(keys)}, phi has {sorted(phi_c)}: use init_danas(form={form!r})")
+    if phi_c.keys() - {'alpha'} != keys:
+        raise UserError(f"form {form!r} needs {sorted(keys)}, phi has {sorted(phi_c)}: use init_danas(form={form!r})")
     return make(**{k: phi_c[k] for k in keys})
 
-# %% ../nbs/11_dependence.ipynb #43bba938
+# %% ../nbs/11_dependence.ipynb #8a5b34ce
 def relax_danas(
     phi_c,        # {'alpha': (E, O), 'z': (d(d-1)/2,)} or the keys of another form
     progress=0.,  # in [0, 1]
@@ -230,7 +233,7 @@ def relax_danas(
     if frozen: phi_c = {k: v if k == 'alpha' else 0*v for k, v in phi_c.items()}
     return CorrelatedNormal(phi_c['alpha'], make_factor(phi_c, form), sigma(progress) if callable(sigma) else sigma, live)
 
-# %% ../nbs/11_dependence.ipynb #395ccf47
+# %% ../nbs/11_dependence.ipynb #60c73e3a
 @patch(as_prop=True)
 def gram(self:CorrelatedNormal) -> Tensor: # (d, d)
     "Covariance in units of σ², zero where a logit is not random"
@@ -249,7 +252,7 @@ def corr(self:CorrelatedNormal) -> Tensor: # (d, d)
     s = torch.where(self.free.flatten(), G.diagonal(), 1).rsqrt()
     return (G*torch.outer(s, s))*(1 - eye) + eye
 
-# %% ../nbs/11_dependence.ipynb #8fcb337c
+# %% ../nbs/11_dependence.ipynb #ba16135e
 @patch
 def logdet(self:CorrelatedNormal) -> Tensor: # scalar
     "log det of the covariance over the random logits, in units of σ²"
@@ -267,7 +270,7 @@ def entropy(self:CorrelatedNormal) -> Tensor: # scalar, nats
     "Differential entropy of the random logits"
     return (self.logdet() + self.n_free*math.log(2*math.pi*math.e*self.sigma**2))/2
 
-# %% ../nbs/11_dependence.ipynb #421582e6
+# %% ../nbs/11_dependence.ipynb #8f881278
 @patch(as_prop=True)
 def kl_mean(self:CorrelatedNormal) -> Tensor: # scalar
     "`½‖μ‖²`, the part of the KL that pulls the mean to 0"
@@ -278,7 +281,7 @@ def kl_corr(self:CorrelatedNormal) -> Tensor: # scalar
     "`-Σ log L_ii`, the part of the KL that pulls the correlation to the identity"
     return -self.logdet()/2
 
-# %% ../nbs/11_dependence.ipynb #7815454e
+# %% ../nbs/11_dependence.ipynb #b0076148
 @patch(as_prop=True)
 def kl_scale(self:CorrelatedNormal) -> Tensor: # scalar
     "What remains of the KL: 0 for σ = 1 and unit variances, else a constant of σ"
@@ -291,7 +294,7 @@ def kl(self:CorrelatedNormal) -> Tensor: # scalar, nats
     "KL from the standard normal prior over the random logits"
     return self.kl_mean + self.kl_corr + self.kl_scale
 
-# %% ../nbs/11_dependence.ipynb #f5af55e3
+# %% ../nbs/11_dependence.ipynb #6d241ddd
 @patch
 def draws(self:CorrelatedNormal,
     n=4096,  # samples, in antithetic pairs
@@ -299,7 +302,7 @@ def draws(self:CorrelatedNormal,
     "Logits from a private generator: the same at every call, and the global generator is not touched"
     return self.rsample_logits((n,), True, generator('dependence', n))
 
-# %% ../nbs/11_dependence.ipynb #3e7ad836
+# %% ../nbs/11_dependence.ipynb #992710f1
 @patch(as_prop=True)
 def mean(self:CorrelatedNormal) -> Tensor: # (E, O)
     "Expected mixing weights `E[θ]`, by 4,096 fixed antithetic samples"
@@ -315,7 +318,7 @@ def mode(self:CorrelatedNormal) -> Tensor: # (E,) long
     "The live op with the largest mean logit on each edge"
     return self.alpha.masked_fill(~self.live, -math.inf).argmax(-1)
 
-# %% ../nbs/11_dependence.ipynb #29c05fa7
+# %% ../nbs/11_dependence.ipynb #b6f8ec0b
 @patch
 def winner_prob(self:CorrelatedNormal,
     n=4096,  # samples
@@ -331,7 +334,7 @@ def joint_mode(self:CorrelatedNormal,
     arch, count = self.draws(n).argmax(-1).unique(dim=0, return_counts=True)
     return arch[count.argmax()]
 
-# %% ../nbs/11_dependence.ipynb #0c9a440c
+# %% ../nbs/11_dependence.ipynb #8736e34c
 def given(
     mu,            # (d,) means
     C,             # (d, d) covariance in units of σ²
@@ -343,7 +346,7 @@ def given(
     W = torch.linalg.solve(C[a][:, a] + jitter*torch.eye(len(a)).to(C), C[a][:, b])
     return mu[b] + shift @ W, C[b][:, b] - C[b][:, a] @ W
 
-# %% ../nbs/11_dependence.ipynb #f8034a04
+# %% ../nbs/11_dependence.ipynb #330d4050
 def square_root(
     S,             # (n, n) covariance
     at,            # (n,) long, positions in d
@@ -354,7 +357,7 @@ def square_root(
     L = torch.linalg.cholesky(S + jitter*torch.eye(len(at)).to(S))
     return S.new_zeros(d*d).index_copy(0, (at[:, None]*d + at).flatten(), L.flatten()).view(d, d)
 
-# %% ../nbs/11_dependence.ipynb #80d4f086
+# %% ../nbs/11_dependence.ipynb #1a638df0
 @patch
 def condition(self:CorrelatedNormal,
     fixed,         # dict edge -> op, indices
@@ -375,7 +378,7 @@ def condition(self:CorrelatedNormal,
     mu = mu.index_copy(0, b, m).index_add(0, a, shift).view(E, O)
     return CorrelatedNormal(mu.to(self.alpha), Full(square_root(S, b, E*O, jitter).to(self.alpha), None, False), self.sigma, live, free)
 
-# %% ../nbs/11_dependence.ipynb #cbd3e921
+# %% ../nbs/11_dependence.ipynb #257d6fee
 def contrasts(
     live,    # bool (E, O)
 ) -> list:   # per edge (k_e, E*O) with k_e = live ops - 1
@@ -384,7 +387,7 @@ def contrasts(
     at = [e*O + live[e].nonzero()[:, 0] for e in range(E)]
     return [eye[i[1:]] - eye[i[:1]] for i in at]
 
-# %% ../nbs/11_dependence.ipynb #4849fa21
+# %% ../nbs/11_dependence.ipynb #312b6a75
 def mutual_information(
     D,       # `CorrelatedNormal`
 ) -> Tensor: # (E, E) nats, inf on the diagonal
@@ -398,14 +401,14 @@ def mutual_information(
         for f in range(e): I[e, f] = I[f, e] = ((one[e] + one[f] - logdet(e, f))/2).clamp_min(0)
     return I
 
-# %% ../nbs/11_dependence.ipynb #e1281d23
+# %% ../nbs/11_dependence.ipynb #af2298dc
 def edge_dependence(
     D,       # `CorrelatedNormal`
 ) -> Tensor: # (E, E) in [0, 1], one on the diagonal
     "Strength `sqrt(1 - exp(-2 I))` of the dependence between edges: `|ρ|` when both have two ops"
     return (1 - (-2*mutual_information(D)).exp()).sqrt()
 
-# %% ../nbs/11_dependence.ipynb #af59efc6
+# %% ../nbs/11_dependence.ipynb #fac78221
 def sequential(
     D,         # `CorrelatedNormal`
     kappa=1.,  # see `CorrelatedNormal.condition`
