@@ -152,7 +152,7 @@ def _numbers(ax, im, M, fmt):
         dark = np.dot(im.cmap(im.norm(v))[:3], [.3, .59, .11]) < .5
         ax.text(j, i, format(v, fmt), ha='center', va='center', fontsize=7, color='white' if dark else '#222222')
 
-# %% ../nbs/01_viz.ipynb #1720c9e0
+# %% ../nbs/01_viz.ipynb #989c428c
 def ribbons(P,          # (T, O) probabilities over time
             names,      # O operation names
             ax=None,
@@ -165,6 +165,7 @@ def ribbons(P,          # (T, O) probabilities over time
     if len(x) == 1: x, P = np.array([x[0] - .5, x[0] + .5]), P.repeat(2, 0)  # one epoch is a bar, not nothing
     ax.stackplot(x, P.T, colors=[op_color(n) for n in names], labels=[short(n) for n in names], lw=.4, edgecolor='white')
     ax.set(xlim=(x[0], x[-1]), ylim=(0, 1), xlabel='epoch', ylabel='probability')
+    ax.xaxis.get_major_locator().set_params(integer=True)
     if legend: ax.legend(*[v[::-1] for v in ax.get_legend_handles_labels()], loc='center left', bbox_to_anchor=(1, .5), handlelength=1)
     return ax
 
@@ -185,7 +186,7 @@ def band(x,         # (T,) positions; 1..T when None
     if label: ax.legend()
     return ax
 
-# %% ../nbs/01_viz.ipynb #66aaafac
+# %% ../nbs/01_viz.ipynb #889a5df1
 def curves(series: dict, # name -> (T,) values; NaN leaves a gap
            ax=None,
            x=None,       # (T,) positions; 1..T when None
@@ -198,6 +199,7 @@ def curves(series: dict, # name -> (T,) values; NaN leaves a gap
         ax.plot(np.arange(1, len(y) + 1) if x is None else array(x), y, label=name, marker='o' if len(y) == 1 else None)
     if len(series) > 1: ax.legend()
     ax.set(**({'xlabel': 'epoch'} | kw))
+    if all(float(v).is_integer() for l in ax.lines for v in l.get_xdata()): ax.xaxis.get_major_locator().set_params(integer=True)
     return ax
 
 # %% ../nbs/01_viz.ipynb #d66c9fdb
