@@ -345,14 +345,14 @@ def _below(pic,    # Picture
         if pic.name == f'correlation-{_slug(c)}':
             return table([{'choice': a, 'and choice': b, 'correlation': round(v, 3)} for a, b, v in strongest(M, labels)], 'Strongest dependences between different edges')
 
-# %% ../nbs/33_report.ipynb #fb7d69c3
+# %% ../nbs/33_report.ipynb #4982ceea
 def headline(run,   # contents of run.json
              cells, # found cells
              frame  # history
             ) -> str:
     "What the run found, in a few sentences."
     result, said = run.get('result') or {}, []
-    if cells: said.append(f"{run.get('method', 'The search')} found this cell{'s'[:len(cells) > 1]}{_on(run)}.")
+    if cells: said.append(f"{run.get('method', 'The search')} found {'this cell' if len(cells) == 1 else 'these cells'}{_on(run)}.")
     ops = [op for es in cells.values() for *_, op in es]
     if ops and ops.count('skip_connect') >= len(ops)/2: said.append('Half of its edges or more are skip connections: a collapse is likely.')
     rows = [r for r in _records(result) if {'dataset', 'rank', 'of'} <= set(r)]
