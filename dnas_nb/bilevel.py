@@ -16,7 +16,7 @@ from .core import UserError, generator, seeded, write_atomic
 from .data import augment, batches, normalise
 from .distribution import edge_entropy
 
-# %% ../nbs/13_bilevel.ipynb #ac1f1279
+# %% ../nbs/13_bilevel.ipynb #7b48dd86
 def make_loss(
     net,           # supernet: (x, theta, live) -> logits (B, classes)
     relax,         # (phi of one cell, progress, live) -> distribution with rsample() -> (E, O)
@@ -25,7 +25,7 @@ def make_loss(
     key,           # seeds the draw: the same key, the same sample
     bf16=False,    # run the network under bfloat16 autocast?
 ):
-    "`loss(w, phi, batch)`, cross-entropy; also its halves `loss.sample(phi)` and `loss.at(w, theta, batch)`"
+    "`loss(w, phi, batch)`, cross-entropy; also its parts `loss.sample(phi)`, `loss.at(w, theta, batch)` and `loss.log_prob(phi, theta)`"
     def sample(phi):
         with seeded(*key): return {c: relax(p, progress, live[c]).rsample() for c, p in phi.items()}
     def at(w, theta, batch):
@@ -33,8 +33,9 @@ def make_loss(
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bf16):
             out = net(x, theta, live) if w is None else functional_call(net, w, (x, theta, live))
         return F.cross_entropy(out.float() if bf16 else out, y)
+    def log_prob(phi, theta): return {c: relax(p, progress, live[c]).edge_log_prob(theta[c]) for c, p in phi.items()}
     def loss(w, phi, batch): return at(w, sample(phi), batch)
-    loss.sample, loss.at = sample, at
+    loss.sample, loss.at, loss.log_prob = sample, at, log_prob
     return loss
 
 # %% ../nbs/13_bilevel.ipynb #5f1d84b1
@@ -152,7 +153,7 @@ def watch(state, method, split, cells, progress):
     row.update({f'p/{c.name}/{i}-{j}/{op}': mean[c.name][e, o].item() for c in cells for e, (i, j) in enumerate(c.edges) for o, op in enumerate(c.ops[e])})
     return row
 
-# %% ../nbs/13_bilevel.ipynb #63714b7f
+# %% ../nbs/13_bilevel.ipynb #aa90ea28
 def search(
     state,        # `State`, fresh from `start` or loaded by `load`
     method,       # slots `relax`, `grad`, `penalties`, `perturb`, `stages`, `stop`
@@ -176,8 +177,9 @@ def search(
             tr, va = take(train, idx, split, (seed, 'augment', epoch, step)), take(valid, order[step % len(order)], split, (seed, 'augment-valid', epoch, step))
             draw = lambda what: make_loss(state.net, method.relax, state.live, progress, (seed, what, epoch, step), bf16)
             try:
-                if method.grad and epoch >= warmup: arch_step(state, method, draw('arch'), tr, va, rate, progress)
-                losses.append(weight_step(state, method, draw('weight'), tr, progress).item())
+                with seeded(seed, 'step', epoch, step):   # for estimators and perturbations that draw directions
+                    if method.grad and epoch >= warmup: arch_step(state, method, draw('arch'), tr, va, rate, progress)
+                    losses.append(weight_step(state, method, draw('weight'), tr, progress).item())
                 if not math.isfinite(losses[-1]): raise UserError(f'the training loss became {losses[-1]}, lower the learning rate or look at the images')
             except UserError as e: raise UserError(f'epoch {epoch + 1}, step {step + 1}: {e}') from None
         state.epoch = epoch + 1

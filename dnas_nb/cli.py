@@ -74,7 +74,7 @@ def whole_numbers(
     try: return [int(t) for t in str(text).split(',')]
     except ValueError: raise UserError(f'seeds must be whole numbers with commas between them, not {text!r}') from None
 
-# %% ../nbs/41_cli.ipynb #f6a5cef7
+# %% ../nbs/41_cli.ipynb #ae9641ca
 @call_parse
 def dnas_search(
     method:str='danas',     # random, darts, drnas, gaussian, danas
@@ -92,12 +92,13 @@ def dnas_search(
     seeds:str='0',          # one seed, or several: 0,1,2
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     precision:str=None,     # fp32 or bf16 (fp32)
+    threads:int=None,       # CPU threads of one search (1)
     out:str=None,           # run folder (runs/METHOD-SPACE-DATA-sSEED)
     resume:store_true=False, # continue a run that was stopped
 ):
     "Search for a cell; writes a run folder with the cell, the history, a checkpoint and report.html"
     def go():
         results = search_seeds(whole_numbers(seeds), out, resume, device, method=method, space=space, data=data, epochs=epochs, warmup=warmup, channels=channels,
-                               cells=cells, size=size, images=images, batch=batch, lr=lr, arch_lr=arch_lr, precision=precision)
+                               cells=cells, size=size, images=images, batch=batch, lr=lr, arch_lr=arch_lr, precision=precision, threads=threads)
         print('\n\n'.join(map(last_lines, results)))
     guarded(go, ': the same command with --resume goes on from there')

@@ -21,7 +21,7 @@ from .methods import find_method
 from .space import SPACES
 from .supernet import SuperNet, batch_stats
 
-# %% ../nbs/40_experiment.ipynb #29ccbce4
+# %% ../nbs/40_experiment.ipynb #e10082ae
 @dataclass(frozen=True)
 class Settings:
     "Everything that determines the bytes of a run"
@@ -39,8 +39,9 @@ class Settings:
     arch_lr: float = 0.02   # of the architecture
     seed: int = 0
     precision: str = 'fp32' # or 'bf16'
+    threads: int = 1        # of the CPU; fixed, because sums in another order are other bits
 
-# %% ../nbs/40_experiment.ipynb #eab39114
+# %% ../nbs/40_experiment.ipynb #f9e89dea
 PRESETS = dict(
     digits=dict(epochs=20, channels=8, cells=1, batch=32, lr=0.05, arch_lr=0.02),
     cifar10=dict(epochs=20, channels=8, cells=1, batch=64, size=16, images=10_000, lr=0.05, arch_lr=6e-3),
@@ -54,7 +55,7 @@ def settings(
     "Settings with the data set's preset under what was given. Raises `UserError` for values that cannot work"
     given = {k: v for k, v in given.items() if v is not None}
     s = Settings(**{**PRESETS.get(str(given.get('data', 'digits')), PRESETS['own']), **given})
-    for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size'):
+    for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads'):
         v = getattr(s, k)
         if v is not None and (not isinstance(v, int) or v < 1): raise UserError(f'{k} must be a whole number of at least 1, not {v!r}')
     if not 0 <= s.warmup <= s.epochs: raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {s.warmup}')
@@ -193,7 +194,7 @@ def to_device(
     move = lambda im: Images(im.x.to(dev), im.y.to(dev))
     return dataclasses.replace(split, train=move(split.train), valid=move(split.valid), test=move(split.test))
 
-# %% ../nbs/40_experiment.ipynb #f1d75ef0
+# %% ../nbs/40_experiment.ipynb #4f4c8837
 def run(
     out=None,       # folder; None: runs/METHOD-SPACE-DATA-sSEED, numbered when taken
     resume=False,   # continue a run that was stopped
@@ -208,9 +209,10 @@ def run(
     out = Path(out) if out else free_folder(s)
     whole = describe_folder(out, resume, asdict(s))
     split = split or load_data(s.data, s.images, s.size, s.seed)
-    held = lock(out)
+    held, before = lock(out), torch.get_num_threads()
+    torch.set_num_threads(s.threads)
     try: return finish(*go(s, dev, out, whole, to_device(split, dev), on_epoch), report)
-    finally: held.close()
+    finally: held.close(); torch.set_num_threads(before)
 
 def free_folder(
     s,  # `Settings`

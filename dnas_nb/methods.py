@@ -52,14 +52,14 @@ class Method:
     stop: object = None            # history -> bool
     derive: object = by_mean       # (distributions, space, evaluate, seed) -> Genotype
 
-# %% ../nbs/18_methods.ipynb #57f41af5
+# %% ../nbs/18_methods.ipynb #f5f0ad74
 METHODS = {m.name: m for m in (
     Method('random', 'Li & Talwalkar 2019', relax=relax_uniform, grad=None, derive=best_of(64)),
     Method('darts', 'Liu et al. 2019, first order'),
     Method('drnas', 'Chen et al. 2021, section 3; l2 to the flat Dirichlet as in the released code', relax=relax_dirichlet),
     Method('gaussian', 'independent logistic-normal; ours', init=init_gaussian, relax=relax_gaussian, arch_opt=partial(adam, wd=0), penalties=(times(1e-3, 'kl'),)),
     Method('danas', 'Zhang et al. 2024, abstract; formulation ours', init=init_danas, relax=relax_danas, arch_opt=partial(adam, wd=0),
-           penalties=(times(1e-2, 'kl_mean'), times(1e-3, 'kl_corr')), derive=by_sequence),
+           penalties=(times(1e-3, 'kl_mean'), times(1e-4, 'kl_corr')), derive=by_sequence),
 )}
 
 # %% ../nbs/18_methods.ipynb #c7f15055
