@@ -42,7 +42,7 @@ def edge_fault(
     if len(set(names)) < len(names): return 'an operation is listed twice'
     return '' if stride in (1, 2) else f'stride {stride} should be 1 or 2'
 
-# %% ../nbs/03_space.ipynb #d2aa6734
+# %% ../nbs/03_space.ipynb #939656e0
 @dataclass(frozen=True)
 class Cell:
     "A directed acyclic graph with a list of operations on each edge; a node is the sum of its incoming edges"
@@ -69,9 +69,10 @@ class Cell:
     @property
     def labels(self) -> tuple: return tuple(f'{i}→{j}' for i, j in self.edges)
     @property
-    def live(self) -> torch.Tensor: return torch.tensor([[o < len(names) for o in range(self.O)] for names in self.ops])  # (E, O) bool: columns that exist
+    def live(self) -> torch.Tensor:                                 # (E, O) bool: the columns that exist on each edge
+        return torch.tensor([[o < len(names) for o in range(self.O)] for names in self.ops])
 
-# %% ../nbs/03_space.ipynb #9bc815a4
+# %% ../nbs/03_space.ipynb #413736ef
 def check_cell(
     c, # a `Cell`
 ) -> None:
@@ -88,7 +89,8 @@ def check_cell(
     gaps = set(range(max(nodes))) - nodes
     if gaps: bad(f', node {min(gaps)}', 'no edge leads to it: number the nodes without gaps')
     open_ = [e for e, names in zip(c.edges, c.ops) if set(names) - {'none'}]
-    if max(nodes) not in reachable(c.n_in, open_): bad('', f'no path from an input to the output, node {max(nodes)}: every one has an edge that allows only none')
+    if max(nodes) not in reachable(c.n_in, open_):
+        bad('', f'no path from an input to the output, node {max(nodes)}: every one has an edge that allows only none')
 
 # %% ../nbs/03_space.ipynb #c7c06b7b
 def draw_cell(
