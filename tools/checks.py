@@ -2,10 +2,9 @@
 
 A check is a stretch of a lesson cell. It starts with a comment `# check ID, ID ...: what holds`, where an ID may carry a note in
 parentheses (`D.6-1 (amended)`), and ends at the next such comment or with the cell. It computes `err` and asserts a bound on it."""
-import argparse, ast, json, os, re, shutil, subprocess, sys, tempfile
+import argparse, ast, contextlib, datetime, io, json, os, re, shutil, subprocess, sys, tempfile
 for k in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'): os.environ.setdefault(k, '1')
 os.environ |= {'MPLBACKEND': 'agg', 'TQDM_DISABLE': '1'}
-from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -282,10 +281,11 @@ def worker(*args):
 def num(x): return '-' if x is None else '0' if x == 0 else f'{x:.1e}' if x < .01 or x >= 1e3 else f'{x:.3g}'
 
 
-def table(rows, heads, widths):
-    cut = lambda s, w: s if len(s) <= w else s[:w - 1] + '…'
-    line = lambda r: '  '.join(cut(str(x), w).ljust(w) for x, w in zip(r, widths)).rstrip()
-    return '\n'.join([line(heads), line(['-'*w for w in widths]), *map(line, rows)])
+def table(rows, heads):
+    "Columns as wide as their longest entry"
+    widths = [max(len(str(r[i])) for r in [heads, *rows] if i < len(r)) for i in range(max(map(len, [heads, *rows])))]
+    line = lambda r: '  '.join(str(x).ljust(w) for x, w in zip(r, widths)).rstrip()
+    return '\n'.join([line(heads), line(['-'*w for w in widths[:len(heads)]]), *map(line, rows)])
 
 
 def check() -> int:
@@ -305,12 +305,12 @@ def check() -> int:
             else: bad.append(f'{label} ({nb}): {status}')
     order = {k: i for i, k in enumerate(CHECKS)}
     rows.sort(key=lambda r: order[demanded(r[0])])
-    heads, widths = ['check', 'what holds', 'error', 'tolerance', 'error/tol', 'more', 'notebook', ''], [27, 70, 8, 9, 9, 4, 16, 90]
-    print(table(rows, heads, widths))
+    heads = ['check', 'what holds', 'error', 'tolerance', 'error/tol', 'more', 'notebook']
+    print(table(rows, heads))
     later = {k: v for k, v in LATER.items() if k not in seen}
     missing = [k for k in CHECKS if k not in seen and k not in later and not any(b.startswith(k) for b in bad)]
-    if extra: print('\nFurther checks in the notebooks\n' + table(extra, heads, widths))
-    if later: print('\nLater chapters\n' + table([[k, CHECKS[k], v] for k, v in later.items()], ['check', 'what will hold', 'chapter'], widths))
+    if extra: print('\nFurther checks in the notebooks\n' + table(extra, heads))
+    if later: print('\nLater chapters\n' + table([[k, CHECKS[k], v] for k, v in later.items()], ['check', 'what will hold', 'chapter']))
     for m in missing: print(f'MISSING: {m}: {CHECKS[m]}')
     for b in bad: print(f'BAD: {b}')
     print(f'\n{len(CHECKS)} demanded: {len(seen - {""})} measured and within tolerance, {len(later)} in later chapters, {len(missing)} missing, '
@@ -410,11 +410,11 @@ def break_all(only=None) -> int:
     for n, b in enumerate(todo):
         if only and not set(only) & set(b['check']): continue
         for r in got.get(n, [dict(label=x, how='NO RESULT', error=None, tol=None, text='') for x in b['check']]):
-            rows.append([r['label'], b['broken'], num(r['error']) if r['error'] is not None else '-', num(r['tol']), r['text'], b['file'].removesuffix('.ipynb')] + ([] if r['how'] == 'killed' else [r['how']]))
+            rows.append([r['label'], b['broken'], num(r['error']) if r['error'] is not None else '-', num(r['tol']), r['text'][:44], b['file'].removesuffix('.ipynb')] + ([] if r['how'] == 'killed' else [r['how']]))
             if r['how'] != 'killed': bad.append(f'{r["label"]}: {b["broken"]}: {r["how"]}')
     order = {k: i for i, k in enumerate(CHECKS)}
     rows.sort(key=lambda r: order.get(demanded(r[0]), 999))
-    print(table(rows, ['check', 'what is broken', 'error', 'tolerance', 'condition that fails', 'changed', ''], [27, 62, 8, 9, 44, 16, 90]))
+    print(table(rows, ['check', 'what is broken', 'error', 'tolerance', 'condition that fails', 'changed']))
     labels = {x for f in found() for x in f['labels'] if demanded(x)}
     killed = {r[0] for r in rows if len(r) == 6}
     never = [] if only else sorted(labels - killed)
@@ -424,9 +424,21 @@ def break_all(only=None) -> int:
     return len(never) + len(bad)
 
 
+def save() -> int:
+    "Both commands, printed and kept"
+    text, n = [f'Acceptance checks, {datetime.date.today()}. Made by: make checks ARGS=--save'], 0
+    for title, f in [('Measured: make checks', check), ('Broken on purpose: make checks ARGS=--break', break_all)]:
+        with contextlib.redirect_stdout(io.StringIO()) as out: n += f()
+        text.append(f'{title}\n{"="*len(title)}\n{out.getvalue().rstrip()}')
+        print(text[-1] + '\n', flush=True)
+    (ROOT/'docs'/'checks.txt').write_text('\n\n'.join(text) + '\n', encoding='utf-8')
+    return n
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--break', dest='broken', action='store_true', help='break formulas on purpose; every check has to fail')
+    p.add_argument('--save', action='store_true', help='do both and keep what they print in docs/checks.txt')
     p.add_argument('--run', help=argparse.SUPPRESS)
     p.add_argument('--break-run', help=argparse.SUPPRESS)
     p.add_argument('--break-there', type=int, help=argparse.SUPPRESS)
@@ -435,6 +447,7 @@ def main():
     if a.run: return print('\n' + json.dumps(measure(a.run)))
     if a.break_run: return print('\n' + json.dumps(break_here(a.break_run, only=a.only)))
     if a.break_there is not None: return print('\n' + json.dumps(break_there(a.break_there)))
+    if a.save: sys.exit(min(save(), 99))
     sys.exit(min(break_all(a.only) if a.broken else check(), 99))
 
 
