@@ -96,10 +96,10 @@ def penalty_grads(method, state, progress):
     got = dict(zip(map(id, leaves), torch.autograd.grad(total, leaves, allow_unused=True)))
     return {c: {k: torch.zeros_like(v) if got.get(id(v)) is None else got[id(v)] for k, v in p.items()} for c, p in state.phi.items()}
 
-# %% ../nbs/13_bilevel.ipynb #495f789e
+# %% ../nbs/13_bilevel.ipynb #334b96f0
 def weight_step(
     state,     # `State`; only `net` and `w_opt` change
-    method,    # slot `perturb`: None or (theta, theta -> loss, progress) -> theta
+    method,    # slots `perturb`: (theta, theta -> loss, progress) -> theta, and `w_extra`: (loss, state, batch, progress) -> gradients to add; or None
     loss,      # from `make_loss`
     train,     # batch (x, y)
     progress,  # in [0, 1]
@@ -111,6 +111,9 @@ def weight_step(
     value = loss.at(None, theta, train)
     state.w_opt.zero_grad(set_to_none=True)
     value.backward()
+    if more := getattr(method, 'w_extra', None):
+        extra = more(loss, state, train, progress)
+        for n, p in state.net.named_parameters(): p.grad = extra[n] if p.grad is None else p.grad + extra[n]
     torch.nn.utils.clip_grad_norm_(state.net.parameters(), clip)
     state.w_opt.step()
     return value.detach()
@@ -153,10 +156,10 @@ def watch(state, method, split, cells, progress):
     row.update({f'p/{c.name}/{i}-{j}/{op}': mean[c.name][e, o].item() for c in cells for e, (i, j) in enumerate(c.edges) for o, op in enumerate(c.ops[e])})
     return row
 
-# %% ../nbs/13_bilevel.ipynb #aa90ea28
+# %% ../nbs/13_bilevel.ipynb #bd08ea1d
 def search(
     state,        # `State`, fresh from `start` or loaded by `load`
-    method,       # slots `relax`, `grad`, `penalties`, `perturb`, `stages`, `stop`
+    method,       # slots `relax`, `w_relax`, `grad`, `every`, `penalties`, `perturb`, `w_extra`, `stages`, `stop`
     split,        # `Split`: weights learn on `train`, phi on `valid`, `test` is never touched
     cells,        # cell types of the space
     epochs,       # length of the whole search, also when resumed
@@ -175,11 +178,12 @@ def search(
         for step, idx in enumerate(batches(len(train.y), batch, seed, 'train', epoch)):
             progress = (epoch + step/max(1, len(train.y)//batch))/epochs
             tr, va = take(train, idx, split, (seed, 'augment', epoch, step)), take(valid, order[step % len(order)], split, (seed, 'augment-valid', epoch, step))
-            draw = lambda what: make_loss(state.net, method.relax, state.live, progress, (seed, what, epoch, step), bf16)
+            draw = lambda what, relax: make_loss(state.net, relax, state.live, progress, (seed, what, epoch, step), bf16)
             try:
                 with seeded(seed, 'step', epoch, step):   # for estimators and perturbations that draw directions
-                    if method.grad and epoch >= warmup: arch_step(state, method, draw('arch'), tr, va, rate, progress)
-                    losses.append(weight_step(state, method, draw('weight'), tr, progress).item())
+                    if method.grad and epoch >= warmup and step % getattr(method, 'every', 1) == 0:
+                        arch_step(state, method, draw('arch', method.relax), tr, va, rate, progress)
+                    losses.append(weight_step(state, method, draw('weight', getattr(method, 'w_relax', None) or method.relax), tr, progress).item())
                 if not math.isfinite(losses[-1]): raise UserError(f'the training loss became {losses[-1]}, lower the learning rate or look at the images')
             except UserError as e: raise UserError(f'epoch {epoch + 1}, step {step + 1}: {e}') from None
         state.epoch = epoch + 1
