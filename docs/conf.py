@@ -12,11 +12,13 @@ author, copyright = cfg['author'], cfg['copyright']
 extensions = ['myst_nb', 'sphinx.ext.mathjax', 'sphinx.ext.githubpages']
 
 nb_execution_mode = 'off'  # outputs are those stored in the notebooks
-nb_number_source_lines = False
+nb_render_markdown_format = 'myst'  # tables in Markdown outputs
 myst_enable_extensions = ['dollarmath', 'amsmath', 'attrs_inline']
 myst_dmath_double_inline = True
 myst_heading_anchors = 4
 suppress_warnings = ['myst.header', 'mystnb.unknown_mime_type']
+
+smartquotes = False  # quotes in explanations of code stay as they are
 
 html_theme = 'furo'
 html_title = cfg['title']

@@ -59,11 +59,9 @@ class Browser:
         return out['result'].get('value')
 
     def wait(self, code, seconds=60):
-        "Wait until an expression is truthy; its last value."
+        "Wait until an expression is truthy; its last value, a number, text or boolean."
         end, value = time.time() + seconds, None
-        while time.time() < end:
-            if value := self.js(code): return value
-            time.sleep(.1)
+        while time.time() < end and not (value := self.js(code)): time.sleep(.1)
         return value
 
     def goto(self, url):

@@ -81,7 +81,7 @@ def test_every_formula(tab, site, folder):
     for nb in chapters():
         tab.goto(f'{site}/{name(nb)}.html')
         if not tab.js('document.querySelectorAll(".math").length'): continue
-        tab.wait('window.MathJax && MathJax.startup && MathJax.startup.promise && document.querySelector("mjx-container")')
+        tab.wait('window.MathJax && MathJax.startup && MathJax.startup.promise && !!document.querySelector("mjx-container")')
         bad = tab.js('MathJax.startup.promise.then(() => [...document.querySelectorAll("mjx-container")].filter(m => m.querySelector("[data-mjx-error]")).length)')
         if bad: wrong.append(f'{nb.name}: {bad}')
     assert not wrong, f'formulas that MathJax cannot read: {wrong}'

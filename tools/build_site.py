@@ -188,14 +188,18 @@ def entry(o) -> str:
     star = {inspect.Parameter.VAR_POSITIONAL: '*', inspect.Parameter.VAR_KEYWORD: '**'}
     args = [star.get(p.kind, '') + p.name + ('' if p.default is empty else f'={short(p.default)}') for p in sig.parameters.values()]
     result = kind(sig.return_annotation)
-    call = f'{o.__name__}({", ".join(args)})' + (f' -> {result}' if result else '')
+    call = f'{o.__name__}({", ".join(args)})'
+    if len(call) > 80: call = f'{o.__name__}(\n    ' + ',\n    '.join(args) + ',\n)'
+    call += f' -> {result}' if result else ''
     doc = (o.__doc__ or '') if not (inspect.isclass(o) and (o.__doc__ or '').startswith(o.__name__ + '(')) else ''
     lines = [f'### {o.__name__}', f'```python\n{call}\n```', inspect.cleandoc(doc)]
     cell = lambda s: str(s).replace('|', '\\|').replace('\n', ' ')
     rows = [(star.get(p.kind, '').replace('*', '\\*') + f'`{p.name}`', kind(p.annotation), '' if p.default is empty else f'`{short(p.default)}`', doc_of(p.name)) for p in sig.parameters.values()]
     if doc_of('return'): rows.append(('returns', result, '', doc_of('return')))
-    if any(r[3] or r[1] for r in rows):
-        lines.append('\n'.join(['| argument | type | default | meaning |', '| --- | --- | --- | --- |'] + ['| ' + ' | '.join(map(cell, r)) + ' |' for r in rows]))
+    keep = [i for i in range(4) if any(r[i] for r in rows)]  # no empty columns
+    if {1, 3} & set(keep):
+        table = [['argument', 'type', 'default', 'meaning'], ['---']*4, *rows]
+        lines.append('\n'.join('| ' + ' | '.join(cell(r[i]) for i in keep) + ' |' for r in table))
     return '\n\n'.join(s for s in lines if s)
 
 

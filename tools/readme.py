@@ -10,7 +10,7 @@ HIDE, QUIET = ('hide', 'default_exp', 'export', 'exporti'), re.compile(r'^#\|.*\
 def code(cell, images, root) -> str:
     "Source and outputs of one code cell as Markdown."
     src = ''.join(cell['source'])
-    directives = dict(re.findall(r'^#\|\s*(\w+):?[ \t]*(.*)$', src, re.M))
+    directives = dict(re.findall(r'^#\|[ \t]*([\w-]+)[ \t]*:?[ \t]*(.*)$', src, re.M))
     if any(d in directives for d in HIDE): return ''
     echo = directives.get('echo') != 'false' and 'hide_input' not in directives
     parts = [f'```python\n{QUIET.sub("", src).strip()}\n```'] if echo else []
