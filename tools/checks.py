@@ -410,7 +410,7 @@ def break_all(only=None) -> int:
     for n, b in enumerate(todo):
         if only and not set(only) & set(b['check']): continue
         for r in got.get(n, [dict(label=x, how='NO RESULT', error=None, tol=None, text='') for x in b['check']]):
-            rows.append([r['label'], b['broken'], num(r['error']) if r['error'] is not None else '-', num(r['tol']), r['text'][:44], b['file'].removesuffix('.ipynb')] + ([] if r['how'] == 'killed' else [r['how']]))
+            rows.append([r['label'], b['broken'], num(r['error']) if r['error'] is not None else '-', num(r['tol']), r['text'][:44], b['file'].removesuffix('.ipynb') + (f', seen in {b["at"].removesuffix(".ipynb")}' if b['at'] != b['file'] else '')] + ([] if r['how'] == 'killed' else [r['how']]))
             if r['how'] != 'killed': bad.append(f'{r["label"]}: {b["broken"]}: {r["how"]}')
     order = {k: i for i, k in enumerate(CHECKS)}
     rows.sort(key=lambda r: order.get(demanded(r[0]), 999))
