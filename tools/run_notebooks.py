@@ -16,7 +16,7 @@ def smaller(outputs):
         raw = base64.b64decode(''.join(o['data']['image/png']))
         out = io.BytesIO()
         Image.open(io.BytesIO(raw)).convert('RGB').quantize(128, dither=Image.Dither.NONE).save(out, 'png', optimize=True)
-        if len(out.getvalue()) < len(raw): o['data']['image/png'] = base64.b64encode(out.getvalue()).decode() + '\n'
+        if len(out.getvalue()) < len(raw): o['data']['image/png'] = base64.b64encode(out.getvalue()).decode()
     return outputs
 
 
