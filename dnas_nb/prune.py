@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['check_mask', 'keep_top', 'drop_worst', 'pruned', 'zero_state', 'set_live', 'stretch', 'carry', 'strip', 'edge_means',
-           'winners', 'conditional', 'one_by_one', 'prune_by', 'dependency_pruning']
+           'winners', 'conditional', 'one_by_one', 'prune_by', 'dependency_pruning', 'lifetimes', 'weights', 'shuffle',
+           'PartialEdge', 'partial_ops', 'narrow', 'groups', 'widen', 'part', 'progressive', 'pause']
 
 # %% ../nbs/16_prune.ipynb #ff01950e
 import math
@@ -209,3 +210,149 @@ def dependency_pruning(
     def score(D): return conditional(D, kappa, rho)
     score.__name__ = f'conditional kappa={kappa:g} rho={rho:g}'
     return prune_by(score, keep, when)
+
+# %% ../nbs/16_prune.ipynb #8bda392f
+def lifetimes(
+    history, # list of rows of a search
+) -> dict:   # {cell: {(i, j): {op: epochs alive}}}
+    "How many epochs each operation had weight; pruned operations weigh exactly 0"
+    life = {}
+    for r in history:
+        for c, edges in weights(r).items():
+            for e, ops in edges.items():
+                for op, w in ops.items(): at = life.setdefault(c, {}).setdefault(e, {}); at[op] = at.get(op, 0) + (w > 0)
+    return life
+
+# %% ../nbs/16_prune.ipynb #4c54c464
+def weights(
+    r,     # one row of `history`
+) -> dict: # {cell: {(i, j): {op: weight}}}
+    "The mean mixing weights in one row of a history"
+    out = {}
+    for k, v in r.items():
+        if not k.startswith('p/'): continue
+        _, c, edge, op = k.split('/', 3)
+        out.setdefault(c, {}).setdefault(tuple(map(int, edge.split('-'))), {})[op] = v
+    return out
+
+# %% ../nbs/16_prune.ipynb #494c824d
+def shuffle(
+    x, # (B, C, H, W)
+    K, # groups, a divisor of C
+):
+    "Channels of `K` groups in turn, so that the next mixture sees some of each"
+    return x.unflatten(1, (K, -1)).transpose(1, 2).flatten(1, 2)
+
+# %% ../nbs/16_prune.ipynb #8a42227e
+class PartialEdge(Edge):
+    "An edge whose mixture sees the first C/K channels; the others bypass it, max-pooled where the edge strides (PC-DARTS)"
+    def __init__(self,
+        names,        # operation names on this edge, in column order
+        ops,          # dict name -> function (C, stride, affine) -> module
+        C,            # channels of the cell
+        stride=1,     # stride of the edge
+        affine=False, # do batch norms have a scale and a shift?
+        K=1,          # channels are divided by this
+    ):
+        if K < 1 or C % K: raise UserError(f'{C} channels cannot be divided by K={K}: choose a divisor')
+        super().__init__(names, ops, C//K, stride, affine)
+        self.K, self.stride = K, stride
+
+    def forward(self,
+        x,         # (B, C, H, W) feature map
+        w=None,    # (O,) mixing weights; None: a plain sum
+        live=None, # indices of the operations to compute; None: all
+    ):
+        if self.K == 1: return super().forward(x, w, live)
+        n = x.shape[1]//self.K
+        y, rest = super().forward(x[:, :n], w, live), x[:, n:]
+        if self.stride > 1: rest = F.max_pool2d(rest, 2, 2, ceil_mode=True)
+        if y is None: y = torch.zeros_like(rest[:, :1]).expand(-1, n, -1, -1)
+        return shuffle(torch.cat([y, rest], 1), self.K)
+
+# %% ../nbs/16_prune.ipynb #33f94675
+def partial_ops(
+    ops, # dict name -> function (C, stride, affine) -> module
+    K,   # channels are divided by this
+) -> dict:
+    "The same operations, each on C/K channels with its own bypass and shuffle; for spaces without `none`"
+    return ops if K == 1 else {n: lambda C, stride, affine=False, n=n: PartialEdge((n,), ops, C, stride, affine, K) for n in ops}
+
+# %% ../nbs/16_prune.ipynb #92b5aaef
+def narrow(
+    net, # `SuperNet` of cells with one input
+    K,   # channels are divided by this
+):
+    "`net` with fresh edges that mix C/K channels; operations that were removed stay away"
+    C, like = net.stem[0].out_channels, net.stem[0].weight
+    tracked = any(getattr(m, 'track_running_stats', False) for m in net.modules())
+    for name, block in zip(net.names, net.blocks):
+        if name == '/2': C *= 2; continue
+        if block.cell.n_in != 1: raise UserError(f'cell {name!r} has {block.cell.n_in} inputs: partial channels are built for cells with one')
+        for e, old in enumerate(block.edges):
+            new = PartialEdge(old.columns, net.space.ops, C, block.cell.strides[e], block.affine, K)
+            for op in set(new) - set(old): del new[op]
+            block.edges[e] = new.to(like)
+    return (net if tracked else batch_stats(net)).to(memory_format=torch.channels_last)
+
+# %% ../nbs/16_prune.ipynb #a0ccf7d0
+def groups(
+    net, # `SuperNet`
+) -> int:
+    "`K` of its partial channels; 1 for a plain supernet"
+    return next((m.K for m in net.modules() if isinstance(m, PartialEdge)), 1)
+
+# %% ../nbs/16_prune.ipynb #d4ff0409
+def widen(
+    state,        # `State` of a search with partial channels
+    K,            # new divisor of the channels, not larger than before
+    divide=False, # divide repeated inputs by their count? (the released DrNAS code does not)
+):
+    "`state` with every operation on C/K channels: weights and momentum repeated, all else unchanged (DrNAS, section 3)"
+    if K > groups(state.net): raise UserError(f'widening goes from K={groups(state.net)} to a smaller K, not to {K}')
+    old, stats = dict(state.net.named_parameters()), dict(state.net.named_buffers())
+    with seeded('widen', K): net = narrow(state.net, K)
+    with torch.no_grad():
+        for n, p in net.named_parameters(): p.copy_(stretch(old[n], p.shape, divide))
+        for n, b in net.named_buffers(): b.copy_(stretch(stats[n], b.shape))
+    state.w_opt = carry(state.w_opt, old, dict(net.named_parameters()), divide)
+    return state
+
+# %% ../nbs/16_prune.ipynb #d1095934
+def part(
+    progress, # in [0, 1]
+    n,        # parts of equal length
+) -> int:
+    "Which part of the search the next epoch belongs to: 0 .. n-1"
+    return min(int(progress*n + 1e-9), n - 1)
+
+# %% ../nbs/16_prune.ipynb #e56b0e21
+def progressive(
+    K=(4, 2),     # channels are divided by this, part by part
+    keep=(5, 3),  # operations per edge, part by part
+    score=None,   # distribution of a cell -> (E, O); default: its logits
+    divide=False, # see `widen`
+):
+    "A stage: from part to part fewer operations, then wider ones (DrNAS, section 3; NAS-Bench-201: 50 + 50 epochs)"
+    if len(K) != len(keep): raise UserError(f'give one number of operations for each of the {len(K)} values of K, not {len(keep)}')
+    def stage(state, method, progress):
+        s = part(progress, len(K))
+        if groups(state.net) not in K: raise UserError(f'the supernet mixes C/{groups(state.net)} channels: start from narrow(net, {K[0]})')
+        if groups(state.net) == K[s]: return state
+        return widen(strip(prune_by(score or (lambda D: D.alpha), keep[s], 0.)(state, method, progress)), K[s], divide)
+    stage.__name__ = f'progressive K={K} keep={keep}'
+    return stage
+
+# %% ../nbs/16_prune.ipynb #46f0088d
+def pause(
+    starts=(.5,), # progress at which the architecture begins to wait
+    share=.1,     # of the whole search
+):
+    "A stage: no steps on phi in the epochs after each start (DrNAS: 10 of 50 epochs, P-DARTS: 10 of 25)"
+    def stage(state, method, progress):
+        waits = any(t - 1e-9 <= progress < t + share - 1e-9 for t in starts)
+        for g in state.a_opt.param_groups if state.a_opt else ():
+            g.setdefault('full_lr', g['lr']); g['lr'] = 0. if waits else g['full_lr']
+        return state
+    stage.__name__ = f'pause {starts} {share:g}'
+    return stage
