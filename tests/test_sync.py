@@ -13,7 +13,12 @@ by_notebook = pytest.mark.parametrize('nb', notebooks(), ids=lambda p: str(p.rel
 def cells(nb): return json.loads(nb.read_text(encoding='utf-8'))['cells']
 def source(cell): return ''.join(cell['source'])
 def directives(cell): return set(re.findall(r'^#\|\s*(\w+)', source(cell), re.M))
-def tree(src): return ast.parse(re.sub(r'^\s*[%!].*$', 'pass', src, flags=re.M))
+def must(ok, message):
+    "Fail with one line that says what to do."
+    if not ok: pytest.fail(message, pytrace=False)
+
+
+def tree(src): return ast.parse(re.sub(r'^\s*[%!].*$', 'pass', src, flags=re.M), feature_version=(3, 10))  # the oldest Python
 
 
 @pytest.fixture(scope='session')
@@ -39,39 +44,45 @@ def same(exported, pattern):
 
 def test_package_matches_notebooks(exported):
     out = same(exported, 'dnas_nb/**/*.py')
-    assert not out, f'{", ".join(out)} differ from the notebooks. Edit the notebooks, never the package, then run: make export'
+    must(not out, f'{", ".join(out)} differ from the notebooks. Edit the notebooks, never the package, then run: make export')
 
 
 def test_pyproject_matches_settings(exported):
-    assert not same(exported, 'pyproject.toml'), 'pyproject.toml differs from settings.ini. Run: make export'
+    must(not same(exported, 'pyproject.toml'), 'pyproject.toml differs from settings.ini. Run: make export')
 
 
 def test_readme_matches_index(exported):
     out = same(exported, 'README.md') + same(exported, 'docs/images/index-*.png')
-    assert not out, f'{", ".join(out)} differ from nbs/index.ipynb. Run: make export'
+    must(not out, f'{", ".join(out)} differ from nbs/index.ipynb. Run: make export')
+
+
+def test_readme_lists_every_notebook():
+    text = (ROOT/'README.md').read_text(encoding='utf-8')
+    missing = [str(nb.relative_to(ROOT)) for nb in notebooks() if nb.stem != 'index' and f']({nb.relative_to(ROOT).as_posix()})' not in text]
+    must(not missing, f'README.md does not list {missing}. Run: make notebooks ARGS=nbs/index.ipynb && make export')
 
 
 @by_notebook
 def test_notebook_is_clean(nb, exported):
     name = nb.relative_to(ROOT)
-    assert (exported/name).read_bytes() == nb.read_bytes(), f'{name} holds metadata that changes from run to run. Run: make export'
+    must((exported/name).read_bytes() == nb.read_bytes(), f'{name} holds metadata that changes from run to run. Run: make export')
 
 
 @by_notebook
 def test_notebook_outputs(nb):
     "Small enough to clone and to review, no error on show, nothing that was left unexecuted."
     name, size = nb.relative_to(ROOT), nb.stat().st_size
-    assert size <= BUDGET, f'{name} has {size//1000} kB of at most {BUDGET//1000}: draw smaller or fewer pictures'
+    must(size <= BUDGET, f'{name} has {size//1000} kB of at most {BUDGET//1000}: draw smaller or fewer pictures')
     for i, cell in enumerate(c for c in cells(nb)):
         if cell['cell_type'] != 'code' or not source(cell).strip(): continue
         where = f'{name}, cell {i} ({cell.get("id")})'
-        assert not any(o['output_type'] == 'error' for o in cell['outputs']), f'{where} shows an error. Run: make notebooks ARGS={name}'
+        must(not any(o['output_type'] == 'error' for o in cell['outputs']), f'{where} shows an error. Run: make notebooks ARGS={name}')
         if directives(cell) & {'hide', 'hide_output', 'export', 'exporti', 'eval', 'cuda'}: continue
         body = tree(source(cell)).body
         last = body[-1] if body else None
         value = isinstance(last, ast.Expr) and not isinstance(last.value, (ast.Call, ast.Await)) and not source(cell).rstrip().endswith(';')
         if value and not (isinstance(last.value, ast.Constant) and last.value.value is None):
-            assert cell['outputs'], f'{where} was not executed. Run: make notebooks ARGS={name}'
+            must(cell['outputs'], f'{where} was not executed. Run: make notebooks ARGS={name}')
 
 
 def problems(src: str) -> list:
@@ -102,13 +113,13 @@ def test_lint_notebook(nb):
     for i, cell in enumerate(cells(nb)):
         if cell['cell_type'] == 'code' and directives(cell) & {'export', 'exporti', 'exports'}:
             found = problems(source(cell))
-            assert not found, f'{nb.relative_to(ROOT)}, cell {i} ({cell.get("id")}): {"; ".join(found)}'
+            must(not found, f'{nb.relative_to(ROOT)}, cell {i} ({cell.get("id")}): {"; ".join(found)}')
 
 
 @pytest.mark.parametrize('path', MODULES, ids=lambda p: p.stem)
 def test_lint_module(path):
     found = problems(path.read_text(encoding='utf-8'))
-    assert not found, f'dnas_nb/{path.name}: {"; ".join(found)}'
+    must(not found, f'dnas_nb/{path.name}: {"; ".join(found)}')
 
 
 def numbers() -> dict:
@@ -134,10 +145,10 @@ def imported(path) -> set:
 def test_notebook_numbers():
     "One notebook, one module: NN_name.ipynb exports name; numbers are not used twice."
     names = [nb.stem for nb in NBS.glob('*.ipynb') if nb.stem != 'index']
-    assert all(re.fullmatch(r'\d\d_[a-z0-9_]+', n) for n in names), f'notebook names are NN_name: {names}'
-    assert len({n[:2] for n in names}) == len(names), f'a number is used twice: {sorted(names)}'
+    must(all(re.fullmatch(r'\d\d_[a-z0-9_]+', n) for n in names), f'notebook names are NN_name: {names}')
+    must(len({n[:2] for n in names}) == len(names), f'a number is used twice: {sorted(names)}')
     wrong = [m for m, k in numbers().items() if f'{k:02d}_{m}' not in names]
-    assert not wrong, f'these modules are exported by a notebook of another name: {wrong}'
+    must(not wrong, f'these modules are exported by a notebook of another name: {wrong}')
 
 
 def test_import_order():
@@ -145,7 +156,7 @@ def test_import_order():
     number = numbers()
     wrong = [f'{m} ({k}) imports {i} ({number[i]})' for m, k in number.items() if (LIB/f'{m}.py').exists()
              for i in imported(LIB/f'{m}.py') if i in number and number[i] >= k]
-    assert not wrong, 'a module may import only modules with a smaller number: ' + '; '.join(wrong)
+    must(not wrong, 'a module may import only modules with a smaller number: ' + '; '.join(wrong))
 
 
 IMPORT = "import sys, torch, numpy; before = set(sys.modules); import dnas_nb{0}; print(*sorted(({1} & {{m.partition('.')[0] for m in set(sys.modules) - before}})))"
@@ -156,5 +167,5 @@ def test_import_alone(path):
     "A module imports in a fresh process, and without the plotting and data libraries."
     code = IMPORT.format('' if path.stem == '__init__' else f'.{path.stem}', set(LAZY))
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, f'import dnas_nb.{path.stem} fails: {done.stderr.strip().splitlines()[-1]}'
-    assert not done.stdout.split(), f'dnas_nb.{path.stem} imports {done.stdout.strip()} at its top: import it in the function that needs it'
+    must(done.returncode == 0, f'import dnas_nb.{path.stem} fails: {done.stderr.strip().rpartition(chr(10))[2]}')
+    must(not done.stdout.split(), f'dnas_nb.{path.stem} imports {done.stdout.strip()} at its top: import it in the function that needs it')
