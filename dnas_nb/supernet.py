@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Edge', 'PartialEdge', 'CellNet', 'WideCell', 'TwoStems', 'Auxiliary', 'SuperNet', 'plan', 'batch_stats', 'subnet',
-           'inherit', 'stored']
+           'inherit', 'n_weights', 'stored', 'edge_weights', 'set_drop_path']
 
 # %% ../nbs/05_supernet.ipynb #905ae6c3
 from dataclasses import replace
@@ -212,7 +212,7 @@ def _block(
     else: block = CellNet(c, space.ops, C, affine, keep)
     return block, C, (out, h + down)
 
-# %% ../nbs/05_supernet.ipynb #fd8782f0
+# %% ../nbs/05_supernet.ipynb #ad37c91b
 class SuperNet(nn.Module):
     "Stem, cells and reductions of a space, head. Weights only: the mixing weights are an argument (DARTS, section 2.2)"
     def __init__(self,
@@ -247,7 +247,7 @@ class SuperNet(nn.Module):
         args, x = _args(self.space, theta or {}, live), self.stem(x)
         maps = x if isinstance(x, tuple) else (x,)*self.space.cells[0].n_in
         for k, (name, block) in enumerate(zip(self.names, self.blocks)):
-            maps = (*maps[1:], block(maps if len(maps) > 1 else maps[0], *args.get(name, ())))
+            maps = (*maps[1:], block(maps if isinstance(block, WideCell) else maps[-1], *args.get(name, ())))
             if k == self.at and self.training: aux = self.aux(maps[-1])
         return (self.head(maps[-1]), aux) if self.at is not None and self.training else self.head(maps[-1])
 
@@ -330,7 +330,14 @@ def inherit(
     net.load_state_dict({k: weights[k] for k in net.state_dict()})
     return net
 
-# %% ../nbs/05_supernet.ipynb #1a41f740
+# %% ../nbs/05_supernet.ipynb #a85a0baa
+def n_weights(
+    net, # a module
+) -> int:
+    "Number of parameters"
+    return sum(p.numel() for p in net.parameters())
+
+# %% ../nbs/05_supernet.ipynb #ef9a7118
 def stored(
     net,    # a module
     *args,  # its inputs
@@ -342,3 +349,24 @@ def stored(
         return t
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t): out = net(*args)
     return sum(seen.values())/2**20
+
+# %% ../nbs/05_supernet.ipynb #cebf30f6
+def edge_weights(
+    beta, # (E,) logits
+    cell, # a `Cell`
+) -> torch.Tensor: # (E,) weights that sum to 1 over the inputs of each node
+    "Softmax over the edges that meet in a node (PC-DARTS, section 3.3)"
+    dst = torch.tensor([j for _, j in cell.edges], device=beta.device)
+    e = (beta - beta.max()).exp()
+    return e/torch.zeros(cell.n_nodes, dtype=beta.dtype, device=beta.device).index_add(0, dst, e)[dst]
+
+# %% ../nbs/05_supernet.ipynb #2904fa2d
+def set_drop_path(
+    net, # a `SuperNet`
+    p,   # probability in [0, 1); DARTS: 0.2*epoch/epochs, RobustDARTS also in search
+):
+    "`net`, silencing each operation but the identity with probability `p` in training mode"
+    if not 0 <= p < 1: raise UserError(f'drop-path probability {p} should be at least 0 and less than 1')
+    for m in net.modules():
+        if isinstance(m, Edge): m.drop = p
+    return net
