@@ -148,20 +148,20 @@ def strip(
     if len(new) < len(old): state.w_opt = carry(state.w_opt, old, new)
     return state
 
-# %% ../nbs/16_prune.ipynb #e55fd775
+# %% ../nbs/16_prune.ipynb #d5acd043
 def edge_means(
     D,      # `CorrelatedNormal`, or any relaxation with a mean
     n=4096, # samples, in antithetic pairs
 ):
     "`E[θ]` of each edge `(E, O)`, from its own block of the covariance"
     if not hasattr(D, 'gram'): return D.mean
-    (E, O), G = D.alpha.shape, D.gram.detach().double()
+    (E, O), G = D.alpha.shape, D.gram.detach().cpu().double()
     blocks = torch.stack([G[e*O:e*O + O, e*O:e*O + O] for e in range(E)])
     lam, V = torch.linalg.eigh(blocks)
     root = (V*lam.clamp_min(0).sqrt()[:, None]) @ V.mT
     eps = white((n, O), root, True, generator('edge means', n))
-    a = D.alpha.detach().double() + D.sigma*torch.einsum('eij,nj->nei', root, eps)
-    return a.masked_fill(~D.live.to(a.device), -math.inf).softmax(-1).mean(0)
+    a = D.alpha.detach().cpu().double() + D.sigma*torch.einsum('eij,nj->nei', root, eps)
+    return a.masked_fill(~D.live.cpu(), -math.inf).softmax(-1).mean(0)
 
 # %% ../nbs/16_prune.ipynb #38402fed
 def winners(
@@ -184,7 +184,7 @@ def conditional(
     if not hasattr(D, 'condition'): raise UserError("dependency-aware pruning needs a correlated normal (method 'danas'), or kappa=0")
     return edge_means(D.condition(winners(D, rho), kappa, pin=False))
 
-# %% ../nbs/16_prune.ipynb #cce3b576
+# %% ../nbs/16_prune.ipynb #b5d8307a
 def one_by_one(
     ops=5,    # operations at the start
     least=1,  # operations at the end
@@ -195,7 +195,7 @@ def one_by_one(
     def rule(t): return ops if t < start - 1e-9 else max(least, ops - 1 - int((t - start)/step + 1e-9))
     return rule
 
-# %% ../nbs/16_prune.ipynb #6a134dde
+# %% ../nbs/16_prune.ipynb #6efdb2fc
 def prune_by(
     score,   # distribution of a cell -> (E, O), larger is better
     keep=3,  # operations that stay on an edge, or a function of progress
@@ -210,7 +210,7 @@ def prune_by(
     stage.__name__ = f'prune_by {getattr(score, "__name__", "score")}'
     return stage
 
-# %% ../nbs/16_prune.ipynb #05bc1c93
+# %% ../nbs/16_prune.ipynb #1547b356
 def dependency_pruning(
     when=.5,  # progress of the first cut (DrNAS: half time)
     keep=3,   # operations that stay on an edge, or a function of progress such as `one_by_one()`
@@ -222,7 +222,7 @@ def dependency_pruning(
     score.__name__ = f'conditional kappa={kappa:g} rho={rho:g}'
     return prune_by(score, keep, when)
 
-# %% ../nbs/16_prune.ipynb #7ba192af
+# %% ../nbs/16_prune.ipynb #bdbf76b4
 def lifetimes(
     history, # list of rows of a search
 ) -> dict:   # {cell: {(i, j): {op: epochs alive}}}
@@ -234,7 +234,7 @@ def lifetimes(
                 for op, w in ops.items(): at = life.setdefault(c, {}).setdefault(e, {}); at[op] = at.get(op, 0) + (w > 0)
     return life
 
-# %% ../nbs/16_prune.ipynb #f7b755aa
+# %% ../nbs/16_prune.ipynb #e7785ebd
 def weights(
     r,     # one row of `history`
 ) -> dict: # {cell: {(i, j): {op: weight}}}
@@ -246,14 +246,14 @@ def weights(
         out.setdefault(c, {}).setdefault(tuple(map(int, edge.split('-'))), {})[op] = v
     return out
 
-# %% ../nbs/16_prune.ipynb #82c7289d
+# %% ../nbs/16_prune.ipynb #f3f804f2
 def groups(
     net, # `SuperNet`
 ) -> int:
     "`K` of its partial channels; 1 for a plain supernet"
     return net.space.cells[0].partial
 
-# %% ../nbs/16_prune.ipynb #8af54dbe
+# %% ../nbs/16_prune.ipynb #5ec05ae6
 def blueprint(
     net, # `SuperNet`
 ) -> dict:
@@ -268,7 +268,7 @@ def blueprint(
                 tracked=any(getattr(m, 'track_running_stats', False) for m in net.modules()),
                 held={f'{c}/{e}': list(edge) for c, e, edge in edges_of(net)})
 
-# %% ../nbs/16_prune.ipynb #26ba2236
+# %% ../nbs/16_prune.ipynb #841a225d
 def rebuild(
     net,    # `SuperNet` to start from
     **more, # entries of its blueprint to change, such as `n` or `K`
@@ -282,7 +282,7 @@ def rebuild(
     if drop is not None: skip_dropout(skip_dropout(new, 1.), drop)
     return (new if tracked else batch_stats(new)).to(net.head[-1].weight).to(memory_format=torch.channels_last)
 
-# %% ../nbs/16_prune.ipynb #611f60de
+# %% ../nbs/16_prune.ipynb #a25df083
 class DropSkip(nn.Module):
     "An operation with dropout behind it while it learns; silent where no gradient is wanted"
     def __init__(self,
@@ -294,7 +294,7 @@ class DropSkip(nn.Module):
     def forward(self, x):
         return F.dropout(self.op(x), self.p) if self.p and torch.is_grad_enabled() else self.op(x)
 
-# %% ../nbs/16_prune.ipynb #ff85fe46
+# %% ../nbs/16_prune.ipynb #558a162d
 def skip_dropout(
     net,               # `SuperNet`
     p,                 # probability of dropping an entry behind a skip
@@ -307,7 +307,7 @@ def skip_dropout(
         elif p: edge[op] = DropSkip(edge[op], p)
     return net
 
-# %% ../nbs/16_prune.ipynb #a77ea7c0
+# %% ../nbs/16_prune.ipynb #cbb53a67
 def widen(
     state,        # `State` of a search with partial channels
     K,            # new divisor of the channels, not larger than before
@@ -326,7 +326,7 @@ def widen(
     state.w_opt = carry(state.w_opt, was, now, divide)
     return state
 
-# %% ../nbs/16_prune.ipynb #9f6a6dfa
+# %% ../nbs/16_prune.ipynb #103b4320
 def part(
     progress, # in [0, 1]
     n,        # parts of equal length
@@ -334,7 +334,7 @@ def part(
     "Which part of the search the next epoch belongs to: 0 .. n-1"
     return min(int(progress*n + 1e-9), n - 1)
 
-# %% ../nbs/16_prune.ipynb #126e6bcc
+# %% ../nbs/16_prune.ipynb #59f570c5
 def progressive(
     K=(4, 2),     # channels are divided by this, part by part
     keep=(5, 3),  # operations per edge, part by part
@@ -351,7 +351,7 @@ def progressive(
     stage.__name__ = f'progressive K={K} keep={keep}'
     return stage
 
-# %% ../nbs/16_prune.ipynb #14509ec0
+# %% ../nbs/16_prune.ipynb #3c8cb2a0
 def pause(
     starts=(.5,), # progress at which the architecture begins to wait
     share=.1,     # of the whole search
@@ -365,7 +365,7 @@ def pause(
     stage.__name__ = f'pause {starts} {share:g}'
     return stage
 
-# %% ../nbs/16_prune.ipynb #d5dcbec8
+# %% ../nbs/16_prune.ipynb #9768511a
 def deepen(
     state,       # `State`
     method,      # slot `init`
@@ -382,7 +382,7 @@ def deepen(
     if state.a_opt: state.a_opt.state.clear()
     return strip(state)
 
-# %% ../nbs/16_prune.ipynb #66548eb0
+# %% ../nbs/16_prune.ipynb #03ebbf89
 def fading(
     rates=(0., .4, .7), # dropout at the start of each part (ours)
     wait=.4,            # share of a part before it fades (P-DARTS: 10 of 25 epochs)
@@ -394,7 +394,7 @@ def fading(
         return rates[s]*math.exp(-decay*max(0., t*len(rates) - s - wait))
     return rule
 
-# %% ../nbs/16_prune.ipynb #8799b49b
+# %% ../nbs/16_prune.ipynb #ca614d60
 def grow_deep(
     cells=(1, 3, 5),  # cells per stage of the skeleton, part by part
     keep=(5, 3, 2),   # operations per edge, part by part
@@ -413,7 +413,7 @@ def grow_deep(
     stage.__name__ = f'grow_deep cells={cells} keep={keep}'
     return stage
 
-# %% ../nbs/16_prune.ipynb #6e8ab620
+# %% ../nbs/16_prune.ipynb #59be8aee
 def skip_cap(
     derive,            # a rule that reads the mean weights, such as `by_mean`
     most=2,            # skips allowed in a cell
@@ -430,7 +430,7 @@ def skip_cap(
     rule.__name__ = f'{getattr(derive, "__name__", "rule")}, at most {most} {op}'
     return rule
 
-# %% ../nbs/16_prune.ipynb #7a03715e
+# %% ../nbs/16_prune.ipynb #02da4fd8
 def weakest(
     edges, # ((src, dst, op), ...) of one derived cell
     mean,  # (E, O) weights
@@ -445,7 +445,7 @@ def weakest(
     if not spare: raise UserError(f'edges {", ".join(cell.labels[e] for e in at)} have only {op} left: no more than {most} cannot be had')
     return [(mean, min(spare)[1], cell.ops[min(spare)[1]].index(op))]
 
-# %% ../nbs/16_prune.ipynb #b9c0b02f
+# %% ../nbs/16_prune.ipynb #8735c552
 def reshape(
     state, # fresh `State`
     whole, # checkpoint with `plan`, from `save(state, path, plan=blueprint(state.net))`
@@ -457,14 +457,14 @@ def reshape(
     state.w_opt = carry(state.w_opt, {}, dict(state.net.named_parameters()))
     return state
 
-# %% ../nbs/16_prune.ipynb #7b98131e
+# %% ../nbs/16_prune.ipynb #23186c16
 def useful(
     cell, # `Cell`
 ) -> torch.Tensor: # (E, O) bool
     "Columns that hold an operation other than `none`"
     return torch.tensor([[o < len(names) and names[o] != 'none' for o in range(cell.O)] for names in cell.ops])
 
-# %% ../nbs/16_prune.ipynb #756d06bc
+# %% ../nbs/16_prune.ipynb #0c4f338d
 def importance(
     p,   # (..., E, O) mixing weights
     use, # (E, O) bool, see `useful`
@@ -472,7 +472,7 @@ def importance(
     "How much of an edge is not `none` (SGAS)"
     return (p*use).sum(-1)
 
-# %% ../nbs/16_prune.ipynb #37589254
+# %% ../nbs/16_prune.ipynb #2a0c8343
 def certainty(
     p,   # (..., E, O) mixing weights
     use, # (E, O) bool, see `useful`
@@ -482,7 +482,7 @@ def certainty(
     k = ((p > 0) & use).sum(-1)
     return torch.where(k > 1, 1 + (q*q.clamp_min(1e-30).log()).sum(-1)/k.clamp(min=2).log(), 1.)
 
-# %% ../nbs/16_prune.ipynb #3b228f5d
+# %% ../nbs/16_prune.ipynb #5575b1a3
 def stability(
     p,    # (E, O) mixing weights now
     past, # (T, E, O) of earlier epochs
@@ -493,7 +493,7 @@ def stability(
     q, old = ((v*use)/(v*use).sum(-1, keepdim=True).clamp_min(1e-30) for v in (p, past))
     return torch.minimum(q, old).sum(-1).mean(0)
 
-# %% ../nbs/16_prune.ipynb #a482488d
+# %% ../nbs/16_prune.ipynb #2eb39c97
 def minmax(
     x,  # (E,) values
     on, # (E,) bool, edges that count
@@ -502,7 +502,7 @@ def minmax(
     lo, hi = x[on].min(), x[on].max()
     return ((x - lo)/(hi - lo)).clamp(0, 1) if hi > lo else torch.ones_like(x)
 
-# %% ../nbs/16_prune.ipynb #d9501f4d
+# %% ../nbs/16_prune.ipynb #f57d70a2
 def greedy(
     start=9,      # epochs before the first decision
     every=5,      # epochs between decisions
@@ -525,7 +525,7 @@ def greedy(
     stage.__name__ = f'greedy start={start} every={every}' + ' stable'*stable
     return stage
 
-# %% ../nbs/16_prune.ipynb #c2609b66
+# %% ../nbs/16_prune.ipynb #9f963e36
 def traces(
     history, # list of rows of a search
     cell,    # `Cell`
@@ -537,7 +537,7 @@ def traces(
             for o, op in enumerate(cell.ops[e]): out[t, e, o] = r[f'p/{cell.name}/{i}-{j}/{op}']
     return out
 
-# %% ../nbs/16_prune.ipynb #0b66c29e
+# %% ../nbs/16_prune.ipynb #a085f9e7
 def stop_on_skips(
     limit=2,           # skips in one cell that end the search
     top=None,          # edges that each node keeps, `none` left out (DARTS: 2); None: all edges, `none` counts
@@ -550,7 +550,7 @@ def stop_on_skips(
     stop.__name__ = f'stop_on_skips {limit}'
     return stop
 
-# %% ../nbs/16_prune.ipynb #35d54a44
+# %% ../nbs/16_prune.ipynb #e8766d81
 def best_ops(
     edges,    # {(i, j): {op: weight}} of one cell
     top=None, # edges that each node keeps; None: all
@@ -560,7 +560,7 @@ def best_ops(
     best = {e: max((w, op) for op, w in ops.items() if op != 'none') for e, ops in edges.items() if set(ops) - {'none'}}
     return [op for j in {j for _, j in best} for _, op in sorted((best[e] for e in best if e[1] == j), reverse=True)[:top]]
 
-# %% ../nbs/16_prune.ipynb #db82fa2f
+# %% ../nbs/16_prune.ipynb #dafbe4c7
 def stop_on_ranking(
     patience=10, # epochs without a change
     ops=None,    # operations that are ranked; None: all (DARTS+ ranks those with weights)
@@ -572,7 +572,7 @@ def stop_on_ranking(
     stop.__name__ = f'stop_on_ranking {patience}'
     return stop
 
-# %% ../nbs/16_prune.ipynb #1a459307
+# %% ../nbs/16_prune.ipynb #ee87b8ee
 def eigen_ratio(
     trace,    # (T,) dominant eigenvalues, one per epoch
     window=5, # epochs in a mean
@@ -583,7 +583,7 @@ def eigen_ratio(
     now, before = (sum(v)/window for v in (trace[-window:], trace[-window - gap:-gap]))
     return now/before if before > 0 else 0.
 
-# %% ../nbs/16_prune.ipynb #c1b28b3d
+# %% ../nbs/16_prune.ipynb #d151e192
 def stop_on_eig(
     column='eigenvalue', # of the history
     ratio=1.3,           # that ends the search
@@ -597,7 +597,7 @@ def stop_on_eig(
     stop.__name__ = f'stop_on_eig {ratio:g}'
     return stop
 
-# %% ../nbs/16_prune.ipynb #6e27ab10
+# %% ../nbs/16_prune.ipynb #40a6c4fc
 def any_of(
     *stops, # history -> bool
 ):
