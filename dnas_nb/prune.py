@@ -537,16 +537,16 @@ def traces(
             for o, op in enumerate(cell.ops[e]): out[t, e, o] = r[f'p/{cell.name}/{i}-{j}/{op}']
     return out
 
-# %% ../nbs/16_prune.ipynb #a085f9e7
+# %% ../nbs/16_prune.ipynb #c0c97f1d
 def stop_on_skips(
     limit=2,           # skips in one cell that end the search
     top=None,          # edges that each node keeps, `none` left out (DARTS: 2); None: all edges, `none` counts
     op='skip_connect', # operation that is counted
-    skip_cells=('reduce',), # cell types that are not judged
+    ignore=('reduce',), # cell types that are not judged
 ):
     "A stop: a cell would now be derived with `limit` skips or more (DARTS+)"
     def stop(history):
-        return any(sum(w == op for w in best_ops(edges, top)) >= limit for c, edges in weights(history[-1]).items() if c not in skip_cells)
+        return any(sum(w == op for w in best_ops(edges, top)) >= limit for c, edges in weights(history[-1]).items() if c not in ignore)
     stop.__name__ = f'stop_on_skips {limit}'
     return stop
 
