@@ -122,7 +122,7 @@ def check_nodes(
         usable = sum(set(names) != {'none'} for (_, b), names in zip(c.edges, c.ops) if b == j)
         if not 1 <= k <= usable: bad(f', node {j}', f'it cannot keep {k} of its {usable} inputs')
 
-# %% ../nbs/03_space.ipynb #25b7b29d
+# %% ../nbs/03_space.ipynb #5fc4ffe8
 def draw_cell(
     cell,     # a `Cell`
     ax=None,  # Matplotlib axes, or None for new ones
@@ -138,7 +138,7 @@ def draw_cell(
         for k, op in enumerate(names):
             ax.plot(x, y + spread*(k - (len(names) - 1)/2), color=op_color(op), lw=1.2, ls=':' if op == 'none' else '-')
     for n, (px, py) in enumerate(pos):
-        ax.plot(px, py, 'o', ms=14, color='#333333' if n < cell.n_in else 'white', mec='#333333', zorder=3)
+        ax.plot(px, py, 'o', ms=14, color='#333333' if n < cell.n_in else 'white', mec='#333333', zorder=3, clip_on=False)
         ax.text(px, py, n, ha='center', va='center_baseline', fontsize=8, color='white' if n < cell.n_in else '#222222', zorder=4)
     ax.set_aspect('equal'); ax.set_axis_off()
     return ax

@@ -65,11 +65,11 @@ def identity(
     if stride == 1 and C == C_out: return nn.Identity()
     return nn.Sequential(nn.Conv2d(C, C_out, 1, stride, bias=False), nn.BatchNorm2d(C_out, affine=affine))
 
-# %% ../nbs/09_spaces.ipynb #ed234ef8
+# %% ../nbs/09_spaces.ipynb #d4ef923c
 MACRO_OPS = dict(id=identity, mb3_k3=inverted, mb6_k5=partial(inverted, kernel=5, expand=6))
 
 def macro() -> Space:
-    "NAS-Bench-Macro: 8 layers, 3 blocks; its networks have C = 32 (Su et al. 2021, section 4)"
+    "NAS-Bench-Macro: 8 layers, 3 blocks; its networks have C = 32 (Su et al. 2021)"
     return chain('macro', MACRO_OPS, [(2, 2), (2, 1), (4, 2), (4, 1), (4, 1), (8, 2), (8, 1), (8, 1)], last=40)
 
 # %% ../nbs/09_spaces.ipynb #38a08ca2
@@ -137,8 +137,8 @@ def max_pool(
 
 NB101_OPS = dict(none=OPS['none'], skip_connect=OPS['skip_connect'], maxpool_3x3=max_pool, conv_bn_relu_3x3=conv_bn_relu, conv_bn_relu_1x1=partial(conv_bn_relu, kernel=1))
 
-# %% ../nbs/09_spaces.ipynb #6ff9f49e
-PARENTS = {1: (1, 2, 2, 2, 2), 2: (1, 1, 2, 2, 3), 3: (1, 1, 1, 2, 2, 2)}   # of the blocks in order, the output last (Zela et al. 2020)
+# %% ../nbs/09_spaces.ipynb #8bf85702
+PARENTS = {1: (1, 2, 2, 2, 2), 2: (1, 1, 2, 2, 3), 3: (1, 1, 1, 2, 2, 2)}   # of the blocks in order, the output last (Zela, Siems & Hutter 2020)
 
 def pooled_stages(
     n, # cells per stage
@@ -149,7 +149,7 @@ def pooled_stages(
 def nb101(
     k=1, # which of the three spaces
 ) -> Space:
-    "NAS-Bench-1Shot1, space 1, 2 or 3, as a cell whose nodes are summed (Zela et al. 2020; the sums are ours)"
+    "NAS-Bench-1Shot1, space 1, 2 or 3, as a cell whose nodes are summed (Zela, Siems & Hutter 2020; the sums are ours)"
     if k not in PARENTS: raise UserError(f'NAS-Bench-1Shot1 has the spaces 1, 2 and 3, not {k!r}')
     *inner, last = PARENTS[k]
     edges, ops, keep = [], [], []

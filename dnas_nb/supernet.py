@@ -45,9 +45,9 @@ class Edge(nn.ModuleDict):
             out = y if out is None else out + y
         return out
 
-# %% ../nbs/05_supernet.ipynb #a0df8a75
+# %% ../nbs/05_supernet.ipynb #eee69f2c
 class PartialEdge(nn.Module):
-    "An edge whose operations see the first C/K channels; the others pass by (PC-DARTS, section 3.1)"
+    "An edge whose operations see the first C/K channels; the others pass by (PC-DARTS, section 3.2)"
     def __init__(self,
         names,  # operation names on this edge, in column order
         ops,    # dict name -> function (C, stride, affine) -> module
