@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['genotype_of', 'by_mean', 'by_sequence', 'by_joint_mode', 'best_of']
 
-# %% ../nbs/17_derive.ipynb #bebf9aae
+# %% ../nbs/17_derive.ipynb #4054e3eb
 import torch
 from collections import Counter
 from .core import UserError, generator, seeded
 from .dependence import sequential
-from .genotype import from_ops
+from .genotype import from_ops, keep_best
 
 # %% ../nbs/17_derive.ipynb #ef359a6f
 def genotype_of(
@@ -20,15 +20,15 @@ def genotype_of(
     "The `Genotype` that takes operation `columns[cell][e]` on every edge"
     return from_ops(space, {c.name: [c.ops[e][int(o)] for e, o in enumerate(columns[c.name])] for c in space.cells})
 
-# %% ../nbs/17_derive.ipynb #23715302
+# %% ../nbs/17_derive.ipynb #8c8c7767
 def by_mean(
     dists,         # {cell name: distribution with mean (E, O)}
     space,         # a `Space`
     evaluate=None, # not used
     seed=0,        # not used
 ):
-    "On every edge the operation with the largest expected mixing weight (DARTS, section 2.3, without dropping edges)"
-    return genotype_of({c: D.mean.argmax(-1) for c, D in dists.items()}, space)
+    "The operation with the largest expected mixing weight on every edge, and in DARTS' spaces the two strongest inputs of every node (section 2.4)"
+    return keep_best({c: D.mean for c, D in dists.items()}, space)
 
 # %% ../nbs/17_derive.ipynb #3af280ef
 def by_sequence(

@@ -7,7 +7,7 @@ __all__ = ['PRESETS', 'Settings', 'settings', 'lock', 'csv_text', 'versions', 'd
            'from_table', 'describe_folder', 'Result', 'build', 'to_device', 'run', 'free_folder', 'go', 'finish',
            'arrays_of', 'save_arrays']
 
-# %% ../nbs/40_experiment.ipynb #a77a000c
+# %% ../nbs/40_experiment.ipynb #7f53f680
 import csv, dataclasses, io, json, os, platform, time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +15,12 @@ import torch
 from .core import UserError, as_json, choose, device as get_device, peak_mem, seeded, write_atomic
 from .bilevel import dists, evaluate, fill, read, save, search, start
 from .data import Images, Split, load_data
+from .fast import fast
 from .derive import by_joint_mode, by_mean, by_sequence
 from .genotype import one_hot, to_json, to_str
 from .methods import find_method
-from .space import SPACES
+from .prune import blueprint, reshape
+from .spaces import all_spaces
 from .supernet import SuperNet, batch_stats
 
 # %% ../nbs/40_experiment.ipynb #e10082ae
@@ -41,7 +43,7 @@ class Settings:
     precision: str = 'fp32' # or 'bf16'
     threads: int = 1        # of the CPU; fixed, because sums in another order are other bits
 
-# %% ../nbs/40_experiment.ipynb #f9e89dea
+# %% ../nbs/40_experiment.ipynb #bc8961fa
 PRESETS = dict(
     digits=dict(epochs=20, channels=8, cells=1, batch=32, lr=0.05, arch_lr=0.02),
     cifar10=dict(epochs=20, channels=8, cells=1, batch=64, size=16, images=10_000, lr=0.05, arch_lr=6e-3),
@@ -59,8 +61,9 @@ def settings(
         v = getattr(s, k)
         if v is not None and (not isinstance(v, int) or v < 1): raise UserError(f'{k} must be a whole number of at least 1, not {v!r}')
     if not 0 <= s.warmup <= s.epochs: raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {s.warmup}')
-    choose(s.precision, ['fp32', 'bf16'], 'precision'); choose(s.space, SPACES, 'space'); find_method(s.method)
-    return s
+    choose(s.precision, ['fp32', 'bf16'], 'precision'); find_method(s.method)
+    two = choose(s.space, all_spaces(), 'space')().cells[0].n_in > 1   # in spaces with two-input cells `cells` counts the whole network
+    return dataclasses.replace(s, cells=8) if two and 'cells' not in given else s
 
 # %% ../nbs/40_experiment.ipynb #04a8195e
 def lock(
@@ -173,16 +176,17 @@ class Result:
     settings: Settings
     seconds: float
 
-# %% ../nbs/40_experiment.ipynb #8c15b333
+# %% ../nbs/40_experiment.ipynb #fe794f55
 def build(
     s,      # `Settings`
     split,  # `Split`
     dev,    # torch device
 ) -> tuple: # (space, method, fresh State)
     "Supernet and search state of a run, from its seed"
-    space, method = SPACES[s.space](), find_method(s.method)
+    space, method = all_spaces()[s.space](), find_method(s.method)
+    if method.adapt: space = method.adapt(space)
     with seeded(s.seed, 'net'):
-        net = batch_stats(SuperNet(space, s.channels, s.cells, len(split.classes), split.train.x.shape[1]))
+        net = fast(batch_stats(SuperNet(space, s.channels, s.cells, len(split.classes), split.train.x.shape[1])))
     return space, method, start(net, method, space.cells, s.seed, s.lr, arch_lr=s.arch_lr, device=dev)
 
 def to_device(
@@ -226,20 +230,20 @@ def free_folder(
         k += 1
     return p
 
-# %% ../nbs/40_experiment.ipynb #eac06870
+# %% ../nbs/40_experiment.ipynb #014dbb1b
 def go(s, dev, out, whole, split, on_epoch):
     "Run the epochs that are missing; after each, checkpoint and history are on disk"
     space, method, state = build(s, split, dev)
     about = dict(settings=asdict(s), status='running', method=s.method, space=s.space, data=s.data, device=str(dev), classes=list(split.classes), versions=versions(),
                  images=dict(train=len(split.train.y), valid=len(split.valid.y), test=len(split.test.y)), epoch_seconds=[], started=time.strftime('%Y-%m-%d %H:%M:%S'))
-    if whole: state = fill(state, whole); about['epoch_seconds'] = list(whole.get('epoch_seconds', []))
+    if whole: state = fill(reshape(state, whole), whole); about['epoch_seconds'] = list(whole.get('epoch_seconds', []))
     note = lambda **more: (about.update(more), write_atomic(out/'run.json', as_json(about)))
     note(epoch=state.epoch)
     t0 = time.time()
     try:
         for state in search(state, method, split.search, space.cells, s.epochs, s.batch, s.seed, s.warmup, s.lr, bf16=s.precision == 'bf16'):
             about['epoch_seconds'].append(round(time.time() - t0, 2)); t0 = time.time()
-            save(state, out/'last.pt', settings=asdict(s), epoch_seconds=about['epoch_seconds'])
+            save(state, out/'last.pt', plan=blueprint(state.net), settings=asdict(s), epoch_seconds=about['epoch_seconds'])
             write_atomic(out/'history.csv', csv_text(state.history)); note(epoch=state.epoch)
             if on_epoch: on_epoch(state, s)
     except BaseException as e:

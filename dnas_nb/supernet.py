@@ -212,7 +212,7 @@ def _block(
     else: block = CellNet(c, space.ops, C, affine, keep)
     return block, C, (out, h + down)
 
-# %% ../nbs/05_supernet.ipynb #ad37c91b
+# %% ../nbs/05_supernet.ipynb #5f760030
 class SuperNet(nn.Module):
     "Stem, cells and reductions of a space, head. Weights only: the mixing weights are an argument (DARTS, section 2.2)"
     def __init__(self,
@@ -238,7 +238,7 @@ class SuperNet(nn.Module):
 
     def forward(self,
         x,           # (B, in_ch, H, W) images
-        theta=None,  # {cell name: (E, O) mixing weights; 'name/edges': (E,) weights of whole edges}; None: plain sums
+        theta=None,  # {cell name: (E, O) mixing weights; 'name@k': those of block k alone; 'name/edges': (E,) of whole edges}; None: plain sums
         live=None,   # {cell name: (E, O) bool}: what to compute besides non-zero weights
     ):
         "Logits (B, classes)"
@@ -247,11 +247,11 @@ class SuperNet(nn.Module):
         args, x = _args(self.space, theta or {}, live), self.stem(x)
         maps = x if isinstance(x, tuple) else (x,)*self.space.cells[0].n_in
         for k, (name, block) in enumerate(zip(self.names, self.blocks)):
-            maps = (*maps[1:], block(maps if isinstance(block, WideCell) else maps[-1], *args.get(name, ())))
+            maps = (*maps[1:], block(maps if isinstance(block, WideCell) else maps[-1], *args.get(f'{name}@{k}', args.get(name, ()))))
             if k == self.at and self.training: aux = self.aux(maps[-1])
         return (self.head(maps[-1]), aux) if self.at is not None and self.training else self.head(maps[-1])
 
-# %% ../nbs/05_supernet.ipynb #8b7b9b1b
+# %% ../nbs/05_supernet.ipynb #5c89a3d4
 def _names(
     space, # a `Space`
     n,     # what its skeleton takes
@@ -279,8 +279,9 @@ def _args(
     live,  # {cell name: (E, O) bool} or None
 ) -> dict: # cell name -> positional arguments of its `CellNet`
     "What each cell needs besides its input"
-    out = {c.name: (theta[c.name].unbind(0), plan(theta[c.name], None if live is None else live[c.name])) for c in space.cells if c.name in theta}
-    return {c: (*a, theta[f'{c}/edges']) if f'{c}/edges' in theta else a for c, a in out.items()}
+    own = {c.name for c in space.cells}
+    out = {k: (t.unbind(0), plan(t, None if live is None else live[k.split('@')[0]])) for k, t in theta.items() if k.split('@')[0] in own}
+    return {k: (*a, theta[f'{k}/edges']) if f'{k}/edges' in theta else a for k, a in out.items()}
 
 # %% ../nbs/05_supernet.ipynb #9fb7df86
 def plan(
