@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['CL', 'SMALL', 'rows', 'conv_grads', 'ones_and_counts', 'pool', 'pool_back', 'cross', 'moments', 'Folded', 'fold',
-           'fold_back', 'Job', 'plain_job', 'linear_into', 'put', 'deal', 'stat', 'leave', 'conv3_back', 'conv1_back',
-           'stack', 'leave_back', 'Leave', 'again', 'kind', 'jobs', 'FastCell', 'tidy', 'fast']
+           'fold_back', 'Job', 'plain_job', 'leave', 'leave_back', 'Leave', 'kind', 'jobs', 'FastCell', 'fast']
 
 # %% ../nbs/08_fast.ipynb #53254308
 from dataclasses import dataclass
@@ -144,8 +143,8 @@ def plain_job(
     for j, e, o, _ in job.pool: out[j] = out[j] + theta[e, o]*F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
     return out
 
-# %% ../nbs/08_fast.ipynb #a48b4cf0
-def linear_into(
+# %% ../nbs/08_fast.ipynb #cbda173f
+def _linear_into(
     y, # (B, K, H, W), overwritten; None: start from nothing
     r, # (B, C, H, W)
     M, # (K, C)
@@ -158,7 +157,7 @@ def linear_into(
     rows(y).addmm_(rows(r), M.T)
     return y if b is None else y.add_(b.view(1, -1, 1, 1))
 
-def put(
+def _put(
     acc, # list of maps or None, changed
     j,   # which one
     y,   # (B, C, H, W)
@@ -168,7 +167,7 @@ def put(
     if acc[j] is None: acc[j] = torch.mul(y, t).contiguous(memory_format=CL)
     else: acc[j].add_(y, alpha=t)
 
-def deal(
+def _deal(
     acc, # list of maps or None, changed
     ops, # operations (which map, ...)
     Z,   # (B, len(ops)*C, H, W), not used again by the caller
@@ -176,14 +175,14 @@ def deal(
     "Add each operation's share of the channels of `Z` to its map"
     if len(ops) == 1 and acc[ops[0][0]] is None: acc[ops[0][0]] = Z; return
     for (j, *_), y in zip(ops, Z.split(Z.shape[1]//len(ops), 1)):
-        if acc[j] is None: acc[j] = y.clone(memory_format=CL)
-        else: acc[j].add_(y)
+        y = y.clone(memory_format=CL)   # adding slices of half-precision maps is slow, copying them is not
+        acc[j] = y if acc[j] is None else acc[j].add_(y)
 
-def stat(
+def _stat(
     x, # a map, possibly in half precision
 ): return torch.float64 if x.dtype == torch.float64 else torch.float32   # sums over pixels need at least this
 
-# %% ../nbs/08_fast.ipynb #7d9df0bc
+# %% ../nbs/08_fast.ipynb #343e09ef
 def leave(
     job,   # `Job`
     val,   # theta as nested lists of numbers
@@ -201,38 +200,38 @@ def leave(
         Z, mean, inv = torch.native_batch_norm(Y, rep[:k*C], None, None, None, True, 0., 1e-5)
     if job.conv1:
         f = fold(torch.cat(ws[k:]).flatten(1).to(rep.dtype), rep[k*C:], *moments(r.to(rep.dtype)))
-        L = linear_into(Z if same else None, r, f.M.to(x.dtype), (f.M @ f.m).neg_().to(x.dtype))
-        if not same: deal(acc, job.conv1, L)
-    if job.conv3: deal(acc, job.conv3, Z)
-    for j, e, o, _ in job.skip: put(acc, j, x, val[e][o])
+        L = _linear_into(Z if same else None, r, f.M.to(x.dtype), (f.M @ f.m).neg_().to(x.dtype))
+        if not same: _deal(acc, job.conv1, L)
+    if job.conv3: _deal(acc, job.conv3, Z)
+    for j, e, o, _ in job.skip: _put(acc, j, x, val[e][o])
     p = pool(x) if job.pool else None
-    for j, e, o, _ in job.pool: put(acc, j, p, val[e][o])
+    for j, e, o, _ in job.pool: _put(acc, j, p, val[e][o])
     return Y, mean, inv, f
 
-# %% ../nbs/08_fast.ipynb #55f2260e
-def conv3_back(job, gs, x, r, rep, kept, ws, need):
+# %% ../nbs/08_fast.ipynb #d3386332
+def _conv3_back(job, gs, x, r, rep, kept, ws, need):
     "Gradients of the stacked 3×3: theta (one per operation), r, kernels, and the sum of the incoming gradient over pixels"
     k, C = len(job.conv3), x.shape[1]
-    G = stack(gs, job.conv3)
+    G = _stack(gs, job.conv3)
     Y, mean, inv = kept
     dY, dt, gsum = torch.ops.aten.native_batch_norm_backward(G, Y, rep[:k*C], None, None, mean, inv, True, 1e-5, (True, True, True))
     dr, dw = conv_grads(dY, r, torch.cat(ws[:k]).to(x.dtype), need['x'], need['w']) if need['x'] or need['w'] else (None, None)
     return dt.view(k, C).sum(1), dr, dw, G, gsum
 
-def conv1_back(job, G, gsum, r, dr, f, need):
+def _conv1_back(job, G, gsum, r, dr, f, need):
     "Gradients of the composed 1×1: theta, r (added to `dr`), kernels"
     d, dw, Q, q = fold_back(f, cross(G, r).to(f.w.dtype), gsum, r.numel()//r.shape[1])
     if need['x']:
-        dr = linear_into(dr, G, f.M.T.to(r.dtype))
-        dr = linear_into(dr, r, Q.to(r.dtype), q.to(r.dtype))
+        dr = _linear_into(dr, G, f.M.T.to(r.dtype))
+        dr = _linear_into(dr, r, Q.to(r.dtype), q.to(r.dtype))
     return d.view(len(job.conv1), -1).sum(1), dr, dw
 
-def stack(
+def _stack(
     gs,  # per dst, (B, C, H, W)
     ops, # operations (which dst, ...)
 ): return gs[ops[0][0]] if len(ops) == 1 else torch.cat([gs[j] for j, *_ in ops], 1)
 
-# %% ../nbs/08_fast.ipynb #e6507a8c
+# %% ../nbs/08_fast.ipynb #3cd2b98b
 def leave_back(
     job, val, rep, x, ws, # as in `leave`
     kept, # what `leave` returned
@@ -242,28 +241,29 @@ def leave_back(
     "Backward pass of `leave`"
     k, C, (Y, mean, inv, f) = len(job.conv3), x.shape[1], kept
     same = [j for j, *_ in job.conv3] == [j for j, *_ in job.conv1]
-    r, dr, gx, gt, gw, flat = x.relu() if ws else None, None, None, [], [], lambda v: v.permute(0, 2, 3, 1).reshape(-1)
+    r, dr, gx, gt, gw, flat = x.relu() if ws else None, None, None, [], [], lambda v: rows(v).flatten().to(rep.dtype)
     if job.conv3:
-        dt, dr, dw, G, gsum = conv3_back(job, gs, x, r, rep, (Y, mean, inv), ws, need)
+        dt, dr, dw, G, gsum = _conv3_back(job, gs, x, r, rep, (Y, mean, inv), ws, need)
         gt.append(dt); gw += dw.split(C) if need['w'] else []
     if job.conv1:
-        if not same: G = stack(gs, job.conv1); gsum = G.sum((0, 2, 3), dtype=rep.dtype)
-        dt, dr, dw = conv1_back(job, G, gsum, r, dr, f, need)
+        if not same: G = _stack(gs, job.conv1); gsum = G.sum((0, 2, 3), dtype=rep.dtype)
+        dt, dr, dw = _conv1_back(job, G, gsum, r, dr, f, need)
         gt.append(dt); gw += dw[:, :, None, None].split(C) if need['w'] else []
     if need['x']:
         if ws: gx = [torch.ops.aten.threshold_backward(dr, r, 0)]
         else: gx = [None]
         mix = [None]
-        for j, e, o, _ in job.pool: put(mix, 0, gs[j], val[e][o])
-        if job.pool: put(gx, 0, pool_back(mix[0]))
-        for j, e, o, _ in job.skip: put(gx, 0, gs[j], val[e][o])
+        for j, e, o, _ in job.pool: _put(mix, 0, gs[j], val[e][o])
+        if job.pool: _put(gx, 0, pool_back(mix[0]))
+        for j, e, o, _ in job.skip: _put(gx, 0, gs[j], val[e][o])
         gx = gx[0]
-    if need['theta']:
-        for ops, v in ((job.skip, x), (job.pool, pool(x) if job.pool else None)):
-            if ops: gt.append(torch.stack([torch.dot(flat(gs[j]), flat(v)) for j, *_ in ops]))
+    if need['theta'] and (job.skip or job.pool):
+        v = [flat(x) for _ in job.skip[:1]] + [flat(pool(x)) for _ in job.pool[:1]]
+        fs = [flat(g) for g in gs]
+        gt.append(torch.stack([torch.dot(fs[j], v[0]) for j, *_ in job.skip] + [torch.dot(fs[j], v[-1]) for j, *_ in job.pool]))
     return gx, torch.cat([v.to(rep.dtype) for v in gt]) if need['theta'] else None, gw
 
-# %% ../nbs/08_fast.ipynb #f49c84c8
+# %% ../nbs/08_fast.ipynb #5557f464
 class Leave(torch.autograd.Function):
     "`leave` and `leave_back` for autograd"
     @staticmethod
@@ -280,7 +280,7 @@ class Leave(torch.autograd.Function):
         rep, x, theta, Y, mean, inv, *ws = ctx.saved_tensors
         need = dict(x=ctx.needs_input_grad[3], theta=ctx.needs_input_grad[4], w=any(ctx.needs_input_grad[5 + len(gs):]))
         with torch.autocast(x.device.type, enabled=False):
-            if torch.is_grad_enabled(): gx, gt, gw = again(ctx.job, x, theta, ws, gs, need)
+            if torch.is_grad_enabled(): gx, gt, gw = _again(ctx.job, x, theta, ws, gs, need)
             else:
                 gs = [g.contiguous(memory_format=CL) for g in gs]
                 gx, gt, gw = leave_back(ctx.job, ctx.val, rep, x, ws, (Y, mean, inv, ctx.folded), gs, need)
@@ -288,7 +288,7 @@ class Leave(torch.autograd.Function):
                 gw = [g.to(w.dtype) for g, w in zip(gw, ws)]
         return (None, None, None, gx, gt, *[g if b else None for g, b in zip(gs, ctx.bases)], *(gw or [None]*len(ws)))
 
-def again(job, x, theta, ws, gs, need):
+def _again(job, x, theta, ws, gs, need):
     "The backward pass on `plain_job`, itself differentiable"
     x, theta, ws = x.view_as(x), theta.view_as(theta), [w.view_as(w) for w in ws]   # other uses of theta, upstream, are not ours
     inputs = [*([x] if need['x'] else []), *([theta] if need['theta'] else []), *(ws if need['w'] else [])]
@@ -331,7 +331,7 @@ def jobs(
         if dst or job['rest']: out.append(Job(s, tuple(dst), **{k: tuple(v) for k, v in job.items()}, index=index))
     return out
 
-# %% ../nbs/08_fast.ipynb #07cf6e79
+# %% ../nbs/08_fast.ipynb #4e4ebc5a
 class FastCell(CellNet):
     "A `CellNet` that computes what leaves a node together"
     def slow(self): return self.affine or self.cell.widths or not all(isinstance(e, Edge) and not (e.drop and self.training) for e in self.edges)
@@ -343,7 +343,7 @@ class FastCell(CellNet):
         scale=None, # (E,) weights of whole edges; None: all 1
     ):
         if w is None or self.slow(): return super().forward(x, w, live, scale)
-        nodes = dict(enumerate(tidy(v) for v in (x if isinstance(x, tuple) else (x,))))
+        nodes = dict(enumerate(_tidy(v) for v in (x if isinstance(x, tuple) else (x,))))
         x, theta = nodes[0], torch.stack(list(w))
         if scale is not None: theta = theta*scale[:, None]
         val, live = theta.tolist(), tuple(map(tuple, live or [range(len(r)) for r in w]))
@@ -351,7 +351,7 @@ class FastCell(CellNet):
         for job in self.memory[live]:
             convs = job.conv3 + job.conv1
             if job.dst:
-                rep = torch.tensor([val[e][o] for _, e, o, _ in convs], dtype=stat(x)).to(x.device).repeat_interleave(nodes[job.src].shape[1])
+                rep = torch.tensor([val[e][o] for _, e, o, _ in convs], dtype=_stat(x)).to(x.device).repeat_interleave(nodes[job.src].shape[1])
                 ws = [self.edges[e][name][1].weight for _, e, _, name in convs]
                 nodes.update(zip(job.dst, Leave.apply(job, val, rep, nodes[job.src], theta, *[nodes.get(j) for j in job.dst], *ws)))
             for j, e, o, name in job.rest:
@@ -361,7 +361,7 @@ class FastCell(CellNet):
         out = [nodes[j] if j in nodes else self.zeros(x, j) for j in ([last] if self.cell.output == 'last' else range(self.cell.n_in, last + 1))]
         return out[0] if len(out) == 1 else torch.cat(out, 1)
 
-def tidy(
+def _tidy(
     x, # (B, C, H, W)
 ): # the same in channels_last and, under autocast, in its precision
     "A map as `Leave` wants it"
