@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['free', 'best_of_64', 'RELAXATIONS', 'DANAS', 'move', 'GRADIENTS', 'STABILISERS', 'FACTORISED', 'PRUNING', 'METHODS',
-           'adam', 'times', 'Method', 'danas', 'aligned', 'with_relu', 'find_method', 'slot_name', 'describe']
+           'adam', 'times', 'Method', 'danas', 'aligned', 'relax_minus', 'with_relu', 'factor_mix', 'find_method',
+           'slot_name', 'describe']
 
-# %% ../nbs/18_methods.ipynb #77c43b01
+# %% ../nbs/18_methods.ipynb #6bcb09b5
 from dataclasses import dataclass, fields, replace
 from functools import partial
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 from .core import choose
 from .dependence import init_danas, relax_danas
 from .derive import best_of, by_joint_mode, by_mean, by_sequence
-from .distribution import (VAdam, gdas_tau, init_alpha, init_balenas, init_factor, init_gaussian, relax_balenas, relax_dirichlet, relax_factor, relax_gaussian,
+from .distribution import (Relaxed, VAdam, gdas_tau, init_alpha, init_balenas, init_factor, init_gaussian, relax_balenas, relax_dirichlet, relax_factor, relax_gaussian,
     relax_gumbel, relax_onehot, relax_sigmoid, relax_softmax, relax_uniform)
 from .hypergrad import amended, first_order, gld, mgs, neumann, score_function, second_order, single_level, zero_order
 from .regularizer import adversarial, align, beta_decay, entropy_bits, kl_prior, random_smooth, weighted, zero_one
@@ -119,16 +120,30 @@ def aligned(
         return {n: coef(progress)*g for n, g in push.items()}
     return extra
 
-# %% ../nbs/18_methods.ipynb #92891656
+# %% ../nbs/18_methods.ipynb #eef4b4ed
+def relax_minus(
+    phi,           # {'alpha': (E, O)}
+    progress=0.,   # in [0, 1]
+    live=None,     # (E, O) bool or None
+    b=ramp(1., 0.),# coefficient of the auxiliary skip over progress
+    skip=1,        # column of skip_connect: 1 in NAS-Bench-201 and the toy
+) -> Relaxed:
+    "Softmax weights plus an auxiliary skip in the samples; the mean, by which a cell is derived, is without it (DARTS-)"
+    D = relax_softmax(phi, progress, live)
+    extra = torch.zeros_like(D.mean).index_fill(-1, torch.tensor([skip], device=D.alpha.device), b(progress))
+    return Relaxed('darts-minus', D.alpha, D.live, lambda s: (D.mean + extra).expand(*s, *D.mean.shape), lambda: D.mean)
+
+# %% ../nbs/18_methods.ipynb #ee8c19c3
 STABILISERS = (
     Method('beta', 'Ye et al. 2022; coefficient 0 to 50', penalties=(weighted(beta_decay, ramp(0., 50.)),)),
     Method('aer', 'Jing, Chen & Xu 2023', penalties=(weighted(entropy_bits, signed_cosine(0.2)),)),
     Method('sdarts-rs', 'Chen & Hsieh 2020, random smoothing', perturb=random_smooth),
     Method('sdarts-adv', 'Chen & Hsieh 2020, adversarial', perturb=adversarial),
+    Method('darts-minus', 'Chu et al. 2021', relax=relax_minus),
     Method('lambda-darts', 'Movahedi et al. 2022', w_extra=aligned(ramp(0., 0.125))),
 )
 
-# %% ../nbs/18_methods.ipynb #924c5aab
+# %% ../nbs/18_methods.ipynb #e29303b6
 def with_relu(
     space,  # a `Space`
 ) -> Space:
@@ -138,9 +153,18 @@ def with_relu(
     twice = lambda names: tuple(x for n in names for x in (n, f'{n}_relu'))
     return replace(space, name=f'{space.name}_relu', ops=ops, cells=tuple(replace(c, ops=tuple(map(twice, c.ops))) for c in space.cells))
 
+def factor_mix(
+    x,         # input of the edge
+    ops, acts, # M operations, N activations: callables
+    p, q,      # (M,) and (N,) weights
+):
+    "The factorised mixture of one edge, with M + N evaluations (FaDARTS, 1912.13256)"
+    y = sum(w*op(x) for w, op in zip(p, ops))
+    return sum(w*act(y) for w, act in zip(q, acts))
+
 FACTORISED = (Method('fadarts', 'Wang et al. 2019; activations: none or ReLU, ours', init=init_factor, relax=relax_factor, adapt=with_relu),)
 
-# %% ../nbs/18_methods.ipynb #f0f1a0b7
+# %% ../nbs/18_methods.ipynb #47f2c2c7
 PRUNING = (
     replace(danas('danas-prune'), stages=(dependency_pruning(), strip)),
     replace(danas('danas-prune-marginal'), stages=(dependency_pruning(kappa=0.), strip)),
@@ -153,14 +177,14 @@ PRUNING = (
 )
 METHODS = {m.name: m for m in (*RELAXATIONS, *DANAS, *GRADIENTS, *STABILISERS, *FACTORISED, *PRUNING)}
 
-# %% ../nbs/18_methods.ipynb #ec6c44dc
+# %% ../nbs/18_methods.ipynb #54eda87b
 def find_method(
     name,  # 'danas', 'darts' ... or a `Method`
 ) -> Method:
     "The row of that name; a `Method` is returned as it is. Raises `UserError` with the nearest name"
     return name if isinstance(name, Method) else choose(name, METHODS, 'method')
 
-# %% ../nbs/18_methods.ipynb #23025308
+# %% ../nbs/18_methods.ipynb #9178fdc7
 def slot_name(
     f,  # what a slot holds
 ) -> str:
