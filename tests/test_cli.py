@@ -128,34 +128,34 @@ def wait_for(path, epochs, process, timeout=120):
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
     out = tmp_path_factory.mktemp('whole')
-    subprocess.run([COMMAND, *args(out/'r', epochs=8)], check=True, capture_output=True)
+    subprocess.run([COMMAND, *args(out/'r', epochs=40)], check=True, capture_output=True)
     return texts(out/'r')
 
 
-@pytest.mark.parametrize('epochs', [0, 2, 5])
+@pytest.mark.parametrize('epochs', [0, 8, 25])
 def test_killed_and_resumed(tmp_path, whole, epochs):
     out = tmp_path/'r'
-    p = subprocess.Popen([COMMAND, *args(out, epochs=8)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p = subprocess.Popen([COMMAND, *args(out, epochs=40)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(out/'run.json', epochs, p)
     p.send_signal(signal.SIGKILL); p.communicate()
     assert p.returncode == -signal.SIGKILL, 'the run ended before it could be killed'
-    subprocess.run([COMMAND, *args(out, epochs=8), '--resume'], check=True, capture_output=True)
+    subprocess.run([COMMAND, *args(out, epochs=40), '--resume'], check=True, capture_output=True)
     assert texts(out) == whole
 
 
 def test_ctrl_c(tmp_path, whole):
     out = tmp_path/'r'
-    p = subprocess.Popen([COMMAND, *args(out, epochs=8)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    p = subprocess.Popen([COMMAND, *args(out, epochs=40)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for(out/'run.json', 2, p)
     p.send_signal(signal.SIGINT); _, err = p.communicate()
     assert p.returncode == 130 and 'Traceback' not in err and '--resume' in err.strip().splitlines()[-1]
     assert json.loads((out/'run.json').read_text())['status'] == 'interrupted'
-    subprocess.run([COMMAND, *args(out, epochs=8), '--resume'], check=True, capture_output=True)
+    subprocess.run([COMMAND, *args(out, epochs=40), '--resume'], check=True, capture_output=True)
     assert texts(out) == whole
 
 
 def test_same_seed_same_bytes(tmp_path, whole):
-    subprocess.run([COMMAND, *args(tmp_path/'r', epochs=8)], check=True, capture_output=True)
+    subprocess.run([COMMAND, *args(tmp_path/'r', epochs=40)], check=True, capture_output=True)
     assert texts(tmp_path/'r') == whole
 
 
