@@ -266,11 +266,12 @@ def gallery(folder # run folder
         out += [(f'correlation-{_slug(c)}', many('Which choices depend on each other', c, corr), correlation_picture(*v), _say_corr(*v), _READ['correlation'], True) for c, v in corr.items()]
         return [Picture(name, title, png(fig), *rest) for name, title, fig, *rest in out if fig]
 
-# %% ../nbs/33_report.ipynb #3190bb09
+# %% ../nbs/33_report.ipynb #543a8b85
 _READ = dict(cell='Nodes are feature maps, from input to output; each edge applies the operation written on it.',
             ribbons='Height is the expected weight of an operation: the one that fills a panel has won that edge.',
             balance='Dotted: all operations equally likely. A growing share of skip connections is the usual sign of collapse.',
-            correlation='Red: chosen together. Blue: instead of each other. Lines part the edges.')
+            correlation='Red: chosen together. Blue: instead of each other. Lines part the edges. '
+                    'While the penalty on the mean is weak, the mean explains part of what edges share: read these as a lower bound, and compare seeds.')
 
 def _say_cell(edges): # alternative text of `cell_picture`
     return f'Cell with {_count_ops(edges)}: ' + ', '.join(f'{a}→{b} {op}' for a, b, op in edges) + '.'
