@@ -55,18 +55,18 @@ def _check(
         if not 0 <= getattr(r, k) < 1: raise UserError(f'recipe: {k} must be at least 0 and less than 1, not {getattr(r, k)!r}')
     if r.nesterov and not r.momentum: raise UserError('recipe: Nesterov needs a momentum above 0')
 
-# %% ../nbs/21_evaluate.ipynb #cd51eb82
+# %% ../nbs/21_evaluate.ipynb #ac563677
 PRESETS = {
     'small': Recipe(epochs=10, batch=32, nesterov=True, wd=5e-4, C=8, n=1, source='ours: minutes on two cores'),
-    'nb201': Recipe(epochs=200, batch=256, nesterov=True, wd=5e-4, C=16, n=5, source='NAS-Bench-201 (Dong & Yang 2020), table 1 and released code'),
+    'nb201': Recipe(epochs=200, batch=256, nesterov=True, wd=5e-4, C=16, n=5, source='NAS-Bench-201 (Dong & Yang 2020), released code'),
     'darts-cifar': Recipe(epochs=600, batch=96, lr=.025, clip=5., cutout=16, drop_path=.2, auxiliary=.4, C=36, n=20,
-                          source='DARTS (Liu et al. 2019), section 3.2 and released code'),
+                          source='DARTS (Liu et al. 2019), released code'),
     'darts-imagenet': Recipe(epochs=250, batch=128, decay=.97, wd=3e-5, clip=5., auxiliary=.4, smoothing=.1, C=48, n=14, stem='imagenet',
-                             source='DARTS (Liu et al. 2019), section 3.3 and released code'),
+                             source='DARTS (Liu et al. 2019), released code'),
     'drnas-cifar': Recipe(epochs=600, batch=64, lr=.025, clip=5., cutout=16, drop_path=.3, auxiliary=.4, C=36, n=20,
                           source='DrNAS (Chen et al. 2021), released code')}
 
-# %% ../nbs/21_evaluate.ipynb #0ca0ad3d
+# %% ../nbs/21_evaluate.ipynb #598c2b08
 def rate(
     r,      # a `Recipe`
     epoch,  # from 0
@@ -74,7 +74,7 @@ def rate(
     "Learning rate of an epoch: half a cosine (Loshchilov & Hutter 2017, equation 5), or a constant factor per epoch"
     return r.lr*r.decay**epoch if r.decay else cosine(r.lr, r.lr_min)(epoch/r.epochs)
 
-# %% ../nbs/21_evaluate.ipynb #825996c4
+# %% ../nbs/21_evaluate.ipynb #aaf0e215
 def silence(
     r,      # a `Recipe`
     epoch,  # from 0
@@ -82,7 +82,7 @@ def silence(
     "Drop-path probability of an epoch, linear from 0 (DARTS, released code)"
     return ramp(0., r.drop_path)(epoch/r.epochs)
 
-# %% ../nbs/21_evaluate.ipynb #293a8a70
+# %% ../nbs/21_evaluate.ipynb #4305760a
 def loss_of(
     out,  # (B, K) logits, or (logits, auxiliary logits)
     y,    # (B,) labels
@@ -93,7 +93,7 @@ def loss_of(
     ce = lambda z: F.cross_entropy(z.float() if z.dtype == torch.bfloat16 else z, y, label_smoothing=r.smoothing)
     return ce(logits) + sum(r.auxiliary*ce(a) for a in aux)
 
-# %% ../nbs/21_evaluate.ipynb #0bd77d05
+# %% ../nbs/21_evaluate.ipynb #89139101
 def _views(
     images,     # `Images` on the device
     split,      # a `Split`: its mean, deviation, flip and shift
@@ -106,7 +106,7 @@ def _views(
         x, y = images.x[i := i.to(images.x.device)], images.y[i]
         yield augment(normalise(x, split), generator('retrain', seed, epoch, k), split.flip, split.shift, r.cutout), y
 
-# %% ../nbs/21_evaluate.ipynb #61dcf659
+# %% ../nbs/21_evaluate.ipynb #42616ebe
 def _step(
     net,  # the network, in training mode
     opt,  # its optimiser
@@ -123,7 +123,7 @@ def _step(
     logits = out[0] if isinstance(out, tuple) else out
     return torch.stack([loss.detach().float(), (logits.detach().argmax(1) == y).float().mean()])
 
-# %% ../nbs/21_evaluate.ipynb #bad46836
+# %% ../nbs/21_evaluate.ipynb #18d9131b
 def train_epoch(
     net,     # a `subnet`
     opt,     # its optimiser
@@ -143,7 +143,7 @@ def train_epoch(
     loss, acc = seen.double().mean(0).tolist()
     return dict(epoch=epoch + 1, lr=rate(r, epoch), drop_path=silence(r, epoch), train_loss=loss, train_acc=acc)
 
-# %% ../nbs/21_evaluate.ipynb #c92f5566
+# %% ../nbs/21_evaluate.ipynb #475370b8
 def judge(
     net,       # a network
     images,    # `Images`
@@ -158,7 +158,7 @@ def judge(
             loss += F.cross_entropy(z, y, reduction='sum').item(); right += (z.argmax(1) == y).sum().item()
     return loss/len(images), right/len(images)
 
-# %% ../nbs/21_evaluate.ipynb #525234ae
+# %% ../nbs/21_evaluate.ipynb #dc26f5d8
 @dataclass(frozen=True, eq=False)
 class Trained:
     "A network trained by a recipe on train + valid, and its one look at the test images"
@@ -179,7 +179,7 @@ class Trained:
         return (f'Trained(seed {self.seed}: test {100*self.test_acc:.2f} %, train {100*self.train_acc:.2f} %; {self.weights/1e6:.3f} M weights, '
                 f'{self.recipe.epochs} epochs on {self.images} images of {self.data})')
 
-# %% ../nbs/21_evaluate.ipynb #db88b6e7
+# %% ../nbs/21_evaluate.ipynb #49338042
 def _together(
     split,  # a `Split`
 ) -> Images:
@@ -203,7 +203,7 @@ def _network(about, space):
     with seeded('retrain', about['seed']):
         return subnet(space, from_json(about['genotype']), about['C'], about['n'], about['classes'], about['channels'], True, about['stem'], about['auxiliary'] > 0)
 
-# %% ../nbs/21_evaluate.ipynb #b4b835b6
+# %% ../nbs/21_evaluate.ipynb #6fca31fc
 def _read(
     path,  # last.pt
 ) -> dict:
@@ -232,7 +232,7 @@ def _found(
     if other: raise UserError(f"{out} was trained with another {', '.join(other)}: resume with the same, or choose another folder")
     return whole
 
-# %% ../nbs/21_evaluate.ipynb #f0bac0dc
+# %% ../nbs/21_evaluate.ipynb #4484e5e1
 def _csv(
     rows,  # list of dicts with the same keys
 ) -> str:
@@ -242,6 +242,17 @@ def _csv(
     w.writeheader(); w.writerows(rows)
     return text.getvalue()
 
+def _note(
+    out,     # folder, or None
+    status,  # 'running', 'finished', 'interrupted' or 'failed'
+    about,   # dict of `_about`
+    history, # rows so far
+    **more,  # result or error
+):
+    "Write run.json"
+    if out: write_atomic(out/'run.json', as_json(dict(status=status, epoch=len(history), trained_on='train + valid', settings=about, **more)))
+
+# %% ../nbs/21_evaluate.ipynb #bf674689
 def _keep(
     out,      # folder, or None
     net, opt, # network and optimiser
@@ -254,10 +265,26 @@ def _keep(
     whole = dict(net=net.state_dict(), opt=opt.state_dict(), history=history, about=about, test=test)
     write_atomic(out/'last.pt', lambda tmp: torch.save(whole, tmp))
     write_atomic(out/'history.csv', _csv(history))
-    result = dict(zip(('test_loss', 'test_acc'), test)) if test else None
-    write_atomic(out/'run.json', as_json(dict(status='finished' if test else 'running', epoch=len(history), trained_on='train + valid', settings=about, result=result)))
+    if test: _note(out, 'finished', about, history, result=dict(zip(('test_loss', 'test_acc'), test)))
+    else: _note(out, 'running', about, history)
 
-# %% ../nbs/21_evaluate.ipynb #c0923e6c
+def _go(net, opt, images, split, r, about, whole, out, on_epoch):
+    "The epochs that are missing, then the test, unless its result is known; returns (history, (loss, accuracy))"
+    history, test = whole['history'], whole['test']
+    if test is not None: return history, tuple(test)
+    try:
+        _note(out, 'running', about, history)
+        for epoch in range(len(history), r.epochs):
+            history.append(train_epoch(net, opt, images, split, r, epoch, about['seed'])); _keep(out, net, opt, history, about)
+            if on_epoch: on_epoch(history[-1])
+        test = judge(net, split.test, split)
+    except BaseException as e:
+        _note(out, 'interrupted' if isinstance(e, KeyboardInterrupt) else 'failed', about, history, error=f'{type(e).__name__}: {e}')
+        raise
+    _keep(out, net, opt, history, about, test)
+    return history, test
+
+# %% ../nbs/21_evaluate.ipynb #2df606ad
 def train_arch(
     genotype,        # a `Genotype`
     space,           # its `Space`
@@ -276,15 +303,12 @@ def train_arch(
     opt = torch.optim.SGD(net.parameters(), r.lr, r.momentum, weight_decay=r.wd, nesterov=r.nesterov)
     whole = _found(out, resume, about) or dict(history=[], test=None)
     if whole['history']: net.load_state_dict(whole['net']); opt.load_state_dict(whole['opt'])
-    history, test, images = whole['history'], whole['test'], _together(split).to(dev)
-    for epoch in range(len(history), r.epochs):
-        history.append(train_epoch(net, opt, images, split, r, epoch, seed)); _keep(out, net, opt, history, about)
-        if on_epoch: on_epoch(history[-1])
-    if test is None: test = judge(net, split.test, split); _keep(out, net, opt, history, about, test)
+    images = _together(split).to(dev)
+    history, test = _go(net, opt, images, split, r, about, whole, out, on_epoch)
     weights = n_weights(net) - (n_weights(net.aux) if r.auxiliary else 0)
     return Trained(genotype, r, seed, split.name, len(images), history, *test, weights, net.eval(), out)
 
-# %% ../nbs/21_evaluate.ipynb #a4c08b67
+# %% ../nbs/21_evaluate.ipynb #93093e2e
 def load_arch(
     out,    # folder written by `train_arch`
     space,  # the `Space` of its genotype
@@ -295,7 +319,7 @@ def load_arch(
     net.load_state_dict(whole['net'])
     return net.eval()
 
-# %% ../nbs/21_evaluate.ipynb #e41c6cb8
+# %% ../nbs/21_evaluate.ipynb #9ae70bbf
 def report(
     runs,  # `Trained`, one per seed
 ) -> str:
