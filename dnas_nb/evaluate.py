@@ -143,7 +143,7 @@ def train_epoch(
     loss, acc = seen.double().mean(0).tolist()
     return dict(epoch=epoch + 1, lr=rate(r, epoch), drop_path=silence(r, epoch), train_loss=loss, train_acc=acc)
 
-# %% ../nbs/21_evaluate.ipynb #475370b8
+# %% ../nbs/21_evaluate.ipynb #3167e21d
 def judge(
     net,       # a network
     images,    # `Images`
@@ -158,7 +158,7 @@ def judge(
             loss += F.cross_entropy(z, y, reduction='sum').item(); right += (z.argmax(1) == y).sum().item()
     return loss/len(images), right/len(images)
 
-# %% ../nbs/21_evaluate.ipynb #dc26f5d8
+# %% ../nbs/21_evaluate.ipynb #f5e7de13
 @dataclass(frozen=True, eq=False)
 class Trained:
     "A network trained by a recipe on train + valid, and its one look at the test images"
@@ -179,7 +179,7 @@ class Trained:
         return (f'Trained(seed {self.seed}: test {100*self.test_acc:.2f} %, train {100*self.train_acc:.2f} %; {self.weights/1e6:.3f} M weights, '
                 f'{self.recipe.epochs} epochs on {self.images} images of {self.data})')
 
-# %% ../nbs/21_evaluate.ipynb #49338042
+# %% ../nbs/21_evaluate.ipynb #a0886901
 def _together(
     split,  # a `Split`
 ) -> Images:
@@ -203,7 +203,7 @@ def _network(about, space):
     with seeded('retrain', about['seed']):
         return subnet(space, from_json(about['genotype']), about['C'], about['n'], about['classes'], about['channels'], True, about['stem'], about['auxiliary'] > 0)
 
-# %% ../nbs/21_evaluate.ipynb #6fca31fc
+# %% ../nbs/21_evaluate.ipynb #d5a8d95e
 def _read(
     path,  # last.pt
 ) -> dict:
@@ -232,7 +232,7 @@ def _found(
     if other: raise UserError(f"{out} was trained with another {', '.join(other)}: resume with the same, or choose another folder")
     return whole
 
-# %% ../nbs/21_evaluate.ipynb #4484e5e1
+# %% ../nbs/21_evaluate.ipynb #3c33b5ba
 def _csv(
     rows,  # list of dicts with the same keys
 ) -> str:
@@ -252,7 +252,7 @@ def _note(
     "Write run.json"
     if out: write_atomic(out/'run.json', as_json(dict(status=status, epoch=len(history), trained_on='train + valid', settings=about, **more)))
 
-# %% ../nbs/21_evaluate.ipynb #bf674689
+# %% ../nbs/21_evaluate.ipynb #e466e2b4
 def _keep(
     out,      # folder, or None
     net, opt, # network and optimiser
@@ -284,7 +284,7 @@ def _go(net, opt, images, split, r, about, whole, out, on_epoch):
     _keep(out, net, opt, history, about, test)
     return history, test
 
-# %% ../nbs/21_evaluate.ipynb #2df606ad
+# %% ../nbs/21_evaluate.ipynb #6e1f4d6e
 def train_arch(
     genotype,        # a `Genotype`
     space,           # its `Space`
@@ -308,7 +308,7 @@ def train_arch(
     weights = n_weights(net) - (n_weights(net.aux) if r.auxiliary else 0)
     return Trained(genotype, r, seed, split.name, len(images), history, *test, weights, net.eval(), out)
 
-# %% ../nbs/21_evaluate.ipynb #93093e2e
+# %% ../nbs/21_evaluate.ipynb #c58f11c1
 def load_arch(
     out,    # folder written by `train_arch`
     space,  # the `Space` of its genotype
@@ -319,7 +319,7 @@ def load_arch(
     net.load_state_dict(whole['net'])
     return net.eval()
 
-# %% ../nbs/21_evaluate.ipynb #9ae70bbf
+# %% ../nbs/21_evaluate.ipynb #60bd3537
 def report(
     runs,  # `Trained`, one per seed
 ) -> str:
