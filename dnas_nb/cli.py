@@ -74,16 +74,16 @@ def whole_numbers(
     try: return [int(t) for t in str(text).split(',')]
     except ValueError: raise UserError(f'seeds must be whole numbers with commas between them, not {text!r}') from None
 
-# %% ../nbs/41_cli.ipynb #ae9641ca
+# %% ../nbs/41_cli.ipynb #71db5605
 @call_parse
 def dnas_search(
-    method:str='danas',     # random, darts, drnas, gaussian, danas
-    space:str='nb201',      # nb201 or toy
+    method:str='danas',     # danas, darts, drnas, gdas, beta, random ... (a wrong name lists all)
+    space:str='nb201',      # nb201, toy, darts, s1 to s4, minimal ... (a wrong name lists all)
     data:str='digits',      # digits, cifar10, cifar100, or a .npz file with x and y
     epochs:int=None,        # length of the search (20)
     warmup:int=None,        # epochs in which only weights learn (0)
     channels:int=None,      # channels after the stem (8)
-    cells:int=None,         # cells per stage (1)
+    cells:int=None,         # cells per stage (1); in spaces with two-input cells: cells in all (8)
     size:int=None,          # image size in pixels (digits 8, cifar10 16)
     images:int=None,        # images for weights and architecture together (digits all, cifar10 10000)
     batch:int=None,         # images per step (digits 32, cifar10 64)
