@@ -18,7 +18,7 @@ setup(
     classifiers=[f"Development Status :: {statuses[int(cfg['status'])]}", f"Intended Audience :: {cfg['audience']}",
                  f"License :: {licences[cfg['license']][1]}", f"Natural Language :: {cfg['language']}"]
                 + [f'Programming Language :: Python :: 3.{m}' for m in range(minor, 14)],
-    packages=find_packages(include=['dnas_nb', 'dnas_nb.*']), include_package_data=True, package_data={'dnas_nb': ['data/*']},
+    packages=find_packages(include=['dnas_nb', 'dnas_nb.*']), include_package_data=True, package_data={'dnas_nb': ['data/*', 'tables/*']},
     python_requires=f">={cfg['min_python']}", install_requires=words('requirements'),
     extras_require={'dev': words('dev_requirements')},
     entry_points={'console_scripts': cfg['console_scripts'].split('\n'), 'nbdev': ['dnas_nb=dnas_nb._modidx:d']},
