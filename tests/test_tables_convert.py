@@ -1,0 +1,148 @@
+"Pickles of others: 155 hostile files are refused and none is executed; official records are converted, with holes, in parallel, after a stop."
+import bz2, json, os, pickle
+from pathlib import Path
+import numpy as np
+import pytest
+from dnas_nb import convert as cv
+from dnas_nb.bench import accuracies, cost, load, query
+from dnas_nb.core import UserError
+from dnas_nb.data import _data_dirs
+
+MARK = Path(os.environ.get('TMPDIR', '/tmp'))/f'dnas_nb-executed-{os.getpid()}'   # one string in every worker of a run is not needed: only its absence counts
+HOSTILE = cv.hostile(MARK)
+OFFICIAL = next((d/'nats_official' for d in _data_dirs() if (d/'nats_official').is_dir()), None)
+official = pytest.mark.skipif(OFFICIAL is None, reason='no data folder here, see DNAS_DATA')
+TRAINED = dict(epochs=2, eval_acc1es={'x-valid@0': 10., 'x-valid@1': 20., 'x-test@1': 19.}, train_acc1es={0: 11., 1: 22.}, train_times={0: 3., 1: 4.}, params=.0129, flop=5.5, latency=[])
+
+
+def fails(f, *parts):
+    "`f` raises a one-line `UserError` that holds all `parts`."
+    with pytest.raises(UserError) as e: f()
+    text = str(e.value)
+    assert '\n' not in text and all(p in text for p in parts), text
+
+
+def folder(path, n=25, **extra):
+    "An official folder of `n` invented records."
+    path.mkdir()
+    archs = [f'8:{8*i}' for i in range(n)]
+    put = lambda name, value: (path/f'{name}.pickle.pbz2').write_bytes(bz2.compress(pickle.dumps(value)))
+    put('meta', dict(meta_archs=archs, total_archs=n))
+    for i, a in enumerate(archs): put(f'{i:06d}', {'02': dict(arch_str=a, all_results={('cifar100', s): TRAINED | dict(params=i/1e6, eval_acc1es={'x-valid@1': 1.*i, 'x-test@1': i + k}) for k, s in enumerate((777, 888))})})
+    return path
+
+
+def test_enough(): assert len(HOSTILE) >= 100
+
+
+@pytest.mark.parametrize('name', HOSTILE)
+def test_hostile(name, tmp_path):
+    (tmp_path/'x').write_bytes(HOSTILE[name])
+    fails(lambda: cv.read_pickle(cv.unpack(tmp_path/'x')))
+    assert not MARK.exists()
+
+
+def test_every_cut():
+    "No prefix of a good pickle is read, and no single flipped byte makes it fail otherwise than with one line."
+    good = pickle.dumps({'a': [np.float64(1.5), (1, 2)], 'b': np.arange(3.)}, 4)
+    want = cv.read_pickle(good)
+    assert want['a'] == [1.5, (1, 2)] and want['b'].tolist() == [0, 1, 2]
+    for i in range(len(good)): fails(lambda: cv.read_pickle(good[:i]))
+    rng = np.random.default_rng(0)
+    for i in range(len(good)):
+        bad = bytearray(good); bad[i] ^= 1 << rng.integers(8)
+        try: cv.read_pickle(bytes(bad))
+        except UserError as e: assert '\n' not in str(e)
+
+
+def test_noise():
+    "Random bytes never get past a `UserError`."
+    rng = np.random.default_rng(1)
+    for _ in range(2000):
+        data = b'\x80\x04' + bytes(rng.choice(list(b'(])}.0K\x01N\x85\x86\x87tauesq\x00h\x00\x94\x93Rb\x8f\x90\x88X\x01\x00\x00\x00a'), 40).tolist())
+        try: cv.read_pickle(data)
+        except UserError as e: assert '\n' not in str(e)
+
+
+@pytest.mark.parametrize('protocol', [2, 3, 4, 5])
+@pytest.mark.parametrize('value', [None, True, 0, -1, 2**40, 1.5, '', 'ü', b'\xff', [], (), {}, {(1, 'a'): [2]}, {1, 2}, [1]*2000, np.float32(.1), np.int64(-3), np.bool_(True)], ids=lambda v: f'{type(v).__name__}')
+def test_plain_values(value, protocol): assert cv.read_pickle(pickle.dumps(value, protocol)) == value
+
+
+@pytest.mark.parametrize('protocol', [2, 4])
+@pytest.mark.parametrize('a', [np.arange(6, dtype='>f8').reshape(2, 3), np.asfortranarray(np.ones((2, 3), 'f4')), np.array([True]), np.zeros((0, 3)), np.array(2.)], ids=str)
+def test_arrays(a, protocol):
+    got = cv.read_pickle(pickle.dumps(a, protocol))
+    assert got.shape == a.shape and got.dtype == a.dtype and (got == a).all()
+
+
+def test_objects_in_arrays(): fails(lambda: cv.read_pickle(pickle.dumps(np.array([{}], object))), "'O8'")
+
+
+def test_holes(tmp_path):
+    f = folder(tmp_path/'f')
+    (f/'000003.pickle.pbz2').unlink()
+    (f/'000004.pickle.pbz2').write_bytes(HOSTILE['os.system by GLOBAL'])
+    (f/'000006.pickle.pbz2').write_bytes((f/'000007.pickle.pbz2').read_bytes())      # a record under another's number
+    done = cv.convert(f, tmp_path/'t.npz', workers=1, chunk=4, quiet=True)
+    assert (done.rows, done.missing, sorted(done.refused)) == (22, [3], [4, 6]) and 'os.system' in done.refused[4] and "'8:56'" in done.refused[6]
+    t = load('t', tmp_path)
+    assert t.provenance['missing'] == [3] and accuracies(t, 'cifar100').isna().sum() == 3 and not MARK.exists()
+    assert query(t, '8:64').set_index(['split', 'seeds']).accuracy['test', 'mean'] == 8.5 and cost(t, '8:64').params[0] == 8
+    fails(lambda: cv.convert(f, tmp_path/'t.npz', workers=0), 'workers')
+
+
+def test_parallel_and_resumed(tmp_path, monkeypatch):
+    "Two processes, a conversion stopped half-way and one in a piece write the same bytes."
+    f = folder(tmp_path/'f')
+    plain = cv.convert(f, tmp_path/'a'/'t.npz', workers=1, chunk=5, quiet=True).path.read_bytes()
+    assert cv.convert(f, tmp_path/'b'/'t.npz', workers=2, chunk=3, quiet=True).path.read_bytes() == plain
+    real, calls = cv.convert_chunk, []
+    def dies(folder, numbers, archs):
+        calls.append(numbers[0])
+        if len(calls) == 3: raise KeyboardInterrupt
+        return real(folder, numbers, archs)
+    monkeypatch.setattr(cv, 'convert_chunk', dies)
+    with pytest.raises(KeyboardInterrupt): cv.convert(f, tmp_path/'c'/'t.npz', workers=1, chunk=5, quiet=True)
+    assert not (tmp_path/'c'/'t.npz').exists() and len(list((tmp_path/'c'/'t.parts').iterdir())) == 2
+    assert cv.convert(f, tmp_path/'c'/'t.npz', workers=1, chunk=5, quiet=True).path.read_bytes() == plain
+    assert calls == [0, 5, 10, 10, 15, 20] and not (tmp_path/'c'/'t.parts').exists()
+
+
+@pytest.mark.parametrize('text', ['', '{}', '[1]', '{"stamp": 3'])
+def test_damaged_part(tmp_path, text):
+    f = folder(tmp_path/'f', 5)
+    part = tmp_path/'t.parts'/'000000-000100.json'
+    part.parent.mkdir(); part.write_text(text)
+    assert cv.convert(f, tmp_path/'t.npz', workers=1, quiet=True).rows == 5
+
+
+@pytest.mark.parametrize('meta, part', [(None, 'no meta.pickle.pbz2'), ([1], 'lists no architectures'), ({'meta_archs': []}, 'lists no'), ({'meta_archs': [1]}, 'lists no')])
+def test_bad_meta(tmp_path, meta, part):
+    if meta is not None: (tmp_path/'meta.pickle.pbz2').write_bytes(bz2.compress(pickle.dumps(meta)))
+    fails(lambda: cv.convert(tmp_path, tmp_path/'t.npz', workers=1, quiet=True), part)
+
+
+def test_hostile_meta(tmp_path):
+    (tmp_path/'meta.pickle.pbz2').write_bytes(HOSTILE['builtins.exec by GLOBAL'])
+    fails(lambda: cv.convert(tmp_path, tmp_path/'t.npz', workers=1, quiet=True), 'builtins.exec')
+    assert not MARK.exists()
+
+
+@official
+@pytest.mark.parametrize('name, table', [('NATS-tss-v1_0-3ffb9-simple', 'nasbench201'), ('NATS-sss-v1_0-50262-simple', 'nats_bench_size')])
+def test_official_sample(tmp_path, name, table):
+    "The published record, converted, equals the row that was collected elsewhere."
+    done = cv.convert(OFFICIAL/name, tmp_path/'t.npz', workers=1, chunk=4000, quiet=True)
+    assert done.rows == 1 and len(done.missing) == {'nasbench201': 15624, 'nats_bench_size': 32767}[table]
+    ours, theirs = load(table), load('t', tmp_path)
+    assert ours.frame.index.equals(theirs.frame.index) and ours.space == theirs.space
+    compared = 0
+    for label in ours.frame.columns:
+        d, split, epochs, seeds = label
+        if split == 'train' or seeds == '1' and epochs != 90: continue
+        mine = theirs.frame[d, split, epochs, 'mean'].iloc[0]
+        assert abs(mine - ours.frame[label].iloc[0]) < 1e-4, label
+        compared += 1
+    assert compared == (12 if table == 'nasbench201' else 3)
+    for q in [c for c in ours.costs.columns if c[1] in ('params', 'mflops')]: assert abs(theirs.costs[q].iloc[0] - ours.costs[q].iloc[0]) < 1e-4
