@@ -40,6 +40,7 @@ def cures() -> dict:
         'amended gradient': (m['amended'], {}),
         'DARTS, second order': (m['darts2'], {}),
         'alignment (Lambda-DARTS)': (m['lambda-darts'], {}),
+        'SDARTS-ADV': (m['sdarts-adv'], {}),
     }
 
 
