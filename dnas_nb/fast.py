@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['SMALL', 'STACKED', 'rows', 'conv_grads', 'ones_and_counts', 'pool', 'pool_back', 'cross', 'moments', 'Folded', 'fold',
            'fold_back', 'Job', 'plain_job', 'leave', 'leave_back', 'Leave', 'Mix', 'normed', 'separable', 'kind',
-           'jobs', 'FastCell', 'fast']
+           'inner', 'jobs', 'FastCell', 'fast']
 
-# %% ../nbs/08_fast.ipynb #5743ecb9
+# %% ../nbs/08_fast.ipynb #6c4adb38
 from dataclasses import dataclass
 from functools import lru_cache
 import torch
@@ -15,6 +15,7 @@ from torch import nn
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .depthwise import CL, Kept, depthwise_kind, fast_depthwise, per_channel
+from .ops import channel_shuffle
 from .supernet import CellNet, Edge
 
 # %% ../nbs/08_fast.ipynb #869623a6
@@ -368,8 +369,13 @@ def kind(
     if len(m) == 2 and isinstance(m[0], (nn.MaxPool2d, nn.AvgPool2d)) and _by_batch(m[1]): return 'fixed'
     return 'deep' if len(m) in (4, 8) and all(_separable(m[k:k + 4], C) for k in range(0, len(m), 4)) else 'rest'
 
-# %% ../nbs/08_fast.ipynb #f2f8342d
+# %% ../nbs/08_fast.ipynb #ba07e6ab
 STACKED = 'conv3', 'conv1', 'skip', 'pool'
+
+def inner(
+    e, # an edge of a `CellNet`
+) -> Edge: # its mixture, of all channels or of a part
+    return e if isinstance(e, Edge) else e.mix
 
 def jobs(
     net,  # a `CellNet`
@@ -377,26 +383,27 @@ def jobs(
 ) -> list:  # of `Job`, by node
     "The work of a cell, node by node; nodes that nothing reaches have none"
     cell, seen, out = net.cell, set(range(net.cell.n_in)), []
+    edges, always = [inner(e) for e in net.edges], cell.partial > 1   # a partial edge passes channels on even without operations
     for s in range(cell.n_nodes):
         job, dst, fixed = {k: [] for k in (*STACKED, 'deep', 'rest')}, [], {}
-        for e, (i, j) in enumerate(cell.edges):
-            names = net.edges[e].columns
-            on = [o for o in live[e] if o < len(names) and names[o] in net.edges[e]] if i == s and s in seen else ()
-            known = [(kind(net.edges[e][names[o]], net.C[i]), o) for o in on]
+        for e, j in ((e, j) for e, (i, j) in enumerate(cell.edges) if i == s and s in seen):
+            names = edges[e].columns
+            on = [o for o in live[e] if o < len(names) and names[o] in edges[e]]
+            known = [(kind(edges[e][names[o]], net.C[s]//cell.partial), o) for o in on]
             for k, o in known:
-                if k == 'fixed': fixed.setdefault((repr(net.edges[e][names[o]]), names[o]), []).append((e, o))
+                if k == 'fixed': fixed.setdefault((repr(edges[e][names[o]]), names[o]), []).append((e, o))
                 else: job[k].append((len(dst) if k in STACKED else j, e, o, names[o]))
             if any(k in STACKED for k, _ in known): dst.append(j)
-            if on: seen.add(j)
+            if on or always: seen.add(j)
         index = torch.tensor([e*cell.O + o for k in STACKED for _, e, o, _ in job[k]], dtype=torch.long)
         shared = tuple((name, tuple(v)) for (_, name), v in fixed.items())
         if dst or shared or job['deep'] or job['rest']: out.append(Job(s, tuple(dst), **{k: tuple(v) for k, v in job.items()}, fixed=shared, index=index))
     return out
 
-# %% ../nbs/08_fast.ipynb #10d39347
+# %% ../nbs/08_fast.ipynb #06c810cd
 class FastCell(CellNet):
     "A `CellNet` that computes what leaves a node together"
-    def slow(self): return self.affine or self.cell.widths or not all(isinstance(e, Edge) and not (e.drop and self.training) for e in self.edges)
+    def slow(self): return self.affine or self.cell.widths or any(inner(e).drop and self.training for e in self.edges)
 
     def forward(self,
         x,          # (B, C, H, W) output of the previous block; a tuple of them for a cell with several inputs
@@ -410,11 +417,9 @@ class FastCell(CellNet):
         if scale is not None: theta = theta*scale[:, None]
         val, live = theta.tolist(), tuple(map(tuple, live or [range(len(r)) for r in w]))
         if live not in self.memory: self.memory[live] = jobs(self, live)
-        for job in self.memory[live]:
-            if job.dst: nodes.update(self.stacked(job, val, theta, nodes))
-            if job.fixed: nodes.update(self.shared(job, theta, nodes))
-            if job.deep: self.branches(job, theta, nodes)
-            for j, e, o, name in job.rest: _into(nodes, j, theta[e, o]*self.edges[e][name](nodes[job.src]))
+        if self.cell.partial > 1: self.pass_by(self.memory[live], val, theta, scale, nodes)
+        else:
+            for job in self.memory[live]: self.work(job, val, theta, nodes)
         last = self.cell.n_nodes - 1
         out = [nodes[j] if j in nodes else self.zeros(x, j) for j in ([last] if self.cell.output == 'last' else range(self.cell.n_in, last + 1))]
         return out[0] if len(out) == 1 else torch.cat(out, 1)
@@ -430,20 +435,20 @@ def _into(nodes, j, y):
     "nodes[j] += y, in a map of its own"
     nodes[j] = nodes[j].add_(y) if j in nodes else y
 
-# %% ../nbs/08_fast.ipynb #e45d4ec9
+# %% ../nbs/08_fast.ipynb #72266d6f
 @patch
 def stacked(self:FastCell, job, val, theta, nodes) -> zip: # (node, value)
     "Convolutions, skips and pools of one node by `Leave`"
     x, convs = nodes[job.src], job.conv3 + job.conv1
     rep = torch.tensor([val[e][o] for _, e, o, _ in convs], dtype=_stat(x)).to(x.device).repeat_interleave(x.shape[1])
-    ws = [self.edges[e][name][1].weight for _, e, _, name in convs]
+    ws = [inner(self.edges[e])[name][1].weight for _, e, _, name in convs]
     return zip(job.dst, Leave.apply(job, val, rep, x, theta, *[nodes.get(j) for j in job.dst], *ws))
 
 @patch
 def shared(self:FastCell, job, theta, nodes) -> zip: # (node, value)
     "Operations without weights by `Mix`: computed once, added to every node they reach"
     edges = sorted({e for _, eo in job.fixed for e, _ in eo})
-    maps = [_tidy(self.edges[eo[0][0]][name](nodes[job.src])) for name, eo in job.fixed]
+    maps = [_tidy(inner(self.edges[eo[0][0]])[name](nodes[job.src])) for name, eo in job.fixed]
     zero, at = theta.new_zeros(()), [dict(eo) for _, eo in job.fixed]
     c = torch.stack([torch.stack([theta[e, a[e]] if e in a else zero for a in at]) for e in edges])
     dst = [self.cell.edges[e][1] for e in edges]
@@ -455,9 +460,41 @@ def branches(self:FastCell, job, theta, nodes) -> None:
     x, C = nodes[job.src], nodes[job.src].shape[1]
     r, kept = x.relu(), Kept(users=len(job.deep))
     t = theta.flatten()[[e*theta.shape[1] + o for _, e, o, _ in job.deep]].to(_stat(x))[:, None].expand(-1, C).contiguous().unbind(0)
-    for (j, e, o, name), rep in zip(job.deep, t): _into(nodes, j, separable(self.edges[e][name], r, rep, kept))
+    for (j, e, o, name), rep in zip(job.deep, t): _into(nodes, j, separable(inner(self.edges[e])[name], r, rep, kept))
 
-# %% ../nbs/08_fast.ipynb #2ac298c3
+@patch
+def work(self:FastCell, job, val, theta, nodes) -> None:
+    "Add what leaves `job.src` to `nodes`"
+    if job.dst: nodes.update(self.stacked(job, val, theta, nodes))
+    if job.fixed: nodes.update(self.shared(job, theta, nodes))
+    if job.deep: self.branches(job, theta, nodes)
+    for j, e, o, name in job.rest: _into(nodes, j, theta[e, o]*inner(self.edges[e])[name](nodes[job.src]))
+
+# %% ../nbs/08_fast.ipynb #d3ecba60
+@patch
+def pass_by(self:FastCell,
+    todo,       # jobs, by source
+    val, theta, # (E, O) mixing weights, as numbers and as a tensor
+    scale,      # (E,) weights of whole edges, or None
+    nodes,      # {node: (B, C, H, W)}: the inputs; filled
+) -> None:
+    "The nodes of a cell with partial channels"
+    K, todo, mixed, passed = self.cell.partial, {job.src: job for job in todo}, {}, {}
+    one = theta.new_ones(len(theta)) if scale is None else scale
+    for s in range(self.cell.n_nodes):
+        if s in passed:
+            rest = passed.pop(s)
+            nodes[s] = _tidy(channel_shuffle(torch.cat([mixed.pop(s) if s in mixed else torch.zeros_like(rest[:, :rest.shape[1]//(K - 1)]), rest], 1), K))
+        if s not in nodes: continue
+        k = nodes[s].shape[1]//K
+        if s in todo:
+            part = {**mixed, s: _tidy(nodes[s][:, :k])}
+            self.work(todo[s], val, theta, part)
+            mixed = {j: v for j, v in part.items() if j != s}
+        out = [(e, j) for e, (i, j) in enumerate(self.cell.edges) if i == s]
+        if out: passed.update(zip([j for _, j in out], Mix.apply(one[[e for e, _ in out], None], len(out), *[passed.get(j) for _, j in out], _tidy(self.edges[out[0][0]].bypass(nodes[s][:, k:])))))
+
+# %% ../nbs/08_fast.ipynb #bc086161
 def fast(
     net, # a network made of `CellNet`s, for instance a `SuperNet`; changed in place
 ):
