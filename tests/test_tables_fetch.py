@@ -1,0 +1,220 @@
+"Downloads from a server that misbehaves, and the command `dnas_table`."
+import contextlib, hashlib, http.server, os, socketserver, subprocess, sys, threading, time
+import numpy as np
+import pytest
+from conftest import ROOT
+from dnas_nb import fetch, tablefile as tf
+from dnas_nb.core import UserError
+
+DATA = np.random.default_rng(0).integers(0, 256, 200_000, dtype='u1').tobytes()
+SHA = hashlib.sha256(DATA).hexdigest()
+get = lambda url, path, sha=SHA, **kw: fetch.download(f'{url}/t.npz', path/'t.npz', sha, quiet=True, **dict(timeout=5, tries=3) | kw)
+
+
+def fails(f, *parts):
+    "`f` raises a one-line `UserError` that holds all `parts`."
+    with pytest.raises(UserError) as e: f()
+    text = str(e.value)
+    assert '\n' not in text and all(p in text for p in parts), text
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    content, breaks, ranges, status, tag, asked, hang, length, wrong_start = DATA, (), True, (), None, (), 0, True, 0
+    def log_message(self, *a): pass
+    def do_GET(self):
+        s = type(self)
+        asked, start = self.headers.get('Range'), 0
+        s.asked.append(asked)
+        if s.status and (code := s.status.pop(0)) != 200: return self.send_error(code)
+        if s.hang: time.sleep(s.hang)
+        fresh = self.headers.get('If-Range') in (None, s.tag)
+        if asked and s.ranges and fresh: start = int(asked[6:-1])
+        if start >= len(s.content) > 0: return self.send_error(416)
+        self.send_response(206 if start else 200)
+        if s.tag: self.send_header('ETag', s.tag)
+        if s.length: self.send_header('Content-Length', len(s.content) - start)
+        if start: self.send_header('Content-Range', f'bytes {start + s.wrong_start}-{len(s.content) - 1}/{len(s.content)}')
+        self.end_headers()
+        self.wfile.write(s.content[start:start + s.breaks.pop(0)] if s.breaks else s.content[start:])
+
+
+@contextlib.contextmanager
+def serving(**how):
+    kind = type('H', (Handler,), dict(asked=[], breaks=[], status=[]) | how)
+    class Threads(socketserver.ThreadingTCPServer): daemon_threads, block_on_close = True, False
+    with Threads(('127.0.0.1', 0), kind) as s:
+        threading.Thread(target=s.serve_forever, args=(.01,), daemon=True).start()
+        try: yield f'http://127.0.0.1:{s.server_address[1]}', kind
+        finally: s.shutdown()
+
+
+def left(path): return sorted(p.name for p in path.iterdir())
+
+
+def test_plain(tmp_path):
+    with serving() as (url, kind): assert get(url, tmp_path/'deep').read_bytes() == DATA
+    assert kind.asked == [None] and left(tmp_path/'deep') == ['t.npz']
+
+
+def test_cut_and_resumed(tmp_path):
+    with serving(breaks=[70_000, 1_000], tag='"v1"') as (url, kind): assert get(url, tmp_path).read_bytes() == DATA
+    assert kind.asked == [None, 'bytes=70000-', 'bytes=71000-'] and left(tmp_path) == ['t.npz']
+
+
+def test_stays_cut_then_goes_on(tmp_path):
+    with serving(breaks=[70_000, 0, 0]) as (url, kind):
+        fails(lambda: get(url, tmp_path), '70,000 bytes are kept', 'the same call goes on')
+        assert not (tmp_path/'t.npz').exists()
+        assert get(url, tmp_path).read_bytes() == DATA and kind.asked[-1] == 'bytes=70000-'
+
+
+def test_killed_then_goes_on(tmp_path):
+    "What a process that was killed left behind is used."
+    with serving() as (url, kind):
+        (tmp_path/'t.npz.part').write_bytes(DATA[:50_000])
+        (tmp_path/'t.npz.tag').write_text(f'{{"url": "{url}/t.npz", "tag": null}}')
+        assert get(url, tmp_path).read_bytes() == DATA and kind.asked == ['bytes=50000-']
+
+
+@pytest.mark.parametrize('note', ['', '{', '[]', '{"url": 3}'])
+def test_damaged_note(tmp_path, note):
+    with serving() as (url, kind):
+        (tmp_path/'t.npz.part').write_bytes(b'rubbish'); (tmp_path/'t.npz.tag').write_text(note)
+        assert get(url, tmp_path).read_bytes() == DATA
+
+
+def test_ignores_range(tmp_path):
+    with serving(breaks=[70_000], ranges=False) as (url, kind): assert get(url, tmp_path).read_bytes() == DATA
+    assert kind.asked == [None, 'bytes=70000-']
+
+
+def test_part_of_another_place(tmp_path):
+    "A 206 that starts elsewhere is not appended."
+    with serving(breaks=[70_000], wrong_start=5) as (url, kind): fails(lambda: get(url, tmp_path), 'SHA-256')
+
+
+def test_changed_meanwhile(tmp_path):
+    "Another version between two attempts: the new one arrives whole."
+    with serving(content=b'old'*50_000, breaks=[70_000, 0, 0], tag='"v1"') as (url, kind):
+        fails(lambda: get(url, tmp_path), 'are kept')
+        kind.content, kind.tag, kind.breaks = DATA, '"v2"', []
+        assert get(url, tmp_path).read_bytes() == DATA
+
+
+def test_longer_than_there_is(tmp_path):
+    with serving() as (url, kind):
+        (tmp_path/'t.npz.part').write_bytes(DATA + b'more'); (tmp_path/'t.npz.tag').write_text(f'{{"url": "{url}/t.npz", "tag": null}}')
+        assert get(url, tmp_path).read_bytes() == DATA and kind.asked == ['bytes=200004-', None]
+
+
+def test_wrong_checksum(tmp_path):
+    with serving(content=DATA[::-1]) as (url, _): fails(lambda: get(url, tmp_path), 'has the SHA-256', SHA[:12])
+    assert left(tmp_path) == []
+
+
+def test_wrong_checksum_keeps_the_old_file(tmp_path):
+    (tmp_path/'t.npz').write_bytes(b'older')
+    with serving(content=b'x') as (url, _): fails(lambda: get(url, tmp_path), 'SHA-256')
+    assert (tmp_path/'t.npz').read_bytes() == b'older'
+
+
+@pytest.mark.parametrize('code, asked', [(404, 1), (403, 1), (410, 1), (503, 3), (429, 3)])
+def test_status(tmp_path, code, asked):
+    with serving(status=[code]*9) as (url, kind): fails(lambda: get(url, tmp_path), f'answers {code}')
+    assert len(kind.asked) == asked and left(tmp_path) == []
+
+
+def test_recovers(tmp_path):
+    with serving(status=[503, 500]) as (url, _): assert get(url, tmp_path).read_bytes() == DATA
+
+
+def test_mirrors(tmp_path):
+    with serving(status=[404]*9) as (a, _), serving(content=b'x') as (b, _), serving() as (c, kind): assert get(a, tmp_path, mirrors=[f'{b}/', f'{c}/other.npz']).read_bytes() == DATA
+    assert kind.asked == [None]
+
+
+def test_mirror_after_a_cut(tmp_path):
+    "The beginning from one server is not continued with another's."
+    with serving(content=b'z'*200_000, breaks=[70_000, 0, 0]) as (a, _), serving() as (b, kind): assert get(a, tmp_path, mirrors=f'{b}/').read_bytes() == DATA
+    assert kind.asked == [None]
+
+
+def test_silent_server(tmp_path):
+    with serving(hang=2) as (url, _): fails(lambda: get(url, tmp_path, timeout=.2, tries=1), 'timed out')
+
+
+def test_nobody_there(tmp_path):
+    with serving() as (url, _): pass
+    fails(lambda: get(url, tmp_path, tries=1), 'was not downloaded')
+
+
+def test_no_length(tmp_path):
+    with serving(length=False) as (url, _): assert get(url, tmp_path).read_bytes() == DATA
+
+
+def test_too_much(tmp_path):
+    with serving() as (url, _): fails(lambda: get(url, tmp_path, limit=100_000), 'stopped')
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize('url', ['file:///etc/hostname', 'ftp://a/b', 't.npz', ''])
+def test_no_address(tmp_path, url): fails(lambda: fetch.download(url, tmp_path/'t.npz', quiet=True), 'no http address')
+
+
+def test_cannot_write(tmp_path):
+    (tmp_path/'f').write_text('')
+    with serving() as (url, _): fails(lambda: get(url, tmp_path/'f'), 'Choose another folder')
+
+
+def test_already_here(tmp_path):
+    (tmp_path/'t.npz').write_bytes(DATA)
+    assert get('http://127.0.0.1:9', tmp_path).read_bytes() == DATA
+
+
+@pytest.fixture(scope='module')
+def mine(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('data')
+    codes = np.array([[0, 0, 1, 1, 2, 2, 1, 0]], 'u1')
+    header = dict(name='nas_bench_macro', space='macro', source='invented', licence='Apache-2.0', options=['0', '1', '2'], template='{}'*8)
+    tf.write_table(folder/'nas_bench_macro.npz', {'codes': codes, 'cifar10/test/full/mean': np.array([90.])}, header)
+    return folder
+
+
+def test_list(mine, tmp_path):
+    "The command itself, in a process of its own."
+    (tmp_path/'dnas_table').write_text('from dnas_nb.fetch import dnas_table\nif __name__ == "__main__": dnas_table()\n')
+    env = {**os.environ, 'DNAS_DATA': str(mine), 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run([sys.executable, tmp_path/'dnas_table', 'list', '--measure'], capture_output=True, text=True, env=env)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    row = next(line for line in done.stdout.splitlines() if 'nas_bench_macro' in line)
+    assert str(mine) in row and ' of ' in done.stdout and done.stdout.splitlines()[0].split()[-2:] == ['seconds', 'MB']
+
+
+def test_verify(mine, capsys, monkeypatch):
+    monkeypatch.setenv('DNAS_DATA', str(mine))
+    for name in (None, 'nas_bench_macro', str(mine/'nas_bench_macro.npz')):
+        fetch.dnas_table('verify', name)
+        assert 'nas_bench_macro: in order, 1 rows, 1 accuracies, 0 costs each' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('given, part', [(dict(action='lisst'), "did you mean 'list'"), (dict(action='convert'), 'needs a name'), (dict(action='download', name='nas_bench_macro'), '--mirror'), (dict(action='verify', name='nasbench'), 'did you mean'),
+                                         (dict(action='download', name='http://127.0.0.1:9/t.npz', out='{}/t.npz'), 'was not downloaded'), (dict(action='convert', name='{}'), 'no NATS-Bench folder'), (dict(action='verify', name='nasbench201'), 'DNAS_DATA')])
+def test_mistakes(mine, capsys, monkeypatch, given, part):
+    monkeypatch.setenv('DNAS_DATA', str(mine))
+    with pytest.raises(SystemExit) as e: fetch.dnas_table(**{k: v.format(mine) for k, v in given.items()})
+    out, err = capsys.readouterr()
+    assert e.value.code == 2 and out == '' and part in err and err.count('\n') == 1 and err.startswith('dnas_table: ')
+
+
+def test_rewritten(mine, tmp_path, capsys, monkeypatch):
+    "A table that is here becomes a table file that says the same."
+    monkeypatch.setenv('DNAS_DATA', str(mine))
+    fetch.dnas_table('convert', 'nas_bench_macro', str(tmp_path/'t.npz'))
+    (a, h), (b, k) = (tf.read_table(p) for p in (mine/'nas_bench_macro.npz', tmp_path/'t.npz'))
+    assert h['columns'] == k['columns'] and h['licence'] == k['licence']
+
+
+def test_download_by_name(mine, tmp_path, monkeypatch):
+    "A published table from a mirror must be that table."
+    with serving() as (url, _): fails(lambda: fetch.fetch_table('nas_bench_macro', f'{url}/', tmp_path), 'SHA-256')
+    with serving() as (url, kind): assert fetch.fetch_table(f'{url}/x.npz', None, tmp_path, SHA).name == 'x.npz'
