@@ -280,7 +280,7 @@ def splits(
     rows += [('any', 'train', 'one run of an older export', 'the training images', 'the same training images')]
     return pd.DataFrame(rows, columns=['dataset', 'split', 'official', 'trained_on', 'evaluated_on'])
 
-# %% ../nbs/20_bench.ipynb #77cc771e
+# %% ../nbs/20_bench.ipynb #8618ba61
 def marks(
     table: Table,
     mark,  # None, one architecture, or a dict label -> architecture
@@ -310,7 +310,7 @@ def plot_distribution(
     if mark is not None: ax.legend(loc='upper left')
     return ax
 
-# %% ../nbs/20_bench.ipynb #80146fa3
+# %% ../nbs/20_bench.ipynb #4dbb88c0
 def plot_valid_test(
     table: Table,
     dataset,
@@ -331,7 +331,7 @@ def plot_valid_test(
     if mark is not None: ax.legend(loc='upper left')
     return ax
 
-# %% ../nbs/20_bench.ipynb #d9946ac1
+# %% ../nbs/20_bench.ipynb #7a9530f5
 def plot_best_of_n(
     table: Table,
     dataset,

@@ -24,9 +24,9 @@ def sha_of(
     "SHA-256 of an array: type, shape and bytes"
     return hashlib.sha256(f'{a.dtype.str}{a.shape}'.encode() + np.ascontiguousarray(a).tobytes()).hexdigest()
 
-# %% ../nbs/19_tablefile.ipynb #658f30aa
+# %% ../nbs/19_tablefile.ipynb #77684535
 FORMAT = 'dnas_nb table 1'
-NAME = re.compile(r'[\w.+-]+(/[\w.+-]+)*')
+NAME = re.compile(r'\w[\w.+-]*(/\w[\w.+-]*)*')
 
 def checked_columns(
     columns,  # dict name -> array
@@ -43,7 +43,7 @@ def checked_columns(
     if 'row_of' in out and names and not 0 <= out['row_of'].min() <= out['row_of'].max() < min(rows.values(), default=0): raise UserError('row_of points outside the table')
     return out
 
-# %% ../nbs/19_tablefile.ipynb #99ebde66
+# %% ../nbs/19_tablefile.ipynb #2e6d0c87
 NEEDS = ('name', 'space', 'source', 'licence')   # what every header says
 
 def sealed(
@@ -52,7 +52,7 @@ def sealed(
 ) -> dict:
     "The header with format, checksums and a checksum of itself"
     about = {k: dict(dtype=a.dtype.str, shape=list(a.shape), sha256=sha_of(a)) for k, a in sorted(columns.items())}
-    h = {k: v for k, v in header.items() if k != 'sha256'} | dict(format=FORMAT, columns=about)
+    h = {k: v for k, v in header.items() if k != 'sha256'} | dict(format=FORMAT, columns=about, order=list(columns))
     return h | dict(sha256=hashlib.sha256(json.dumps(h, sort_keys=True).encode()).hexdigest())
 
 def write_table(
@@ -69,7 +69,7 @@ def write_table(
         with open(tmp, 'wb') as f: np.savez_compressed(f, header=text, **columns)
     return write_atomic(path, put)
 
-# %% ../nbs/19_tablefile.ipynb #10b421e6
+# %% ../nbs/19_tablefile.ipynb #57f6a346
 LIMIT = 1 << 28   # bytes that a table may unpack to
 
 def header_of(
@@ -83,13 +83,14 @@ def header_of(
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError): raise UserError(f'{path} is damaged or no table: it is cut off or no .npz archive; copy it again') from None
     if sum(size.values()) > LIMIT: raise UserError(f'{path} would unpack to {sum(size.values())/2**20:,.0f} MB, a table has at most {LIMIT >> 20}: not read')
     if 'header.npy' not in size: return None
-    try: h = json.loads(read_npz(path, ('header',))['header'].tobytes())
-    except ValueError as e: raise UserError(f'{path}: its header is damaged; copy it again') from None
+    text = read_npz(path, ('header',))['header'].tobytes()
+    try: h = json.loads(text)
+    except ValueError: raise UserError(f'{path}: its header is damaged; copy it again') from None
     if not isinstance(h, dict) or not isinstance(h.get('columns'), dict): raise UserError(f'{path}: its header is damaged; copy it again')
     if h.get('format') != FORMAT: raise UserError(f"{path} has the format {h.get('format')!r}, this version reads {FORMAT!r}")
     return h
 
-# %% ../nbs/19_tablefile.ipynb #d326b24d
+# %% ../nbs/19_tablefile.ipynb #392ff5ea
 def read_table(
     path,        # a file that `write_table` wrote
     names=None,  # columns to read; None: all
@@ -99,7 +100,8 @@ def read_table(
     h = header_of(path)
     if h is None: raise UserError(f'{path} is no table file: it has no header (`write_table` writes one)')
     if name is not None and h.get('name') != name: raise UserError(f"{path} holds the table {h.get('name')!r}, not {name!r}")
-    names = list(h['columns']) if names is None else [choose(n, list(h['columns']), f"column of {h.get('name')}") for n in names]
+    order = h.get('order') if sorted(map(str, h.get('order') or ())) == sorted(h['columns']) else h['columns']
+    names = list(order) if names is None else [choose(n, list(h['columns']), f"column of {h.get('name')}") for n in names]
     columns = read_npz(path, names)
     bad = [k for k, a in columns.items() if a.dtype.hasobject or sha_of(a) != h['columns'][k].get('sha256')]
     if bad: raise UserError(f"{path}: {', '.join(bad)} not as written (checksum mismatch); copy the file again")
@@ -299,7 +301,7 @@ def read_published(
     columns, more = p.read(z)
     return checked_columns(columns), dict(name=p.name, space=p.space, source=p.source, licence=p.licence, paper=p.paper, file=p.file, sha256=p.sha256) | more
 
-# %% ../nbs/19_tablefile.ipynb #950cb3e7
+# %% ../nbs/19_tablefile.ipynb #8f885d5f
 def package_tables() -> Path:
     "The folder of the tables that come with the package"
     from importlib.resources import files
@@ -317,9 +319,9 @@ def locate(
     name,  # of a table
 ):
     "Path of the file that holds the table, or None"
-    inside = package_tables()/f'{name}.npz'
+    if not NAME.fullmatch(str(name)): return None
+    inside, own = package_tables()/f'{name}.npz', find_data(f'{name}.npz')
     if inside.is_file(): return inside
-    own = find_data(f'{name}.npz') if NAME.fullmatch(str(name)) else None
     if own is not None and (name not in PUBLISHED or has_header(own)): return own
     return find_data(PUBLISHED[name].file) if name in PUBLISHED else None
 
