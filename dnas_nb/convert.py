@@ -325,18 +325,20 @@ def do_chunk(
     except (ValueError, KeyError, TypeError): done = False
     return part if done else write_atomic(part, json.dumps(dict(stamp=now, **convert_chunk(folder, numbers, archs))))
 
-# %% ../nbs/23_convert.ipynb #702c8161
+# %% ../nbs/23_convert.ipynb #82ab37e0
 def in_parallel(
     jobs,     # list of argument tuples for `do_chunk`
     workers,  # processes; None: one per CPU core
     quiet,    # no progress bar
 ):
     "Run the jobs, with a progress bar; iterator over the results as they come"
+    from concurrent.futures.process import BrokenProcessPool
     from joblib import Parallel, delayed
     from tqdm import tqdm
     if workers is not None and (type(workers) is not int or workers < 1): raise UserError(f'workers must be a whole number of at least 1, not {workers!r}')
     results = Parallel(n_jobs=workers or -1, return_as='generator')(delayed(do_chunk)(*j) for j in jobs)
-    yield from tqdm(results, total=len(jobs), unit='chunk', disable=quiet or None, dynamic_ncols=True)
+    try: yield from tqdm(results, total=len(jobs), unit='chunk', disable=quiet or None, dynamic_ncols=True)
+    except BrokenProcessPool: raise UserError('a process died, perhaps for lack of memory: the finished chunks are kept, run it again with fewer workers') from None
 
 def gathered(
     parts,  # chunk files

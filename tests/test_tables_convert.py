@@ -8,7 +8,7 @@ from dnas_nb.bench import accuracies, cost, load, query
 from dnas_nb.core import UserError
 from dnas_nb.data import _data_dirs
 
-MARK = Path(os.environ.get('TMPDIR', '/tmp'))/f'dnas_nb-executed-{os.getpid()}'   # one string in every worker of a run is not needed: only its absence counts
+MARK = Path(os.environ.get('TMPDIR', '/tmp'))/f'dnas_nb-executed-{os.getpid()}'
 HOSTILE = cv.hostile(MARK)
 OFFICIAL = next((d/'nats_official' for d in _data_dirs() if (d/'nats_official').is_dir()), None)
 official = pytest.mark.skipif(OFFICIAL is None, reason='no data folder here, see DNAS_DATA')
@@ -107,6 +107,14 @@ def test_parallel_and_resumed(tmp_path, monkeypatch):
     assert not (tmp_path/'c'/'t.npz').exists() and len(list((tmp_path/'c'/'t.parts').iterdir())) == 2
     assert cv.convert(f, tmp_path/'c'/'t.npz', workers=1, chunk=5, quiet=True).path.read_bytes() == plain
     assert calls == [0, 5, 10, 10, 15, 20] and not (tmp_path/'c'/'t.parts').exists()
+
+
+def test_dead_worker(tmp_path, monkeypatch):
+    f = folder(tmp_path/'f')
+    monkeypatch.setattr(cv, 'do_chunk', lambda *job: os._exit(3))
+    fails(lambda: cv.convert(f, tmp_path/'t.npz', workers=2, chunk=5, quiet=True), 'a process died', 'run it again')
+    monkeypatch.undo()
+    assert cv.convert(f, tmp_path/'t.npz', workers=1, chunk=5, quiet=True).rows == 25
 
 
 @pytest.mark.parametrize('text', ['', '{}', '[1]', '{"stamp": 3'])
