@@ -17,7 +17,7 @@ from .core import UserError, choose, peak_mem
 from .data import find_data
 from .tablefile import PUBLISHED, checked, has_header, header_of, locate, open_table, read_table, table_names, write_table
 
-# %% ../nbs/24_fetch.ipynb #402fc8fe
+# %% ../nbs/24_fetch.ipynb #284c6e75
 def request(
     url,
     start,    # bytes that are already here
@@ -30,6 +30,7 @@ def request(
     if start and tag: headers['If-Range'] = tag
     return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
 
+# %% ../nbs/24_fetch.ipynb #86d08fc4
 def resumes_at(
     response,
     start,  # where it was asked to start
@@ -38,7 +39,7 @@ def resumes_at(
     got = response.headers.get('Content-Range', '')
     return start if response.status == 206 and got.startswith(f'bytes {start}-') else 0
 
-# %% ../nbs/24_fetch.ipynb #970a8ffd
+# %% ../nbs/24_fetch.ipynb #e10a6e3a
 def expected_size(
     response,
     start,  # where its body starts
@@ -47,6 +48,7 @@ def expected_size(
     n = response.headers.get('Content-Length')
     return start + int(n) if n and n.isdigit() else None
 
+# %% ../nbs/24_fetch.ipynb #e948411e
 def stream(
     response,
     part,   # file to append to
@@ -63,7 +65,7 @@ def stream(
             if f.tell() > limit: raise UserError(f'{response.url} sends more than {limit >> 20} MB: stopped')
         return f.tell()
 
-# %% ../nbs/24_fetch.ipynb #28d9a285
+# %% ../nbs/24_fetch.ipynb #38909109
 def fetch_once(
     url,
     part,     # Path that collects the bytes
@@ -88,7 +90,7 @@ def fetch_once(
         size = expected_size(response, start)
         return stream(response, part, start, bar, limit) == size or size is None
 
-# %% ../nbs/24_fetch.ipynb #99357901
+# %% ../nbs/24_fetch.ipynb #c978d3c0
 def attempt(
     url,
     part,
@@ -112,6 +114,7 @@ def attempt(
     have = part.stat().st_size if part.exists() else 0
     return ' '.join(f'{why}{f" after {have:,} bytes" if have else ""}'.split())
 
+# %% ../nbs/24_fetch.ipynb #1044b89b
 def addresses(
     url,
     mirrors,  # further addresses of the same file; one that ends in / is a folder
@@ -122,7 +125,7 @@ def addresses(
     if bad := [u for u in all_ if urllib.parse.urlsplit(u).scheme not in ('http', 'https')]: raise UserError(f'{bad[0]!r} is no http address')
     return all_
 
-# %% ../nbs/24_fetch.ipynb #d661747b
+# %% ../nbs/24_fetch.ipynb #5cffccab
 def download(
     url,            # where from
     path,           # the file to write
@@ -148,7 +151,7 @@ def download(
     if not kept: clear(part)
     raise UserError(f"{path.name} was not downloaded ({'; '.join(errors)}){f'; {kept:,} bytes are kept, the same call goes on from there' if kept else ''}")
 
-# %% ../nbs/24_fetch.ipynb #6051ceb9
+# %% ../nbs/24_fetch.ipynb #48003ab6
 def wrong(
     part,
     sha256,  # or None
@@ -172,7 +175,7 @@ def settle(
     clear(part)
     return path
 
-# %% ../nbs/24_fetch.ipynb #e3db34ad
+# %% ../nbs/24_fetch.ipynb #6f9241b0
 def about(
     name,  # of a table
 ) -> dict:
@@ -185,13 +188,14 @@ def about(
         row |= dict(rows=max((c['shape'] or [0])[0] for c in h['columns'].values()), space=h.get('space'), licence=h.get('licence'), file=path.name)
     return row | dict(found=str(path.parent), kB=round(path.stat().st_size/1000))
 
+# %% ../nbs/24_fetch.ipynb #53c0d5de
 def known(
 ):
     "The tables, a DataFrame: name, rows, space, licence, file, where it was found (or nothing), kB"
     import pandas as pd
     return pd.DataFrame([about(n) for n in table_names()]).astype(dict(kB='Int64', rows='Int64'))
 
-# %% ../nbs/24_fetch.ipynb #7d44e0d0
+# %% ../nbs/24_fetch.ipynb #af80654c
 MEASURE = """
 import json, sys, time
 import pandas, torch
@@ -225,7 +229,7 @@ def measure(
     if 'error' in got: raise UserError(got['error'])
     return got
 
-# %% ../nbs/24_fetch.ipynb #ae78b3cc
+# %% ../nbs/24_fetch.ipynb #3b231759
 def verify(
     name,       # of a table, or its file
     path=None,  # its file; None: where it is found
@@ -240,7 +244,7 @@ def verify(
     if odd: raise UserError(f"{t.name}: {'/'.join(map(str, odd[0]))} holds values that are no percentage")
     return dict(name=t.name, rows=len(t), accuracies=t.frame.shape[1], costs=t.costs.shape[1], sha256=header['sha256'])
 
-# %% ../nbs/24_fetch.ipynb #642a2df3
+# %% ../nbs/24_fetch.ipynb #94e5e3a9
 def fetch_table(
     name,        # a table, or an address
     mirror,      # an address, or a folder of addresses ending in /
@@ -256,7 +260,7 @@ def fetch_table(
     to = Path(out or '.')
     return download(url, to/file if to.is_dir() or not to.suffix else to, sha256 or (p.sha256 if p else None), mirrors=[mirror] if web and mirror else ())
 
-# %% ../nbs/24_fetch.ipynb #24e008c8
+# %% ../nbs/24_fetch.ipynb #ed1ce866
 def rewrite(
     name,  # of a table that is here
     out,   # file
@@ -265,12 +269,14 @@ def rewrite(
     columns, header = open_table(name)
     return write_table(out, columns, {k: v for k, v in header.items() if k not in ('sha256', 'file')} | dict(made_from=header.get('file', '')))
 
+# %% ../nbs/24_fetch.ipynb #8ee425cf
 def lines(
     what,     # DataFrame
 ) -> str:
     "A DataFrame as text without its index"
     return what.to_string(index=False, na_rep='-', float_format=lambda v: f'{v:.2f}')
 
+# %% ../nbs/24_fetch.ipynb #65cabc44
 def listing(
     measured, # load each and report seconds and MB?
 ) -> str:
@@ -282,7 +288,7 @@ def listing(
     hint = f"\n{len(missing)} of {len(t)} not found: put the files into a folder and set DNAS_DATA to it" if len(missing) else ''
     return lines(t.assign(found=t.found.where(t.found != '', 'not found'))) + hint
 
-# %% ../nbs/24_fetch.ipynb #91c5bc63
+# %% ../nbs/24_fetch.ipynb #c7fd6247
 def convert_to(name, out, workers):
     "What `dnas_table convert` does: an official folder, or a known table"
     from dnas_nb.convert import convert
@@ -291,6 +297,7 @@ def convert_to(name, out, workers):
     some = lambda title, what: f'\n{len(what)} {title}: ' + ', '.join(map(str, list(what)[:20])) + (' ...' if len(what) > 20 else '') if what else ''
     return f'wrote {c.path}: {c.rows} architectures' + some('records missing', c.missing) + some('records refused', c.refused) + (f'\nfor example: {next(iter(c.refused.values()))}' if c.refused else '')
 
+# %% ../nbs/24_fetch.ipynb #7a4c071e
 @call_parse
 def dnas_table(
     action:Param('list, verify, convert or download', str, nargs='?', opt=False)='list',

@@ -110,7 +110,7 @@ def read_table(
     if missing := [k for k in NEEDS if not h.get(k)]: raise UserError(f"{path}: its header does not say {', '.join(missing)}")
     return (checked_columns(columns) if len(names) == len(h['columns']) else columns), h
 
-# %% ../nbs/19_tablefile.ipynb #8089ba13
+# %% ../nbs/19_tablefile.ipynb #0cfd5ad2
 def arch_names(
     columns,  # dict with 'arch', or with 'codes' (M, E)
     header,   # with 'options' (names of the codes, or one list per column) and 'template' with E holes: '{}:{}'
@@ -124,6 +124,7 @@ def arch_names(
     texts = [[f'{o}{after}' for o in opts] for opts, after in zip(per, parts[1:])]
     return [parts[0] + ''.join(t[c] for t, c in zip(texts, row)) for row in codes.tolist()]
 
+# %% ../nbs/19_tablefile.ipynb #d1448094
 def expanded(
     columns,  # as read
 ) -> dict:
@@ -131,7 +132,7 @@ def expanded(
     if 'row_of' not in columns: return columns
     return {k: a if k in ('arch', 'codes', 'row_of') else a[columns['row_of']] for k, a in columns.items()}
 
-# %% ../nbs/19_tablefile.ipynb #86c39530
+# %% ../nbs/19_tablefile.ipynb #d8f021eb
 def checked(
     path,    # a file
     sha256,  # what it should hash to
@@ -144,7 +145,7 @@ def checked(
     if got != sha256: raise UserError(f'{path} is not the {name} table (SHA-256 {got[:12]}…, not {sha256[:12]}…): it is truncated, changed or another benchmark; copy it again')
     return path
 
-# %% ../nbs/19_tablefile.ipynb #d5872e3d
+# %% ../nbs/19_tablefile.ipynb #ff7dc8b9
 @dataclass(frozen=True)
 class Published:
     "A published table: which file, and how to read it"
@@ -163,7 +164,7 @@ DATASETS = ('cifar10', 'cifar100', 'imagenet16_120')
 NB201_OPS = ['none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3', 'avg_pool_3x3']
 NB201_NAMES = dict(options=NB201_OPS, template='|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|')
 
-# %% ../nbs/19_tablefile.ipynb #afa633a8
+# %% ../nbs/19_tablefile.ipynb #be299488
 def labels_of(
     key,  # name of an array, e.g. 'cifar10_test_200' or 'cifar10_test_200_run'
 ):
@@ -172,7 +173,7 @@ def labels_of(
     dataset, split, epochs = (key.rsplit('_', 2) + ['', ''])[:3]
     return (dataset, split, int(epochs), seeds) if split in ('train', 'valid', 'test') and epochs.isdigit() else None
 
-# %% ../nbs/19_tablefile.ipynb #1453c5ac
+# %% ../nbs/19_tablefile.ipynb #c1386a1c
 def spread(
     values, # (k,) figures
     at,     # (k,) their rows
@@ -183,6 +184,7 @@ def spread(
     out[at] = values
     return out
 
+# %% ../nbs/19_tablefile.ipynb #33c2c58d
 def read_nasbench201(
     z,  # arrays of `nasbench201.npz`
 ) -> tuple:
@@ -192,7 +194,7 @@ def read_nasbench201(
     times = {f'{d}/train_{e}_s': spread(z[f'{d}_traintime_{e}_s'], z['traintime_index'], len(z['ops'])) for d in DATASETS for e in (12, 200)}
     return {'codes': z['ops'], **acc, **costs, **times}, NB201_NAMES
 
-# %% ../nbs/19_tablefile.ipynb #6260fede
+# %% ../nbs/19_tablefile.ipynb #25802c95
 def read_hw_nas_bench(
     z,  # arrays of `hw_nas_bench_201.npz`, and `ops`
 ) -> tuple:
@@ -202,6 +204,7 @@ def read_hw_nas_bench(
     unit = lambda c: 'ms' if c.endswith('latency') else 'mJ' if c.endswith('energy') else 'not stated'
     return {'codes': z['ops'], **costs}, NB201_NAMES | dict(units={c: unit(c) for c in costs})
 
+# %% ../nbs/19_tablefile.ipynb #4e40b54a
 def read_latency_help(
     z,  # arrays of `nb201_latency_help.npz`, and `ops`
 ) -> tuple:
@@ -209,7 +212,7 @@ def read_latency_help(
     costs = {f'unstated/{k}': a for k, a in z.items() if k != 'ops'}
     return {'codes': z['ops'], **costs}, NB201_NAMES | dict(units={c: 'ms' for c in costs})
 
-# %% ../nbs/19_tablefile.ipynb #c22e0c77
+# %% ../nbs/19_tablefile.ipynb #8d97247b
 def read_nats_size(
     z,  # arrays of `nats_bench_sss.npz`
 ) -> tuple:
@@ -217,6 +220,7 @@ def read_nats_size(
     acc, costs = {f'{d}/test/90/1': z[f'{d}_test_90'] for d in DATASETS}, {f'{d}/params': z[f'{d}_params'] for d in DATASETS}
     return {'codes': z['channels']//8 - 1, **acc, **costs}, dict(options=[str(8*k) for k in range(1, 9)], template='{}:{}:{}:{}:{}')
 
+# %% ../nbs/19_tablefile.ipynb #c4618868
 def read_macro(
     z,  # arrays of `nas_bench_macro.npz`
 ) -> tuple:
@@ -224,7 +228,7 @@ def read_macro(
     acc = {f'cifar10/test/full/{k + 1}': a for k, a in enumerate(z['test_acc'].T)} | {'cifar10/test/full/mean': z['test_acc'].astype(float).mean(1)}
     return {'codes': z['choices'], **acc, 'cifar10/params': z['params'], 'cifar10/mflops': z['flops']/1e6}, dict(options=['0', '1', '2'], template='{}'*8)
 
-# %% ../nbs/19_tablefile.ipynb #5b694be9
+# %% ../nbs/19_tablefile.ipynb #1619b0db
 LINKS = '0000 0001 0011 0012 0013 0111 0112 0122 0123'.split()   # which node each of the four takes its input from
 GRAPH_OPS = 'gat gcn gin cheb sage arma graph fc skip'.split()
 
@@ -246,7 +250,7 @@ def read_graph(
         units |= {f'{d}/latency': 'not stated, looks like s', f'{d}/params_m': 'not stated, looks like millions'}
     return out, dict(options=[LINKS] + [GRAPH_OPS]*4, template='{}:{},{},{},{}', units=units)
 
-# %% ../nbs/19_tablefile.ipynb #e356a90f
+# %% ../nbs/19_tablefile.ipynb #e1af543d
 def merged(
     codes,   # (M, E) architectures, some of them twice
     values,  # (M, K) figures, NaN where not measured
@@ -257,6 +261,7 @@ def merged(
     total = lambda a: np.stack([np.bincount(row.ravel(), c, len(distinct)) for c in a.T], 1)
     with np.errstate(invalid='ignore'): return distinct, (total(np.where(have, values, 0))/total(have)).astype('f4')
 
+# %% ../nbs/19_tablefile.ipynb #4d7bb87e
 def read_accel(
     z,  # arrays of `accel_nasbench.npz`
 ) -> tuple:
@@ -269,7 +274,7 @@ def read_accel(
     options = [[str(k) for k in range(int(c.max()) + 1)] for c in z['arch'].T]
     return {'codes': codes, **cols}, dict(options=options, template=' '.join(['e{}k{}l{}s{}']*7), units={f'imagenet/{label.get(n, n)}': unit(n) for n in names[2:]})
 
-# %% ../nbs/19_tablefile.ipynb #ba9aa985
+# %% ../nbs/19_tablefile.ipynb #9ff546f5
 _MIT, _APACHE = 'MIT', 'Apache-2.0'
 PUBLISHED = {p.name: p for p in (
     Published('nasbench201', 'nasbench201.npz', '9244957dafe7325965d978be3e5acb0d1cc322e0d3f91984d987dbcc5c1d8b95', 'nb201', 15625, read_nasbench201, 'Dong and Yang 2020, arXiv:2001.00326',
@@ -283,7 +288,7 @@ PUBLISHED = {p.name: p for p in (
     Published('nb201_latency_help', 'nb201_latency_help.npz', '08549ec41cf99d606d997f0e29e40d2976acac260a5dd730cb25bc869fe2c70b', 'nb201', 15625, read_latency_help, 'Lee et al. 2021, arXiv:2106.08630', _MIT, 'HayeonLee/HELP', 'nasbench201'),
     Published('accel_nasbench', 'accel_nasbench.npz', '5b7dc57b22a2ebe2e22aac3183204f8b7a46d861da2b4f06ed6305f803cab00b', 'accel_nasbench', 5125, read_accel, 'Ahmad et al. 2024, arXiv:2404.08005', _APACHE, 'afzalxo/Accel-NASBench'))}
 
-# %% ../nbs/19_tablefile.ipynb #404713a8
+# %% ../nbs/19_tablefile.ipynb #00b5a54e
 def read_published(
     p,     # a `Published`
     path,  # its file
@@ -301,12 +306,13 @@ def read_published(
     columns, more = p.read(z)
     return checked_columns(columns), dict(name=p.name, space=p.space, source=p.source, licence=p.licence, paper=p.paper, file=p.file, sha256=p.sha256) | more
 
-# %% ../nbs/19_tablefile.ipynb #8f885d5f
+# %% ../nbs/19_tablefile.ipynb #8e774775
 def package_tables() -> Path:
     "The folder of the tables that come with the package"
     from importlib.resources import files
     return Path(str(files('dnas_nb')))/'tables'
 
+# %% ../nbs/19_tablefile.ipynb #80038ad4
 def has_header(
     path,  # a file
 ) -> bool:
@@ -315,6 +321,7 @@ def has_header(
         with zipfile.ZipFile(path) as z: return 'header.npy' in z.namelist()
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError): return False
 
+# %% ../nbs/19_tablefile.ipynb #359218a3
 def locate(
     name,  # of a table
 ):
@@ -325,7 +332,7 @@ def locate(
     if own is not None and (name not in PUBLISHED or has_header(own)): return own
     return find_data(PUBLISHED[name].file) if name in PUBLISHED else None
 
-# %% ../nbs/19_tablefile.ipynb #b37455fd
+# %% ../nbs/19_tablefile.ipynb #97b486ce
 def table_names() -> list:
     "Names of the published tables and of those that come with the package"
     return list(PUBLISHED) + sorted(p.stem for p in package_tables().glob('*.npz') if p.stem not in PUBLISHED)
