@@ -2,20 +2,21 @@
 
 `python tools/bench.py [a] [b] [c] [--rounds 5] [--precision fp32 bf16]`: CPU seconds (user + system), peak memory, FLOPs and the convolution floor.
 plain: the usual implementation: edge by edge, NCHW, every gradient computed in both steps. fast: what `dnas_search` runs.
-floor: the convolutions of the step alone, forward and the gradients that are needed, in the faster of the two layouts."""
+floor: the convolutions of the step alone, forward and the gradients that are needed, in the faster of the two layouts (depthwise ones: of the library's routine and ours)."""
 import argparse, collections, os, platform, resource, statistics, subprocess, sys, time
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 import torch
 from torch import nn
 import torch.nn.functional as F
 from dnas_nb.bilevel import arch_step, make_loss, start, weight_step
+from dnas_nb.depthwise import Depthwise, Kept
 from dnas_nb.fast import fast
 from dnas_nb.methods import find_method
 from dnas_nb.space import SPACES
 from dnas_nb.supernet import SuperNet, batch_stats
 
 CONFIGS = dict(a=dict(space='nb201', C=16, n=5, batch=64, size=32), b=dict(space='nb201', C=8, n=1, batch=64, size=16), c=dict(space='darts', C=16, n=8, batch=16, size=32))
-TARGETS = {('a', 'fp32'): 3.0, ('a', 'bf16'): 4.5, ('b', 'fp32'): 3.5}
+TARGETS = {('a', 'fp32'): 3.0, ('a', 'bf16'): 4.5, ('b', 'fp32'): 3.5, ('c', 'fp32'): 4.5}
 
 
 def make(c): torch.manual_seed(0); return batch_stats(SuperNet(SPACES[c['space']](), C=c['C'], n=c['n']))
@@ -79,11 +80,21 @@ def conv_step(x, w, s, p, d, g, dtype, layout):
     return step
 
 
+def ours_step(x, w, s, p, d, g, dtype, layout):
+    "Both passes of a depthwise convolution by `dnas_nb.depthwise`."
+    x, w = (torch.randn(v).to(dtype).contiguous(memory_format=layout).requires_grad_() for v in (x, w))
+    go = lambda need, grad: torch.autograd.grad(Depthwise.apply(x, w, s[0], d[0], Kept()), need, grad)
+    grad = torch.randn_like(Depthwise.apply(x, w, s[0], d[0], Kept()))
+    def step(): go([x], grad); go([x, w], grad)
+    return step
+
+
 def floor(c, bf16=False):
     "CPU seconds of the convolutions of one step."
     total = 0
     for shape, n in convolutions(c).items():
         steps = [conv_step(*shape, torch.bfloat16 if bf16 else torch.float32, layout) for layout in (torch.channels_last, torch.contiguous_format)]
+        if shape[-1] > 1: steps.append(ours_step(*shape, torch.bfloat16 if bf16 else torch.float32, torch.channels_last))
         total += n*min(cpu(f, 2) for f in steps)
     return total
 
@@ -142,7 +153,7 @@ def once(f): t = time.process_time(); f(); return time.process_time() - t
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument('configs', nargs='*', default=['b', 'a'], help='of ' + ', '.join(CONFIGS) + ' (c takes minutes: most of its operations have no fast form yet)')
+    p.add_argument('configs', nargs='*', default=['b', 'a', 'c'], help='of ' + ', '.join(CONFIGS) + ' (b takes seconds, the others minutes)')
     p.add_argument('--rounds', type=int, default=5); p.add_argument('--precision', nargs='+', default=['fp32', 'bf16'], choices=['fp32', 'bf16'])
     p.add_argument('--peak', choices=['plain', 'fp32', 'bf16'], help=argparse.SUPPRESS)
     a = p.parse_args()
