@@ -170,3 +170,52 @@ def test_import_is_light():
             'for m in pkgutil.iter_modules(dnas_nb.__path__): importlib.import_module("dnas_nb." + m.name)\n'
             'print(*[m for m in ("matplotlib", "seaborn", "pandas", "networkx", "sklearn", "scipy", "PIL", "nbdev", "IPython") if m in sys.modules])')
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split() == []
+
+
+def lines_of(p): return [l for l in p.stderr.replace('\r', '\n').splitlines() if l.strip()]
+
+
+def test_memory_is_predicted_and_printed(tmp_path):
+    p = subprocess.run([COMMAND, *args(tmp_path/'r')], capture_output=True, text=True, check=True)
+    about = json.loads((tmp_path/'r'/'run.json').read_text())
+    said = [l for l in lines_of(p) if 'a step will need about' in l]
+    assert said == [f"a step will need about {about['predicted_mb']} MB"]
+    assert 0.8 < about['predicted_mb']/about['peak_mb'] < 1.2
+
+
+def test_out_of_memory_halves_the_batch_once(capsys, tmp_path, monkeypatch):
+    from dnas_nb.supernet import SuperNet
+    real, limit = SuperNet.forward, [16]
+    def forward(self, x, *a, **k):
+        if len(x) > limit[0] and torch.is_grad_enabled(): raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return real(self, x, *a, **k)
+    monkeypatch.setattr(SuperNet, 'forward', forward)
+    small(tmp_path/'a')
+    assert 'out of memory with batch 32: trying 16' in capsys.readouterr().err
+    assert json.loads((tmp_path/'a'/'run.json').read_text())['batch'] == 16
+    monkeypatch.setattr(SuperNet, 'forward', real)
+    small(tmp_path/'b', batch=16)
+    assert texts(tmp_path/'a') == texts(tmp_path/'b')
+    monkeypatch.setattr(SuperNet, 'forward', forward); limit[0] = 13      # the trial's images fit, 16 do not
+    fails(capsys, 'out of memory with batch 16 too', out=str(tmp_path/'c'))
+
+
+TRAIN = str(Path(sys.executable).with_name('dnas_train'))
+
+
+def test_retraining_killed_and_resumed(tmp_path, whole):
+    found = tmp_path/'genotype.json'
+    found.write_bytes(whole[1])
+    def start(out, *more, **kw): return subprocess.Popen([TRAIN, str(found), *'--images 160 --epochs 25 --channels 2 --device cpu --out'.split(), str(tmp_path/out), *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    straight = start('straight'); straight.communicate()
+    p = start('killed'); wait_for(tmp_path/'killed'/'run.json', 5, p)
+    p.send_signal(signal.SIGKILL); p.communicate()
+    assert (straight.returncode, p.returncode) == (0, -signal.SIGKILL)
+    refused = start('killed'); _, err = refused.communicate()
+    assert refused.returncode == 2 and '--resume' in err.strip().splitlines()[-1]
+    p = start('killed', '--resume'); out, _ = p.communicate()
+    assert p.returncode == 0 and 'alone     test' in out
+    assert [(tmp_path/k/'history.csv').read_bytes() for k in ('killed',)] == [(tmp_path/'straight'/'history.csv').read_bytes()]
+    from dnas_nb.evaluate import load_arch
+    a, b = (load_arch(tmp_path/k).state_dict() for k in ('straight', 'killed'))
+    assert all(torch.equal(a[k], b[k]) for k in a)
