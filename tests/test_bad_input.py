@@ -109,3 +109,13 @@ def test_too_few_cells(capsys, tmp_path):
 def test_every_space_has_defaults_that_build():
     for name in all_spaces(): settings(space=name)
     line(lambda: settings(space='nb202'), "'nb201'")
+
+
+@pytest.mark.parametrize('method', ['danas', 'random', 'darts'])
+def test_every_rule_keeps_two_inputs(method, tmp_path):
+    "In DARTS' cells no rule answers with `none` or with more than two inputs of a node"
+    from dnas_nb.experiment import run
+    g = run(tmp_path/'r', method=method, space='s3', images=96, channels=2, cells=3, epochs=1, batch=32, device='cpu', report=False).genotype
+    for _, edges in g.cells:
+        assert [sum(j == n for _, j, _ in edges) for n in range(2, 6)] == [2]*4 and 'none' not in {op for *_, op in edges}
+    assert parse(to_str(g), all_spaces()['s3']()) == g
