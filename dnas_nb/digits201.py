@@ -313,7 +313,7 @@ def reduction(
     small = Pool.apply(h, averages(W)[1].to(h.dtype))
     return y + torch.bmm(p[f'blocks.{b}.short.1.weight'].flatten(2), small.flatten(2)).view(y.shape)
 
-# %% ../nbs/22_digits201.ipynb #8df207e6
+# %% ../nbs/22_digits201.ipynb #6a732eb8
 def logits(
     p,         # dict name -> stacked parameters, from `new_weights`
     jobs,      # from `jobs`
@@ -321,8 +321,8 @@ def logits(
     bn=norm,   # `norm` in training, `norm_by` in evaluation
 ) -> torch.Tensor: # (A, 10, B)
     "A networks at once"
-    h = stem(x, p, bn)
-    for b, name in enumerate(nb201().skeleton(1)):
+    h, n = stem(x, p, bn), min(int(k.split('.')[1]) for k in p if '.body.' in k)   # the first reduction follows n cells
+    for b, name in enumerate(nb201().skeleton(n)):
         if name == '/2': h = reduction(h, p, b, bn); continue
         Ms = [None if k is None else toeplitz(k, h.shape[2]) for k in kernels(p, b, jobs, 'nor_conv_3x3')]
         Ks = [None if k is None else k.flatten(2) for k in kernels(p, b, jobs, 'nor_conv_1x1')]
@@ -409,7 +409,7 @@ def judge(
     loss = F.cross_entropy(z.transpose(1, 2).flatten(0, 1), y.repeat(len(z)), reduction='none').view(len(z), -1)
     return torch.stack([r.sum(1) for r in right.split(size, 1)], 1), torch.stack([l.mean(1) for l in loss.split(size, 1)], 1)
 
-# %% ../nbs/22_digits201.ipynb #83cd563a
+# %% ../nbs/22_digits201.ipynb #b97a388f
 def measure(
     rows,      # forms, a list
     seed,
@@ -425,7 +425,7 @@ def measure(
     loss = (loss*1e4).round().nan_to_num(nan=top).clamp(max=top)
     return dict(rows=np.array(rows, np.int16), seed=np.array(seed, np.int16), right=right.numpy().astype(np.int16), loss=loss.numpy().astype(np.int32))
 
-# %% ../nbs/22_digits201.ipynb #c3ece262
+# %% ../nbs/22_digits201.ipynb #720e5710
 def save_chunk(
     folder,
     out, # from `measure`
@@ -446,7 +446,7 @@ def finished(
         right[z['seed'], z['rows']], loss[z['seed'], z['rows']] = z['right'], z['loss']
     return right, loss
 
-# %% ../nbs/22_digits201.ipynb #64a730fb
+# %% ../nbs/22_digits201.ipynb #0dcccb6b
 def random_forms(
     n=500,
 ) -> np.ndarray:
@@ -474,7 +474,7 @@ def missing(
     some = best_and_random(right[0, :, 1])
     return [t for s in range(1, SEEDS) for t in gaps(s, some)] or [t for s in range(1, SEEDS) for t in gaps(s, every) if all]
 
-# %% ../nbs/22_digits201.ipynb #8974edeb
+# %% ../nbs/22_digits201.ipynb #c537f6a2
 def cost_of(
     ops,       # 6 operation names
     s=Setup(),
@@ -489,7 +489,7 @@ def cost_of(
         if k: block = 9*c*c//2 + 9*c*c + c*c//2; params += block + 4*c; macs += block*w*w
     return params + 2*c + 10*c + 10, (macs + 10*c)/1e6
 
-# %% ../nbs/22_digits201.ipynb #bd54b918
+# %% ../nbs/22_digits201.ipynb #5cada2e9
 def columns(
     right,    # (seeds, F, 3), from `finished`
     loss,     # (seeds, F, 3)
@@ -507,7 +507,7 @@ def columns(
     cost = np.array([cost_of(c, s) for c in cells])
     return out | {'digits/params': cost[:, 0].astype('i4'), 'digits/mflops': cost[:, 1].astype('f4'), 'digits/seeds': have.astype('u1')}
 
-# %% ../nbs/22_digits201.ipynb #bd41110e
+# %% ../nbs/22_digits201.ipynb #f2bc00ff
 def pack(
     folder,      # of chunk files
     path=None,   # of the table; None: in the package
@@ -528,7 +528,7 @@ def stored(
     c, h = read_table(path or package_tables()/'digits201.npz', ('right', 'loss'), 'digits201')
     return c['right'].astype(int), c['loss'].astype(int), h
 
-# %% ../nbs/22_digits201.ipynb #8638d7cd
+# %% ../nbs/22_digits201.ipynb #5d90d39f
 def noise(
     right,  # (F, seeds, 3), from `stored`
     sizes,  # pictures in train, valid, test

@@ -1,0 +1,149 @@
+"The embedded benchmark: its trainer against ordinary modules, killed and resumed, and the table that ships."
+import os, signal, subprocess, sys, time
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import ROOT
+from dnas_nb import digits201 as d
+from dnas_nb.bench import accuracies, load, rank, regret, summary
+from dnas_nb.core import UserError, seeded
+from dnas_nb.data import load_data, normalise
+from dnas_nb.genotype import all_archs, canon, random_arch, to_ops, to_str
+from dnas_nb.space import nb201
+from dnas_nb.tablefile import package_tables
+
+TOOL = ROOT/'tools'/'make_digits201.py'
+ENV = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'}
+SHORT = d.Setup(epochs=1)
+shipped = pytest.mark.skipif(not (package_tables()/'digits201.npz').is_file(), reason='the table has not been made: tools/make_digits201.py')
+
+
+@pytest.fixture(scope='module')
+def data(): return load_data('digits')
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    "Networks this small lose by sharing."
+    n = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n)
+
+
+def ordinary(row, seed, data):
+    "Right answers of a form, trained and judged by modules, optimiser and loop of PyTorch alone."
+    s = d.Setup()
+    with seeded('digits201', d.forms()[2][row], seed): net = d.network(d.forms()[3][row]).double().train()
+    opt = torch.optim.SGD(net.parameters(), s.lr, s.momentum, nesterov=True, weight_decay=s.wd)
+    steps = len(data.train)//s.batch*s.epochs
+    for k, (x, y) in enumerate(b for e in range(s.epochs) for b in d.pictures(data, seed, e, s)):
+        opt.param_groups[0]['lr'] = s.lr*(1 + np.cos(np.pi*k/steps))/2
+        opt.zero_grad(); F.cross_entropy(net(x), y).backward(); opt.step()
+    for m in net.modules():
+        if isinstance(m, torch.nn.BatchNorm2d): m.momentum = 1.
+    with torch.no_grad():
+        net(normalise(data.train.x, data).double())   # the statistics of all training pictures
+        net.eval()
+        return [(net(normalise(p.x, data).double()).argmax(1) == p.y).sum().item() for p in (data.train, data.valid, data.test)]
+
+
+def test_ordinary_modules(data):
+    "A row is what PyTorch's own modules give, to the last picture."
+    assert d.measure([4800], 2, data)['right'][0].tolist() == ordinary(4800, 2, data)
+
+
+def test_deeper_and_wider(data):
+    "Other channels and cells per stage: the outputs of ordinary modules."
+    s, ops = d.Setup(C=6, n=2), d.forms()[3][4800]
+    x = normalise(data.train.x[:9], data).double()
+    with seeded('digits201', d.forms()[2][4800], 0): net = d.network(ops, s).double()
+    torch.testing.assert_close(d.logits(d.new_weights([ops], 0, s), d.jobs([ops]), x)[0].T, net(x))
+    assert d.cost_of(ops, s)[0] == sum(p.numel() for p in net.parameters())
+
+
+def test_company(data):
+    "Who else is in the stack, and in which order, changes no bit."
+    rows = [4321, 0, 2600, 17]
+    together = d.measure(rows, 1, data, SHORT)
+    turned = d.measure(rows[::-1], 1, data, SHORT)
+    for k, r in enumerate(rows):
+        alone = d.measure([r], 1, data, SHORT)
+        for q in ('right', 'loss'):
+            assert (alone[q][0] == together[q][k]).all() and (alone[q][0] == turned[q][-1 - k]).all(), (r, q)
+    assert not (together['loss'] == d.measure(rows, 2, data, SHORT)['loss']).all()
+
+
+def test_any_string_of_a_form():
+    "All 15,625 strings belong to the form whose text is theirs."
+    codes, row, texts, cells = d.forms()
+    space = nb201()
+    for k, g in enumerate(all_archs(space)):
+        assert texts[row[k]] == canon(g, space)
+        assert [d.NB201_OPS[c] for c in codes[k]] == to_ops(g, space)['cell']
+    assert len(set(texts)) == len(cells) == 5044
+
+
+def test_jobs_cover_every_edge():
+    "Each operation that is not `none` occurs once, on its own edge."
+    ops = [to_ops(random_arch(nb201(), torch.Generator().manual_seed(k)), nb201())['cell'] for k in range(9)]
+    seen = {(o, int(s), int(t)) for i, job in enumerate(d.jobs(ops)) for o, (src, dst, _) in job.items() for s, t in zip(src, dst)}
+    assert seen == {(o, s*9 + a, t*9 + a) for a, c in enumerate(ops) for o, (s, t) in zip(c, d.EDGES) if o != 'none'}
+
+
+def test_killed_and_resumed(tmp_path):
+    "SIGKILL in the middle; the same command does the rest, and the figures are those of an undisturbed run."
+    command = [sys.executable, TOOL, '--first', '3', '--chunk', '1', '--folder', tmp_path]
+    p = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    for _ in range(1200):
+        if any(tmp_path.glob('*.npz')) or p.poll() is not None: break
+        time.sleep(.05)
+    os.killpg(p.pid, signal.SIGKILL); p.wait()
+    before = {f: f.stat().st_mtime_ns for f in tmp_path.glob('*.npz')}
+    assert 1 <= len(before) < 3
+    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert all(f.stat().st_mtime_ns == t for f, t in before.items()), 'finished rows were trained again'
+    right, loss = d.finished(tmp_path)
+    whole = d.measure([0, 1, 2], 0)
+    assert (right[0, :3] == whole['right']).all() and (loss[0, :3] == whole['loss']).all()
+
+
+def test_bad_input(tmp_path):
+    "One line that says what is wrong."
+    with pytest.raises(UserError, match='numbered 0 to 5043'): d.measure([-1], 0)
+    done = subprocess.run([sys.executable, TOOL, '--row', '99999'], cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=120)
+    assert done.returncode and done.stderr.count('\n') == 1 and 'there is no form 99999' in done.stderr
+    (tmp_path/'0-0000-16.npz').write_bytes(b'half a chunk')
+    with pytest.raises(UserError, match='0-0000-16'): d.finished(tmp_path)
+
+
+def test_empty_table(tmp_path):
+    "A table without rows says so instead of ranking."
+    t = load('digits201', d.pack(tmp_path/'none', tmp_path/'digits201.npz'))
+    assert accuracies(t, 'digits').isna().all() and t.costs['digits', 'seeds'].max() == 0
+    with pytest.raises(UserError, match='was not measured'): rank(t, 5, 'digits')
+
+
+@shipped
+def test_shipped_table():
+    "Small, complete, and usable like any other."
+    right, loss, header = d.stored()
+    assert (package_tables()/'digits201.npz').stat().st_size <= 1_000_000
+    assert (right[:, 0] >= 0).all() and (loss[:, 0] >= 0).all(), 'seed 0 of every form'
+    for part, n in enumerate(header['sizes']): assert right[:, :, part].max() <= n
+    some = d.best_and_random(right[:, 0, 1])
+    assert (right[some] >= 0).all(), 'every seed for the best 500 and for 500 random forms'
+    t = load('digits201')
+    best = accuracies(t, 'digits').idxmax()
+    assert rank(t, best, 'digits').rank == 1 and regret(t, best, 'digits') == 0
+    assert summary(t, best).dataset.tolist() == ['digits'] and not t.frame.isna().any(axis=None)
+    assert t.frame.index.tolist() == [to_str(g) for g in all_archs(nb201())]
+
+
+@shipped
+def test_row_again():
+    "The command trains a row again and finds the stored one, bit for bit."
+    done = subprocess.run([sys.executable, TOOL, '--row', '1234'], cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and 'equal to the table, bit for bit' in done.stdout, done.stdout + done.stderr
