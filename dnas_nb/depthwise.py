@@ -109,7 +109,7 @@ def _again(x, w, stride, dilation, g, need):
     got = iter(torch.autograd.grad(y, [v for v, n in zip((x, w), need) if n], g, create_graph=True))
     return next(got) if need[0] else None, next(got) if need[1] else None
 
-# %% ../nbs/08_depthwise.ipynb #c982bd4a
+# %% ../nbs/08_depthwise.ipynb #400316b8
 def depthwise_kind(
     m, # a module
 ) -> bool: # is it one that `Depthwise` computes?
@@ -125,7 +125,7 @@ def per_channel(
     kept=None, # `Kept` of `x`, where several convolutions read it
 ): # (B, C, H', W')
     "What `m` computes"
-    if not x.is_cpu: return F.conv2d(x, m.weight, None, m.stride, m.padding, m.dilation, m.groups)
+    if not x.is_cpu or not torch.is_grad_enabled() or torch.compiler.is_compiling(): return F.conv2d(x, m.weight, None, m.stride, m.padding, m.dilation, m.groups)
     if torch.is_autocast_enabled('cpu'): x = x.to(torch.get_autocast_dtype('cpu'))
     with torch.autocast('cpu', enabled=False):
         return Depthwise.apply(x.contiguous(memory_format=CL), m.weight, m.stride[0], m.dilation[0], Kept() if kept is None else kept)

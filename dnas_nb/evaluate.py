@@ -6,7 +6,7 @@
 __all__ = ['PRESETS', 'KEYS', 'Recipe', 'rate', 'silence', 'loss_of', 'train_epoch', 'judge', 'Trained', 'train_arch',
            'load_arch', 'report']
 
-# %% ../nbs/21_evaluate.ipynb #13e3d256
+# %% ../nbs/21_evaluate.ipynb #994ca56f
 import hashlib, statistics
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from .core import UserError, choose, device as get_device, generator, seeded, write_atomic
 from .data import Images, augment, batches, normalise
+from .depthwise import fast_depthwise
 from .folder import Keeper, checkpoint, lock, to_continue, versions
 from .genotype import Genotype, from_json, to_json, to_str
 from .schedule import cosine, ramp
@@ -181,7 +182,7 @@ class Trained:
         return (f'Trained(seed {self.seed}: test {100*self.test_acc:.2f} %, train {100*self.train_acc:.2f} %; {self.weights/1e6:.3f} M weights, '
                 f'{self.recipe.epochs} epochs on {self.images} images of {self.data})')
 
-# %% ../nbs/21_evaluate.ipynb #715ee0c8
+# %% ../nbs/21_evaluate.ipynb #b9d90eea
 def _together(
     split,  # a `Split`
 ) -> Images:
@@ -203,7 +204,8 @@ def _about(
 def _network(genotype, about, space):
     "The untrained network of a run, its initial weights decided by the seed"
     with seeded('retrain', about['seed']):
-        return subnet(space, genotype, about['C'], about['n'], about['classes'], about['channels'], True, about['stem'], about['auxiliary'] > 0)
+        net = subnet(space, genotype, about['C'], about['n'], about['classes'], about['channels'], True, about['stem'], about['auxiliary'] > 0)
+    return fast_depthwise(net).to(memory_format=torch.channels_last)
 
 # %% ../nbs/21_evaluate.ipynb #d2c151a4
 KEYS = 'net', 'opt', 'history', 'genotype', 'settings', 'test'
