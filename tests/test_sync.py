@@ -123,11 +123,11 @@ def test_lint_module(path):
 
 
 def numbers() -> dict:
-    "Module name -> number of the notebook that exports it."
+    "Module name -> file name of the notebook that exports it, which begins with its number: the reading order."
     out = {}
     for nb in notebooks():
         exp = [m for c in cells(nb) if c['cell_type'] == 'code' for m in re.findall(r'^#\|\s*default_exp\s+(\S+)', source(c), re.M)]
-        if exp: out[exp[0]] = int(nb.name.split('_')[0])
+        if exp: out[exp[0]] = nb.stem
     return out
 
 
@@ -143,20 +143,19 @@ def imported(path) -> set:
 
 
 def test_notebook_numbers():
-    "One notebook, one module: NN_name.ipynb exports name; numbers are not used twice."
+    "One notebook, one module: NN_name.ipynb exports name. Two notebooks may share a number: the name then decides which is read first."
     names = [nb.stem for nb in NBS.glob('*.ipynb') if nb.stem != 'index']
     must(all(re.fullmatch(r'\d\d_[a-z0-9_]+', n) for n in names), f'notebook names are NN_name: {names}')
-    must(len({n[:2] for n in names}) == len(names), f'a number is used twice: {sorted(names)}')
-    wrong = [m for m, k in numbers().items() if f'{k:02d}_{m}' not in names]
+    wrong = [m for m, k in numbers().items() if k[3:] != m]
     must(not wrong, f'these modules are exported by a notebook of another name: {wrong}')
 
 
 def test_import_order():
-    "A module imports only modules with a smaller number."
+    "A module imports only modules of notebooks that come before its own."
     number = numbers()
     wrong = [f'{m} ({k}) imports {i} ({number[i]})' for m, k in number.items() if (LIB/f'{m}.py').exists()
              for i in imported(LIB/f'{m}.py') if i in number and number[i] >= k]
-    must(not wrong, 'a module may import only modules with a smaller number: ' + '; '.join(wrong))
+    must(not wrong, 'a module may import only modules of earlier notebooks: ' + '; '.join(wrong))
 
 
 IMPORT = """
