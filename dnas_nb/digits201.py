@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['SEEDS', 'EDGES', 'forms', 'Setup', 'taps', 'toeplitz', 'tall', 'tall_back', 'conv', 'conv_back', 'Conv', 'norm',
            'norm_back', 'norm_by', 'scaled', 'averages', 'pool', 'Pool', 'jobs', 'cell', 'Cells', 'kernels', 'stem',
-           'reduction', 'logits', 'network', 'new_weights', 'one_of', 'pictures', 'train', 'judge', 'measure',
-           'save_chunk', 'finished', 'random_forms', 'best_and_random', 'missing', 'cost_of', 'columns', 'pack',
-           'stored', 'noise']
+           'reduction', 'logits', 'network', 'fused', 'first_weights', 'new_weights', 'one_of', 'pictures', 'train',
+           'judge', 'measure', 'save_chunk', 'finished', 'random_forms', 'best_and_random', 'missing', 'cost_of',
+           'columns', 'pack', 'stored', 'noise']
 
-# %% ../nbs/22_digits201.ipynb #fa704516
-import io
+# %% ../nbs/22_digits201.ipynb #88980b58
+import io, math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -330,7 +330,7 @@ def logits(
     h = scaled(h, p, 'head.0', bn).relu().mean((2, 3))
     return torch.baddbmm(p['head.4.bias'][:, :, None], p['head.4.weight'], h)
 
-# %% ../nbs/22_digits201.ipynb #555ee556
+# %% ../nbs/22_digits201.ipynb #0406c464
 def network(
     ops,       # 6 operation names
     s=Setup(),
@@ -338,20 +338,40 @@ def network(
     "The same network as ordinary modules, in float32"
     return subnet(nb201(), from_ops(nb201(), list(ops)), s.C, s.n, 10, 1, affine=False)
 
+def fused(
+    shape,
+    bound, # of the uniform distribution
+) -> torch.Tensor: # float32
+    "`torch.empty(shape).uniform_(-bound, bound)` with one rounding at the end"
+    b = torch.tensor(bound, dtype=torch.float32).double()
+    return (2*b*torch.rand(shape).double() - b).float()
+
+def first_weights(
+    net, # from `network`
+) -> dict: # name -> float32 tensor
+    "What PyTorch draws for a network, in the order in which it builds one: uniform within 1/sqrt(inputs)"
+    p = {k: v.detach() for k, v in net.named_parameters()}
+    p = {k: p[k] for top in ('stem', 'blocks', 'head') for k in p if k.startswith(top)}
+    size = lambda k: p[k[:-4] + 'weight' if k.endswith('bias') else k][0].numel()   # inputs of a convolution or a classifier; 1: batch norm
+    bound = lambda k: 1/math.sqrt(size(k)) if k.endswith('bias') else math.sqrt(3.)*(math.sqrt(2/6)/math.sqrt(size(k)))
+    return {k: fused(v.shape, bound(k)) if v.dim() > 1 or size(k) > 1 else v for k, v in p.items()}
+
+# %% ../nbs/22_digits201.ipynb #8e802d93
 def new_weights(
     ops,   # A tuples of 6 operation names
     seed,
     s=Setup(),
     dtype=torch.float64,
 ) -> dict: # name in `network` -> (networks that have it, ...)
-    "PyTorch's own initial weights of each network, drawn from its canonical form and the seed, stacked"
+    "The initial weights of each network, drawn from its canonical form and the seed, stacked"
     ps, space = [], nb201()
     for o in ops:
-        with seeded('digits201', canon(from_ops(space, list(o)), space), seed): ps.append(dict(network(o, s).named_parameters()))
+        with seeded('digits201'): net = network(o, s)
+        with seeded('digits201', canon(from_ops(space, list(o)), space), seed): ps.append(first_weights(net))
     names = dict.fromkeys(k for p in ps for k in p)
-    return {k: torch.stack([p[k].detach().to(dtype) for p in ps if k in p]).requires_grad_() for k in names}
+    return {k: torch.stack([p[k].to(dtype) for p in ps if k in p]).requires_grad_() for k in names}
 
-# %% ../nbs/22_digits201.ipynb #3c1680c4
+# %% ../nbs/22_digits201.ipynb #ca7d2fca
 def one_of(
     p,    # dict name -> stacked tensors
     ops,  # A tuples of 6 operation names
@@ -362,7 +382,7 @@ def one_of(
     at = {k: [i for i, a in enumerate([a for a, o in enumerate(ops) if has(k, o)]) if a in some] for k in p}
     return {k: p[k][i] for k, i in at.items() if i}
 
-# %% ../nbs/22_digits201.ipynb #6a11902a
+# %% ../nbs/22_digits201.ipynb #35020880
 def pictures(
     data,   # a `Split`
     seed,
@@ -392,7 +412,7 @@ def train(
         opt.zero_grad(); loss.backward(); opt.step()
     return p
 
-# %% ../nbs/22_digits201.ipynb #23a391aa
+# %% ../nbs/22_digits201.ipynb #fc33b1f3
 @torch.no_grad()
 def judge(
     p,    # dict name -> stacked parameters
@@ -409,7 +429,7 @@ def judge(
     loss = F.cross_entropy(z.transpose(1, 2).flatten(0, 1), y.repeat(len(z)), reduction='none').view(len(z), -1)
     return torch.stack([r.sum(1) for r in right.split(size, 1)], 1), torch.stack([l.mean(1) for l in loss.split(size, 1)], 1)
 
-# %% ../nbs/22_digits201.ipynb #b97a388f
+# %% ../nbs/22_digits201.ipynb #83cd563a
 def measure(
     rows,      # forms, a list
     seed,
@@ -425,7 +445,7 @@ def measure(
     loss = (loss*1e4).round().nan_to_num(nan=top).clamp(max=top)
     return dict(rows=np.array(rows, np.int16), seed=np.array(seed, np.int16), right=right.numpy().astype(np.int16), loss=loss.numpy().astype(np.int32))
 
-# %% ../nbs/22_digits201.ipynb #720e5710
+# %% ../nbs/22_digits201.ipynb #c3ece262
 def save_chunk(
     folder,
     out, # from `measure`
@@ -446,7 +466,7 @@ def finished(
         right[z['seed'], z['rows']], loss[z['seed'], z['rows']] = z['right'], z['loss']
     return right, loss
 
-# %% ../nbs/22_digits201.ipynb #0dcccb6b
+# %% ../nbs/22_digits201.ipynb #64a730fb
 def random_forms(
     n=500,
 ) -> np.ndarray:
@@ -474,7 +494,7 @@ def missing(
     some = best_and_random(right[0, :, 1])
     return [t for s in range(1, SEEDS) for t in gaps(s, some)] or [t for s in range(1, SEEDS) for t in gaps(s, every) if all]
 
-# %% ../nbs/22_digits201.ipynb #c537f6a2
+# %% ../nbs/22_digits201.ipynb #8974edeb
 def cost_of(
     ops,       # 6 operation names
     s=Setup(),
@@ -489,7 +509,7 @@ def cost_of(
         if k: block = 9*c*c//2 + 9*c*c + c*c//2; params += block + 4*c; macs += block*w*w
     return params + 2*c + 10*c + 10, (macs + 10*c)/1e6
 
-# %% ../nbs/22_digits201.ipynb #5cada2e9
+# %% ../nbs/22_digits201.ipynb #bd54b918
 def columns(
     right,    # (seeds, F, 3), from `finished`
     loss,     # (seeds, F, 3)
@@ -507,7 +527,7 @@ def columns(
     cost = np.array([cost_of(c, s) for c in cells])
     return out | {'digits/params': cost[:, 0].astype('i4'), 'digits/mflops': cost[:, 1].astype('f4'), 'digits/seeds': have.astype('u1')}
 
-# %% ../nbs/22_digits201.ipynb #f2bc00ff
+# %% ../nbs/22_digits201.ipynb #bd41110e
 def pack(
     folder,      # of chunk files
     path=None,   # of the table; None: in the package
@@ -528,7 +548,7 @@ def stored(
     c, h = read_table(path or package_tables()/'digits201.npz', ('right', 'loss'), 'digits201')
     return c['right'].astype(int), c['loss'].astype(int), h
 
-# %% ../nbs/22_digits201.ipynb #5d90d39f
+# %% ../nbs/22_digits201.ipynb #8638d7cd
 def noise(
     right,  # (F, seeds, 3), from `stored`
     sizes,  # pictures in train, valid, test

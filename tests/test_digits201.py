@@ -32,10 +32,17 @@ def one_thread():
     torch.set_num_threads(n)
 
 
+def started(row, seed, s):
+    "Ordinary modules in float64 with the initial weights of a row."
+    net, ops = d.network(d.forms()[3][row], s).double(), [d.forms()[3][row]]
+    net.load_state_dict({k: v[0] for k, v in d.new_weights(ops, seed, s).items()}, strict=False)
+    return net
+
+
 def ordinary(row, seed, data):
     "Right answers of a form, trained and judged by modules, optimiser and loop of PyTorch alone."
     s = d.Setup()
-    with seeded('digits201', d.forms()[2][row], seed): net = d.network(d.forms()[3][row]).double().train()
+    net = started(row, seed, s).train()
     opt = torch.optim.SGD(net.parameters(), s.lr, s.momentum, nesterov=True, weight_decay=s.wd)
     steps = len(data.train)//s.batch*s.epochs
     for k, (x, y) in enumerate(b for e in range(s.epochs) for b in d.pictures(data, seed, e, s)):
@@ -58,9 +65,17 @@ def test_deeper_and_wider(data):
     "Other channels and cells per stage: the outputs of ordinary modules."
     s, ops = d.Setup(C=6, n=2), d.forms()[3][4800]
     x = normalise(data.train.x[:9], data).double()
-    with seeded('digits201', d.forms()[2][4800], 0): net = d.network(ops, s).double()
+    net = started(4800, 0, s)
     torch.testing.assert_close(d.logits(d.new_weights([ops], 0, s), d.jobs([ops]), x)[0].T, net(x))
     assert d.cost_of(ops, s)[0] == sum(p.numel() for p in net.parameters())
+
+
+def test_first_weights():
+    "Those of PyTorch, but for the last bit where multiply and add are not fused."
+    for row in range(0, 5044, 300):
+        p = d.new_weights([d.forms()[3][row]], 1)
+        with seeded('digits201', d.forms()[2][row], 1): net = d.network(d.forms()[3][row])
+        for k, v in net.named_parameters(): torch.testing.assert_close(p[k][0].float(), v.detach(), rtol=0, atol=6e-8)
 
 
 def test_company(data):
@@ -73,6 +88,15 @@ def test_company(data):
         for q in ('right', 'loss'):
             assert (alone[q][0] == together[q][k]).all() and (alone[q][0] == turned[q][-1 - k]).all(), (r, q)
     assert not (together['loss'] == d.measure(rows, 2, data, SHORT)['loss']).all()
+
+
+def test_another_processor(data):
+    "Without vector instructions and fused multiply-adds, sums come out in another order and the figures do not change."
+    code = 'from dnas_nb import digits201 as d; m = d.measure([4800, 2500], 1, s=d.Setup(epochs=3)); print(m["right"].tolist(), m["loss"].tolist())'
+    env = {**ENV, 'ATEN_CPU_CAPABILITY': 'default', 'MKL_CBWR': 'COMPATIBLE'}
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    here = d.measure([4800, 2500], 1, data, d.Setup(epochs=3))
+    assert done.stdout.strip() == f"{here['right'].tolist()} {here['loss'].tolist()}", done.stderr[-2000:]
 
 
 def test_any_string_of_a_form():
