@@ -127,16 +127,20 @@ def conclude(
                   other_rules={k: to_str(f(D, space)) for k, f in rules.items()})
     return g, result
 
-# %% ../nbs/40_experiment.ipynb #d94a9e03
+# %% ../nbs/40_experiment.ipynb #8728b146
 def from_table(
     g,      # `Genotype`
     space,  # `Space`
+    data,   # name of the data that was searched
 ):
-    "Records of the cell in the NAS-Bench-201 table, one per data set; a sentence when there is no table"
+    "Records of the cell in the tables of its space, the searched task first; a sentence when there is no table"
     if space.name != 'nb201': return f'there is no table for the space {space.name!r}'
     from dnas_nb.bench import load, summary
-    try: return summary(load('nasbench201'), g).to_dict('records')
-    except UserError as e: return str(e)
+    found, why = [], ''
+    for name in (['digits201'] if data == 'digits' else []) + ['nasbench201']:
+        try: found += summary(load(name), g).to_dict('records')
+        except UserError as e: why = str(e)
+    return found or why
 
 # %% ../nbs/40_experiment.ipynb #57449d32
 @dataclass(frozen=True)
@@ -236,13 +240,13 @@ def go(s, dev, out, whole, split, on_epoch, tell=None):
         space, method, state = halving(epochs, loud, once=was == s.batch)(was)
     return s, dev, keeper, space, method, state, split
 
-# %% ../nbs/40_experiment.ipynb #fc337965
+# %% ../nbs/40_experiment.ipynb #802f4239
 def finish(s, dev, keeper, space, method, state, split, report):
     "Derive, judge, and write what was found"
     out, about = keeper.out, keeper.about
     with keeper.watching():
         g, found = conclude(state, method, space, split, s.seed, tuner(state, split, about['batch'], s.lr, s.seed))
-        found |= dict(table=from_table(g, space), memory=f"{about.get('predicted_mb', 0)} MB predicted, {about.get('peak_mb', 0)} MB at the peak of the search")
+        found |= dict(table=from_table(g, space, s.data), memory=f"{about.get('predicted_mb', 0)} MB predicted, {about.get('peak_mb', 0)} MB at the peak of the search")
         write_atomic(out/'genotype.json', to_json(g))
         D = dists(state, method)
         arrays = {f'{k}/{c.name}': v for c in space.cells for k, v in arrays_of(D[c.name], c).items()}

@@ -1,6 +1,8 @@
 """The runs behind nbs/tutorials/pruning_pays.ipynb: what a search costs per epoch while its space shrinks.
 
 `python tools/pruning_runs.py` does what is missing (it can be stopped at any time) and writes nbs/tutorials/pruning_pays.json;
+`python tools/pruning_runs.py --darts SEARCH TRAINING` notes what two run folders say: of `dnas_search --data cifar10 --space darts --method drnas --channels 8 --cells 5 --images 2000 --epochs 10 --out SEARCH`
+and of `dnas_train SEARCH --epochs 5 --out TRAINING`;
 `python tools/pruning_runs.py --steps` measures one step before and after a stage change and prints its cost beside the FLOPs left."""
 import json, os, platform, statistics, sys, tempfile, time
 from pathlib import Path
@@ -102,9 +104,20 @@ def steps(rounds=5, draws=3):
     return out
 
 
+def darts(search, training) -> dict:
+    "What two run folders say, in one record"
+    a, b = (json.loads((Path(f)/'run.json').read_text()) for f in (search, training))
+    s, r = a['settings'], b['result']
+    return {'search': f"{s['method']}, {s['space']}, C={s['channels']}, {s['cells']} cells, {s['images']} images of {s['size']}×{s['size']}, {s['epochs']} epochs, seed {s['seed']}", 'found': a['result']['arch'],
+            'minutes of the search': round(a['seconds']/60, 1), 'MB predicted': a['predicted_mb'], 'MB at the peak': a['peak_mb'],
+            'accuracy with shared weights, discretised': a['result']['test_acc'], 'epochs of training alone': b['epoch'], **{f'{k}, alone': v for k, v in r.items() if isinstance(v, (int, float))},
+            'date': a['started'][:10], 'machine': f"{platform.machine()}, one core shared with other work, torch {a['versions']['torch']}"}
+
+
 def main():
     from dnas_nb.core import as_json, write_atomic
     data = json.loads(RESULTS.read_text()) if RESULTS.exists() else dict(runs=[], steps=[])
+    if '--darts' in sys.argv: data['darts'] = darts(*sys.argv[2:4]); write_atomic(RESULTS, as_json(data)); return
     if '--steps' in sys.argv: data['steps'] = steps(); data['steps_date'] = time.strftime('%Y-%m-%d'); write_atomic(RESULTS, as_json(data)); return
     for seed in SEEDS:
         for name in RUNS:
