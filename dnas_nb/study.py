@@ -163,7 +163,7 @@ def in_processes(
     finally:
         for _, process, _ in running.values(): process.kill(); process.join()
 
-# %% ../nbs/42_study.ipynb #bafc0f21
+# %% ../nbs/42_study.ipynb #934a010f
 def open_ray(
     workers,
     address=None, # of a cluster; None: start one here
@@ -174,7 +174,8 @@ def open_ray(
     if ray.is_initialized(): return ray, False
     here = {} if address else dict(num_cpus=workers, include_dashboard=False)
     try: ray.init(address=address, log_to_driver=False, logging_level='ERROR', **here)
-    except ConnectionError as e: raise UserError(f'no Ray at {address}: {str(e).splitlines()[0]}') from None
+    except Exception as e:                           # Ray raises plain exceptions when a node does not start in its 30 s
+        raise UserError(f"Ray {f'at {address} cannot be reached' if address else 'did not start here'} ({str(e).splitlines()[0][:120]}): try again, or use backend 'processes'") from None
     return ray, True
 
 def on_ray(
