@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['BACKENDS', 'CLOCK', 'FIELDS', 'grid', 'checked', 'run_name', 'plan', 'free', 'attempt', 'context', 'without_main',
-           'leave_with_parent', 'answer', 'ending', 'start', 'in_processes', 'open_ray', 'on_ray', 'standing', 'to_do',
-           'study', 'row_of', 'frame', 'read_parquet', 'keep', 'histories', 'plot_anytime', 'read_plan', 'shown',
-           'dnas_study']
+           'leave_with_parent', 'answer', 'ending', 'by_name', 'start', 'in_processes', 'open_ray', 'on_ray',
+           'standing', 'to_do', 'study', 'row_of', 'frame', 'read_parquet', 'keep', 'histories', 'plot_anytime',
+           'read_plan', 'shown', 'dnas_study']
 
-# %% ../nbs/42_study.ipynb #70649ab8
-import contextlib, itertools, json, multiprocessing, os, signal, sys, threading, time, types
+# %% ../nbs/42_study.ipynb #fcfc4bd2
+import contextlib, importlib, itertools, json, multiprocessing, os, signal, sys, threading, time, types
 from dataclasses import asdict, fields
 from multiprocessing import connection
 from pathlib import Path
@@ -129,15 +129,20 @@ def ending(
     code = process.exitcode
     return 'died', f'the worker was killed by signal {-code}' if code < 0 else f'the worker ended with code {code}'
 
-# %% ../nbs/42_study.ipynb #8ef5b166
+# %% ../nbs/42_study.ipynb #d8836cd9
+def by_name(
+    f, # name of a function of this module
+):
+    "The function as a worker finds it, also when it was defined in a notebook"
+    return getattr(importlib.import_module('dnas_nb.study'), f)
+
 def start(
     ctx,  # from `context`
     job,  # (function, its arguments)
 ) -> tuple: # (process, our end of its pipe)
     "Start one worker"
-    from dnas_nb.study import answer                 # by the name under which the worker finds it, also from a notebook
     here, there = ctx.Pipe(duplex=False)
-    process = ctx.Process(target=answer, args=(there, *job))
+    process = ctx.Process(target=by_name('answer'), args=(there, *job))
     with without_main(): process.start()
     there.close()
     return process, here
@@ -223,7 +228,7 @@ def to_do(
     "What still has to be run"
     return [n for n in names if rows[n]['status'] != 'finished' and (retry or rows[n]['status'] not in ('failed', 'died'))]
 
-# %% ../nbs/42_study.ipynb #89204b4c
+# %% ../nbs/42_study.ipynb #dee61e19
 def study(
     what,                # grid or list of grids, see `plan`
     out,                 # folder of the study
@@ -236,7 +241,6 @@ def study(
     tell=None,           # called with a line now and then
 ):
     "Make all runs that are missing and return the `frame`. A failure is recorded, not raised. Raises `UserError` before anything starts if an entry cannot work"
-    from dnas_nb.study import attempt                # see `start`
     runs, out = plan(what), Path(out).resolve()
     if not isinstance(workers, int) or workers < 1: raise UserError(f'workers must be a whole number of at least 1, not {workers!r}')
     loop = choose(backend, BACKENDS, 'backend')
@@ -251,7 +255,7 @@ def study(
         def done(name, got):
             note(name, *got)
             if on_run: on_run(name, *got, sum(rows[n]['status'] != 'waiting' for n in runs), len(runs))
-        jobs = {n: (attempt, (str(out/n), runs[n], device)) for n in todo}
+        jobs = {n: (by_name('attempt'), (str(out/n), runs[n], device)) for n in todo}
         write_atomic(out/'study.json', as_json(rows))
         if jobs: loop(jobs, workers, lambda n: note(n, 'running'), done, *([address] if backend == 'ray' else []))
         return keep(out, tell)
