@@ -248,7 +248,7 @@ def renamed(
         return f'{m[1]}.{attr(m[3], edge)}.{m[4]}'
     return {name(k): v for k, v in net.state_dict().items()}
 
-# %% ../nbs/25_export.ipynb #54649bb5
+# %% ../nbs/25_export.ipynb #3ecfb57e
 NETWORK = '''class Network(nn.Module):
     "{about}"
     def __init__(self):
@@ -262,6 +262,7 @@ NETWORK = '''class Network(nn.Module):
         "{what} (B, {channels}, H, W) -> logits (B, {classes})"
         {forward}'''
 
+# %% ../nbs/25_export.ipynb #1f02b27f
 MAIN = '''def load(weights=None):
     "The network with its weights, in evaluation mode. `weights`: a file; None: the one beside this file"
     net = Network()
@@ -275,7 +276,7 @@ if __name__ == '__main__':
 
 IMPORTS = {'math': 'import math', 'sys': 'import sys', 'partial': 'from functools import partial', 'Path': 'from pathlib import Path', 'torch': 'import torch', 'nn': 'from torch import nn', 'F': 'import torch.nn.functional as F'}
 
-# %% ../nbs/25_export.ipynb #1a69c95d
+# %% ../nbs/25_export.ipynb #bd65f3cd
 def network_class(
     net,         # a `SuperNet` with one operation per edge
     normalised,  # does it normalise images itself?
@@ -311,7 +312,7 @@ def to_python(
     used = {n.id for n in ast.walk(ast.parse(body)) if isinstance(n, ast.Name)}
     return '"A network found by architecture search. It needs PyTorch and the weights beside it: net = load()"\n' + '\n'.join(v for k, v in IMPORTS.items() if k in used) + '\n\n\n' + body + '\n'
 
-# %% ../nbs/25_export.ipynb #49e3b01c
+# %% ../nbs/25_export.ipynb #1b97653f
 ALONE = "import sys, runpy; sys.modules['dnas_nb'] = None; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 def python_runner(
@@ -326,7 +327,7 @@ def python_runner(
             return torch.load(f'{d}/y.pt', weights_only=True)
     return go
 
-# %% ../nbs/25_export.ipynb #d166a811
+# %% ../nbs/25_export.ipynb #63579a35
 WRITERS = ('pt2', 'onnx', 'py')
 RUNNERS = dict(pt2=lambda p: torch.export.load(p).module(), onnx=onnx_runner, py=python_runner)
 
@@ -344,7 +345,7 @@ def check(
 
 def _example(n, channels, size): return torch.rand(n, channels, *size, generator=generator('export', n))
 
-# %% ../nbs/25_export.ipynb #e509fd2c
+# %% ../nbs/25_export.ipynb #c9b5d31f
 def export(
     net,              # a network of `subnet` or `load_arch`, or the folder of a retraining
     out,              # folder
@@ -389,7 +390,7 @@ def write_all(whole, net, out, formats, x, norm) -> list:
     for name, content in files.items(): write_atomic(out/name, content)
     return list(files)
 
-# %% ../nbs/25_export.ipynb #8a516d66
+# %% ../nbs/25_export.ipynb #5c3f73cc
 def moments(
     given,     # (mean, std) per channel, a `Split`, or None
     channels,  # of the images
@@ -413,7 +414,7 @@ def trained(
     if about.get('status') != 'finished': raise UserError(f'{run} is not finished: dnas_train with --resume goes on')
     return load_arch(run), {'found': True, **(about.get('input') or {})}
 
-# %% ../nbs/25_export.ipynb #bd2ff66b
+# %% ../nbs/25_export.ipynb #16fb6628
 def numbers(
     text,  # '0.49,0.48,0.45'
     name,  # of the option
