@@ -42,18 +42,45 @@ def flops(net, theta, live, batch, size):
     return total
 
 
+def passes(net, phi, live, method, batch):
+    "Both passes of a search step, as a function that changes nothing."
+    import torch
+    from dnas_nb.bilevel import make_loss
+    from dnas_nb.hypergrad import leaves
+    loss = make_loss(net, method.relax, live, 1., (0,))
+    frozen = {n: p.detach() for n, p in net.named_parameters()}
+    def go():
+        torch.autograd.grad(loss(frozen, phi, batch), [v for p in phi.values() for v in p.values() if v.requires_grad], allow_unused=True)
+        with torch.no_grad(): theta = loss.sample(phi)
+        torch.autograd.grad(loss.at(None, theta, batch), list(net.parameters()), allow_unused=True)
+    return go
+
+
+def beside(a, b, rounds=5):
+    "Median ratio of the CPU seconds of `a` and `b`, called in turn: the machine's other work hits both."
+    def once(f): t = time.process_time(); f(); return time.process_time() - t
+    a(); b()
+    return statistics.median(once(a)/once(b) for _ in range(rounds))
+
+
 def watched(name, seed) -> dict:
-    "One search, with CPU seconds and forward FLOPs of every epoch"
+    "One search; of every epoch the forward FLOPs, and the cost of a step divided by that of a step before the first epoch, measured beside it"
     import torch
     from dnas_nb.experiment import run, settings
     from dnas_nb.bilevel import dists
     from dnas_nb.methods import METHODS
     given, rows = {**RUNS[name], 'data': 'cifar10', 'seed': seed, 'device': 'cpu'}, []
-    last = [time.process_time()]
+    last, first = [time.process_time()], []
     def on_epoch(state, s):
-        now = time.process_time()
+        now, method = time.process_time(), METHODS[s.method]
+        if not first:
+            from copy import deepcopy
+            batch = torch.randn(s.batch, 3, s.size, s.size).contiguous(memory_format=torch.channels_last), torch.arange(s.batch) % 10
+            first.append((deepcopy(state.net), {c: {k: v.detach().clone().requires_grad_(v.requires_grad) for k, v in p.items()} for c, p in state.phi.items()}, {c: m.clone() for c, m in state.live.items()}, batch))
+        net, phi, live, batch = first[0]
+        step = beside(passes(state.net, state.phi, state.live, method, batch), passes(net, phi, live, method, batch))
         theta = {c: d.mean for c, d in dists(state, METHODS[s.method]).items()}
-        rows.append(dict(cpu=round(now - last[0], 3), mflop=flops(state.net, theta, state.live, 1, s.size)/1e6, live=sum(int(m.sum()) for m in state.live.values()),
+        rows.append(dict(cpu=round(now - last[0], 3), step=round(step, 4), mflop=flops(state.net, theta, state.live, 1, s.size)/1e6, live=sum(int(m.sum()) for m in state.live.values()),
                          weights=sum(p.numel() for p in state.net.parameters())))
         last[0] = time.process_time()
     with tempfile.TemporaryDirectory() as d: r = run(d, on_epoch=on_epoch, report=False, **given)
