@@ -120,7 +120,7 @@ def test_killed_and_resumed(tmp_path):
     "SIGKILL in the middle; the same command does the rest, and the figures are those of an undisturbed run."
     command = [sys.executable, TOOL, '--first', '3', '--chunk', '1', '--folder', tmp_path]
     p = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    for _ in range(1200):
+    for _ in range(6000):   # five minutes on a busy machine
         if any(tmp_path.glob('*.npz')) or p.poll() is not None: break
         time.sleep(.05)
     os.killpg(p.pid, signal.SIGKILL); p.wait()
