@@ -2,6 +2,8 @@
 import os, subprocess, sys
 from collections import Counter
 from pathlib import Path
+import pytest
+from dnas_nb.core import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
@@ -16,6 +18,13 @@ def notebooks() -> list:
 def has_gpu() -> bool:
     try: return 'GPU' in subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True, timeout=20).stdout
     except (OSError, subprocess.TimeoutExpired): return False
+
+
+def fails(f, *parts):
+    "`f` raises a one-line `UserError` that holds all `parts`."
+    with pytest.raises(UserError) as e: f()
+    text = str(e.value)
+    assert '\n' not in text and all(p in text for p in parts), text
 
 
 def skip_flags() -> list:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import fails
 from dnas_nb.baselines import SEARCHES, Meter, Seen, best_so_far, evolution, local_search, of_table, op_counts, outcome, race, random_search, training_seconds, trajectory
 from dnas_nb.bench import load, make_table, random_best
 from dnas_nb.core import UserError
@@ -15,13 +16,6 @@ from dnas_nb.spaces import all_spaces
 ROOT = Path(__file__).resolve().parent.parent
 ARCHS = [to_str(g) for g in all_archs(toy())]
 ACC = np.random.default_rng(0).normal(60, 5, (2, 27)).round(2)
-
-
-def fails(f, *parts):
-    "`f` raises a one-line `UserError` that holds all `parts`."
-    with pytest.raises(UserError) as e: f()
-    text = str(e.value)
-    assert '\n' not in text and all(p in text for p in parts), text
 
 
 @pytest.fixture(scope='module')

@@ -1,21 +1,14 @@
 "Bad input to `dnas_nb.bench`: wrong files, unknown architectures and labels are one line each."
 import numpy as np
 import pytest
+from conftest import fails
 from dnas_nb.bench import accuracies, cost, index, load, make_table, oracle, query, random_best, rank, regret, summary, worth
-from dnas_nb.core import UserError
 from dnas_nb.genotype import all_archs, from_ops, to_str
 from dnas_nb.space import nb201, toy
 from dnas_nb.tablefile import PUBLISHED
 
 ARCHS = [to_str(g) for g in all_archs(toy())]
 ACC = np.random.default_rng(0).normal(60, 5, (2, 27)).round(1)
-
-
-def fails(f, *parts):
-    "`f` raises a one-line `UserError` that holds all `parts`."
-    with pytest.raises(UserError) as e: f()
-    text = str(e.value)
-    assert '\n' not in text and all(p in text for p in parts), text
 
 
 @pytest.fixture(scope='module')

@@ -2,6 +2,7 @@
 import itertools
 import pytest
 import torch
+from conftest import fails
 from dnas_nb.core import UserError, generator
 from dnas_nb import cost as c
 from dnas_nb.bilevel import penalty_grads, start
@@ -13,13 +14,6 @@ from dnas_nb.spaces import FURTHER
 from dnas_nb.supernet import SuperNet, batch_stats, n_weights, subnet
 
 TABLE = c.cost_table('params', toy(), 2, 1)
-
-
-def fails(f, *parts):
-    "`f` raises a one-line `UserError` that holds all `parts`."
-    with pytest.raises(UserError) as e: f()
-    text = str(e.value)
-    assert '\n' not in text and all(p in text for p in parts), text
 
 
 @pytest.mark.parametrize('name', [n for n in SPACES | FURTHER if n != 'shuffle'])

@@ -3,19 +3,13 @@ import io, os, pickle
 import numpy as np
 import pytest
 import torch
+from conftest import fails
 from dnas_nb.core import UserError
 from dnas_nb.data import augment, batches, find_data, from_tensors, load_data, overlap, read_npz, webp
 from dnas_nb import data as D
 
 N = 60
 X, Y = np.random.default_rng(0).integers(0, 256, (N, 3, 8, 8), dtype=np.uint8), np.arange(N) % 3
-
-
-def fails(f, *parts):
-    "`f` raises a one-line `UserError` that holds all `parts`."
-    with pytest.raises(UserError) as e: f()
-    text = str(e.value)
-    assert '\n' not in text and all(p in text for p in parts), text
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 from torch import nn
-from conftest import ROOT
+from conftest import ROOT, fails
 from dnas_nb import export as ex
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.data import load_data
@@ -33,13 +33,6 @@ def lively(net, *key):
 def cell(name):
     if name == 'nb201': return lively(subnet(nb201(), parse('|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2|', nb201()), 4, 1), 0)
     return lively(subnet(darts(), published('DARTS_V2'), 4, 4, auxiliary=True), 1)
-
-
-def fails(f, *parts):
-    "`f` raises a one-line `UserError` that holds all `parts`."
-    with pytest.raises(UserError) as e: f()
-    text = str(e.value)
-    assert '\n' not in text and all(p in text for p in parts), text
 
 
 @onnx

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import fails
 from dnas_nb.compare import compare, friedman, groups, interval, pairs
 from dnas_nb.core import UserError
 from dnas_nb.study import dnas_study, frame, keep, plan, read_plan, standing, study
@@ -11,13 +12,6 @@ from dnas_nb.study import dnas_study, frame, keep, plan, read_plan, standing, st
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = dict(space='toy', epochs=1, images=40, batch=10, channels=2)
 FOUR = dict(method=['darts', 'gdas'], seed=[0, 1], **SMALL)
-
-
-def fails(f, *parts):
-    "`f` raises a one-line `UserError` that holds all `parts`."
-    with pytest.raises(UserError) as e: f()
-    text = str(e.value)
-    assert '\n' not in text and all(p in text for p in parts), text
 
 
 @pytest.fixture(scope='module')

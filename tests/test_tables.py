@@ -2,6 +2,7 @@
 import json
 import numpy as np
 import pytest
+from conftest import fails
 from dnas_nb import tablefile as tf
 from dnas_nb.bench import accuracies, index, load, query, rank, regret, splits
 from dnas_nb.core import UserError
@@ -11,13 +12,6 @@ from dnas_nb.space import nb201
 ABOUT = dict(name='mini', space='nb201', source='made up', licence='Apache-2.0') | tf.NB201_NAMES
 CODES = np.array([[0]*6, [1]*6, [3]*6, [3, 3, 3, 3, 3, 0]], 'u1')
 COLS = {'codes': CODES, 'row_of': np.array([0, 1, 2, 2]), 'digits/test/30/mean': np.array([10., 60., 95.], 'f4'), 'digits/params': np.array([1, 2, 3])}
-
-
-def fails(f, *parts):
-    "`f` raises a one-line `UserError` that holds all `parts`."
-    with pytest.raises(UserError) as e: f()
-    text = str(e.value)
-    assert '\n' not in text and all(p in text for p in parts), text
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import bz2, json, os, pickle
 from pathlib import Path
 import numpy as np
 import pytest
+from conftest import fails
 from dnas_nb import convert as cv
 from dnas_nb.bench import accuracies, cost, load, query
 from dnas_nb.core import UserError
@@ -13,13 +14,6 @@ HOSTILE = cv.hostile(MARK)
 OFFICIAL = next((d/'nats_official' for d in _data_dirs() if (d/'nats_official').is_dir()), None)
 official = pytest.mark.skipif(OFFICIAL is None, reason='no data folder here, see DNAS_DATA')
 TRAINED = dict(epochs=2, eval_acc1es={'x-valid@0': 10., 'x-valid@1': 20., 'x-test@1': 19.}, train_acc1es={0: 11., 1: 22.}, train_times={0: 3., 1: 4.}, params=.0129, flop=5.5, latency=[])
-
-
-def fails(f, *parts):
-    "`f` raises a one-line `UserError` that holds all `parts`."
-    with pytest.raises(UserError) as e: f()
-    text = str(e.value)
-    assert '\n' not in text and all(p in text for p in parts), text
 
 
 def folder(path, n=25, **extra):

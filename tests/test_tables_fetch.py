@@ -2,20 +2,12 @@
 import contextlib, hashlib, http.server, os, socketserver, subprocess, sys, threading, time
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, fails
 from dnas_nb import fetch, tablefile as tf
-from dnas_nb.core import UserError
 
 DATA = np.random.default_rng(0).integers(0, 256, 200_000, dtype='u1').tobytes()
 SHA = hashlib.sha256(DATA).hexdigest()
 get = lambda url, path, sha=SHA, **kw: fetch.download(f'{url}/t.npz', path/'t.npz', sha, quiet=True, **dict(timeout=5, tries=3) | kw)
-
-
-def fails(f, *parts):
-    "`f` raises a one-line `UserError` that holds all `parts`."
-    with pytest.raises(UserError) as e: f()
-    text = str(e.value)
-    assert '\n' not in text and all(p in text for p in parts), text
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
