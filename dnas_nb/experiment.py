@@ -7,8 +7,8 @@ __all__ = ['PRESETS', 'DEEP', 'Settings', 'settings', 'shared_accuracy', 'tuner'
            'to_device', 'run', 'prepare', 'begin', 'go', 'finish', 'arrays_of', 'save_arrays', 'find_arch', 'retrain',
            'unused']
 
-# %% ../nbs/40_experiment.ipynb #2f922c44
-import dataclasses, io, sys, time
+# %% ../nbs/40_experiment.ipynb #d180a1aa
+import dataclasses, math, io, sys, time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,7 +47,7 @@ class Settings:
     precision: str = 'fp32' # or 'bf16'
     threads: int = 1        # of the CPU; fixed, because sums in another order are other bits
 
-# %% ../nbs/40_experiment.ipynb #dca54750
+# %% ../nbs/40_experiment.ipynb #3f407b51
 PRESETS = dict(
     digits=dict(epochs=20, channels=8, cells=1, batch=32, lr=0.05, arch_lr=0.02),
     cifar10=dict(epochs=20, channels=8, cells=1, batch=64, size=16, images=10_000, lr=0.05, arch_lr=6e-3),
@@ -66,6 +66,8 @@ def settings(
     for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads'):
         v = getattr(s, k)
         if v is not None and (not isinstance(v, int) or v < 1): raise UserError(f'{k} must be a whole number of at least 1, not {v!r}')
+    for k in ('lr', 'arch_lr'):
+        if not 0 <= getattr(s, k) < math.inf: raise UserError(f'{k} must be a number of at least 0, not {getattr(s, k)!r}')
     if not 0 <= s.warmup <= s.epochs: raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {s.warmup}')
     choose(s.precision, ['fp32', 'bf16'], 'precision'); find_method(s.method)
     return s

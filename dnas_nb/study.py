@@ -352,14 +352,14 @@ def plot_anytime(
     ax.set(xlabel=axis, ylabel=value)
     return ax
 
-# %% ../nbs/42_study.ipynb #0787aad0
+# %% ../nbs/42_study.ipynb #1b875f73
 def read_plan(
     path, # .toml or .json
 ):
     "What a file asks for. Raises `UserError` when it is neither TOML nor JSON"
     path = Path(path)
     try: text = path.read_text()
-    except (OSError, UnicodeDecodeError) as e: raise UserError(f'cannot read {path}: {getattr(e, "strerror", None) or "it is no text"}') from None
+    except (OSError, UnicodeDecodeError) as e: raise UserError(f'cannot read {path}: {getattr(e, "strerror", None) or "it is no text"} (lists are written with commas: --seeds 0,1)') from None
     try:
         if path.suffix == '.json': return json.loads(text)
         import tomllib

@@ -104,6 +104,8 @@ def test_own_data(capsys, tmp_path):
 
 def test_loss_that_is_no_number(capsys, tmp_path):
     fails(capsys, 'epoch', 'step', out=str(tmp_path), lr=1e30, epochs=4)
+    for bad in (float('nan'), float('inf'), -1.): fails(capsys, 'lr must be a number', out=str(tmp_path/'never'), lr=bad)
+    assert not (tmp_path/'never').exists()
     assert json.loads((tmp_path/'run.json').read_text())['status'] == 'failed'
 
 
