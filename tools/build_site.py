@@ -173,7 +173,7 @@ def reference(module) -> list:
 
 def short(value, limit=60) -> str:
     text = getattr(value, '__name__', None) if callable(value) else re.sub(r' at 0x[0-9a-f]+', '', repr(value))
-    return text if len(text or '') <= limit else text[:limit] + '…'
+    return text if len(text or '') <= limit else text[:limit] + '...'
 
 
 def entry(o) -> str:
