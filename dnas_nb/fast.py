@@ -7,14 +7,14 @@ __all__ = ['SMALL', 'KEEP', 'STACKED', 'rows', 'conv_grads', 'ones_and_counts', 
            'fold', 'fold_back', 'Job', 'plain_job', 'leave', 'leave_back', 'Leave', 'Mix', 'ConvNorm', 'separable',
            'kind', 'inner', 'jobs', 'FastCell', 'fast']
 
-# %% ../nbs/08_fast.ipynb #6c4adb38
+# %% ../nbs/08_fast.ipynb #33215e1e
 from dataclasses import dataclass
 from functools import lru_cache
 import torch
 from torch import nn
 import torch.nn.functional as F
 from fastcore.basics import patch
-from .depthwise import CL, Kept, depthwise_kind, fast_depthwise, per_channel
+from .depthwise import CL, Kept, depthwise_kind, fast_depthwise, pays, per_channel
 from .ops import channel_shuffle
 from .supernet import CellNet, Edge
 
@@ -459,7 +459,7 @@ def _into(nodes, j, y):
     "nodes[j] += y, in a map of its own"
     nodes[j] = nodes[j].add_(y) if j in nodes else y
 
-# %% ../nbs/08_fast.ipynb #acfa41d1
+# %% ../nbs/08_fast.ipynb #306124e4
 @patch
 def stacked(self:FastCell, job, val, theta, nodes) -> zip: # (node, value)
     "Convolutions, skips and pools of one node by `Leave`"
@@ -482,7 +482,8 @@ def shared(self:FastCell, job, theta, nodes) -> zip: # (node, value)
 def branches(self:FastCell, job, theta, nodes) -> None:
     "Depthwise separable convolutions of one node, added to `nodes`"
     x, C = nodes[job.src], nodes[job.src].shape[1]
-    r, kept = x.relu(), Kept(users=len(job.deep))
+    firsts = [inner(self.edges[e])[name][1] for _, e, _, name in job.deep]
+    r, kept = x.relu(), Kept(users=sum(pays(m, x) for m in firsts))
     t = theta.flatten()[[e*theta.shape[1] + o for _, e, o, _ in job.deep]].to(_stat(x))[:, None].expand(-1, C).contiguous().unbind(0)
     with torch.autocast(x.device.type, enabled=False):
         for (j, e, o, name), rep in zip(job.deep, t): _into(nodes, j, separable(inner(self.edges[e])[name], r, rep, kept))
