@@ -147,7 +147,8 @@ def test_killed_and_resumed(tmp_path, whole, epochs):
 
 def test_ctrl_c(tmp_path, whole):
     out = tmp_path/'r'
-    p = subprocess.Popen([COMMAND, *args(out, epochs=40)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    hears = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)   # a shell's background jobs ignore Ctrl-C, and so would their children
+    p = subprocess.Popen([COMMAND, *args(out, epochs=40)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hears)
     wait_for(out/'run.json', 2, p)
     p.send_signal(signal.SIGINT); _, err = p.communicate()
     assert p.returncode == 130 and 'Traceback' not in err and '--resume' in err.strip().splitlines()[-1]
