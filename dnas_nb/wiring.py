@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['advantage', 'CostTracker', 'blocks', 'table', 'edge_costs', 'gain', 'from_costs', 'calibration', 'used', 'longest',
-           'wiring', 'read_history', 'missing', 'moves', 'evolution', 'plot_ops', 'plot_edges', 'plt_color', 'flips',
-           'settled', 'distance', 'probe']
+           'wiring', 'read_history', 'missing', 'moves', 'evolution', 'plot_ops', 'plot_edges', 'flips', 'settled',
+           'distance', 'probe']
 
 # %% ../nbs/31_wiring.ipynb #3eb9d1c4
 import json
@@ -171,7 +171,7 @@ def wiring(
     return dict(edges=n, used=len(path), depth=longest(ops, cell), depth_ops=longest(ops, cell, 0), width=len({cell.edges[e][1] for e in direct}),
                 direct=len(direct)/len(path) if path else float('nan'), none=1 - n/cell.E)
 
-# %% ../nbs/31_wiring.ipynb #59895b3a
+# %% ../nbs/31_wiring.ipynb #6bc1d0cc
 def read_history(
     run,  # run folder, or a history.csv
 ): # DataFrame, one row per epoch; `.attrs['note']` says what is missing
@@ -181,22 +181,23 @@ def read_history(
     try: frame = pd.read_csv(path).apply(pd.to_numeric, errors='coerce')
     except OSError: raise UserError(f'no history at {path}: name the folder of a search, or its history.csv') from None
     except ValueError as e: raise UserError(f'{path} is not a history: {str(e).splitlines()[0]}') from None
+    if 'epoch' not in frame or not any(c.startswith('p/') for c in frame): raise UserError(f'{path} is not the history of a search: it has no epochs or no probabilities')
     whole = frame.dropna(subset=[c for c in frame if c == 'epoch' or c.startswith('p/')])
     if not len(whole): raise UserError(f'{path} holds no finished epoch: let the search finish one')
     whole.attrs['note'] = missing(path.with_name('run.json'), len(whole), len(frame) - len(whole))
     return whole.reset_index(drop=True)
 
-# %% ../nbs/31_wiring.ipynb #c838d0dc
+# %% ../nbs/31_wiring.ipynb #a4cf42ba
 def missing(
     about,  # path of run.json; may not exist
     n,      # epochs at hand
     bad,    # rows left out
 ) -> str:   # '' when nothing is
     "What a history lacks, in words"
-    try: said = json.loads(Path(about).read_text())
+    try: said = json.loads(Path(about).read_text()); said = said if isinstance(said, dict) else {}
     except (OSError, ValueError): said = {}
     want = said.get('settings', {}).get('epochs', n) if said.get('status') != 'finished' else n
-    notes = [f"{n} of {want} epochs: the run is {said.get('status')}"]*(want > n) + [f'{bad} damaged row{"s"[:bad > 1]} left out']*(bad > 0)
+    notes = [f"{n} of {want} epochs, the run did not finish"]*(want > n) + [f'{bad} damaged row{"s"[:bad > 1]} left out']*(bad > 0)
     return '; '.join(notes)
 
 # %% ../nbs/31_wiring.ipynb #d43dc13f
@@ -214,7 +215,7 @@ def moves(
         for e, r in enumerate(rows): out[c][:, e, :len(r)] = frame[r].to_numpy(float)
     return out
 
-# %% ../nbs/31_wiring.ipynb #401410bd
+# %% ../nbs/31_wiring.ipynb #2eb13f74
 def evolution(
     frame,  # a history
     space,  # a `Space`
@@ -225,7 +226,7 @@ def evolution(
     for c in space.cells:
         P, before = moves(frame, space)[c.name], None
         idle = np.array([[o < len(names) and names[o] == 'none' for o in range(c.O)] for names in c.ops])
-        for t, p in zip(frame['epoch'], P):
+        for t, p in zip(frame['epoch'] if 'epoch' in frame else range(1, len(P) + 1), P):
             ops = [names[o] for names, o in zip(c.ops, p.argmax(-1))]
             now = {e for e, o in enumerate(ops) if o != 'none'}
             grown, pruned = (len(now - before), len(before - now)) if before is not None else (0, 0)
@@ -249,7 +250,7 @@ def plot_ops(
     axs[0].figure.tight_layout()
     return axs
 
-# %% ../nbs/31_wiring.ipynb #bb6699dd
+# %% ../nbs/31_wiring.ipynb #1cf27672
 def plot_edges(
     P,       # (T, E, O) mean mixing weights
     cell,    # a `Cell`
@@ -258,20 +259,16 @@ def plot_edges(
     note='', # what is missing, for the title
 ): # the axes
     "Ribbons as high as an edge is likely to exist: the upper rim is the expected number of edges"
+    import matplotlib as mpl
     from dnas_nb.viz import axes
     ax, x = axes(ax), np.arange(1, len(P) + 1) if x is None else np.asarray(x)
     there = np.stack([1 - sum(P[:, e, o] for o, n in enumerate(names) if n == 'none') + np.zeros(len(P)) for e, names in enumerate(cell.ops)])
-    tone = lambda e: plt_color('Blues' if cell.edges[e][0] < cell.n_in else 'Oranges', .35 + .5*e/cell.E)
+    tone = lambda e: mpl.colormaps['Blues' if cell.edges[e][0] < cell.n_in else 'Oranges'](.35 + .5*e/cell.E)
     ax.stackplot(x, there, colors=[tone(e) for e in range(cell.E)], labels=cell.labels, lw=.5, edgecolor='white')
     ax.set(xlabel='epoch', ylabel='expected edges', ylim=(0, cell.E), title=note)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(*[v[::-1] for v in ax.get_legend_handles_labels()], loc='center left', bbox_to_anchor=(1, .5), handlelength=1, fontsize=7)
     return ax
-
-def plt_color(name, v):
-    "A colour of a Matplotlib map"
-    import matplotlib as mpl
-    return mpl.colormaps[name](v)
 
 # %% ../nbs/31_wiring.ipynb #820af3bb
 def flips(

@@ -20,9 +20,9 @@ RUNS = {   # name -> what differs; level 1: costs on training images, level 2: o
     'DARTS, one level': dict(method='darts', level=1, epochs=40, data='cifar10', size=8, probe=96),
     'DSNAS on digits, one level': dict(method='dsnas', level=1, epochs=20, data='digits', size=None, probe=160),
     'DSNAS on digits, two levels': dict(method='dsnas', level=2, epochs=20, data='digits', size=None, probe=160),
-    'SNAS, one level': dict(method='snas', level=1, epochs=12, data='cifar10', size=8, probe=96),
-    'DrNAS, two levels': dict(method='drnas', level=2, epochs=12, data='cifar10', size=8, probe=96),
-    'DANAS, two levels': dict(method='danas', level=2, epochs=12, data='cifar10', size=8, probe=96),
+    'SNAS, one level': dict(method='snas', level=1, epochs=10, data='cifar10', size=8, probe=96),
+    'DrNAS, two levels': dict(method='drnas', level=2, epochs=10, data='cifar10', size=8, probe=96),
+    'DANAS, two levels': dict(method='danas', level=2, epochs=10, data='cifar10', size=8, probe=96),
 }
 
 
