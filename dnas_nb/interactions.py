@@ -64,7 +64,7 @@ class Effects:
     def matrix(self): return self.pair.reshape(self.main.size, -1)   # (E*O, E*O), laid out like a correlation matrix
     def __repr__(self): return f"Effects({self.name}: {', '.join(f'{s:.1%}' for s in self.shares)} of the variance by 1, 2, ... edges)"
 
-# %% ../nbs/29_interactions.ipynb #4e23fadd
+# %% ../nbs/29_interactions.ipynb #dd3a1dc1
 def averages(
     Y,       # (O, ..., O)
     *edges,  # axes to keep
@@ -77,11 +77,11 @@ def by_order(
 ) -> np.ndarray: # (E,) shares
     "Share of the variance owed to 1, 2, ... E edges: squared coefficients in an orthonormal basis whose first vector is constant"
     from scipy.linalg import helmert
-    H, Z = helmert(len(Y), full=True), Y
+    H, Z = helmert(len(Y), full=True), Y - Y.mean()
     for e in range(Y.ndim): Z = np.moveaxis(np.tensordot(H, Z, (1, e)), 0, e)
     order = (np.indices(Y.shape) > 0).sum(0)
     v = np.bincount(order.ravel(), (Z**2).ravel(), Y.ndim + 1)[1:]
-    return v/v.sum() if v.sum() > 0 else v
+    return v/v.sum() if v.sum() > 1e-24*(Y**2).mean() else 0*v     # a constant table has none
 
 # %% ../nbs/29_interactions.ipynb #2f15dbb8
 def decompose(
@@ -157,7 +157,7 @@ def strongest(
     return pd.DataFrame(dict(edge=np.array(t.labels)[e[k]], op=np.array(t.ops)[o], edge2=np.array(t.labels)[f[k]], op2=np.array(t.ops)[p],
                              effect=t.pair[e[k], o, f[k], p], alone=t.main[e[k], o], alone2=t.main[f[k], p]))
 
-# %% ../nbs/29_interactions.ipynb #c7ff5453
+# %% ../nbs/29_interactions.ipynb #aa03cfcb
 def draw_choices(
     choices,   # dict (src, dst) -> operation
     edges,     # all edges of the cell, (src, dst)
@@ -170,7 +170,7 @@ def draw_choices(
     for i, j in edges:
         op, line = choices.get((i, j)), bow(pos[i], pos[j], side[i, j])
         ax.plot(*line.T, color=op_color(op) if op else '#E4E4E4', lw=2.4 if op else 1, ls=':' if op == 'none' else '-', zorder=1 + bool(op))
-        if op: ax.text(*line[20], short(op), ha='center', va='center', fontsize=size, zorder=4, bbox=dict(fc='white', ec='none', pad=.6, alpha=.85))
+        if op: ax.text(line[20, 0], line[20, 1] + .34*(j - i == 1), short(op), ha='center', va='center', fontsize=size, zorder=4, bbox=dict(fc='white', ec='none', pad=.6, alpha=.85))
     ax.plot(*pos.T, 'o', ms=6, color='white', mec='#333333', zorder=3)
     ax.margins(.08, .16); ax.set_axis_off()
     return ax
@@ -184,11 +184,12 @@ def plot_strongest(
     "The `n` strongest interactions, each drawn in its cell with the points it adds or takes"
     import matplotlib.pyplot as plt
     s, at = strongest(t, n), dict(zip(t.labels, edges))
-    fig, axs = plt.subplots(-(-n//cols), cols, figsize=(1.75*cols, 1.2*-(-n//cols)), squeeze=False)
+    fig, axs = plt.subplots(-(-n//cols), cols, figsize=(2.1*cols, 1.3*-(-n//cols)), squeeze=False)
     for ax in axs.ravel()[len(s):]: ax.remove()
     for r, ax in zip(s.itertuples(), axs.ravel()):
-        draw_choices({at[r.edge]: r.op, at[r.edge2]: r.op2}, edges, ax=ax, size=6)
-        ax.set_title(f'{r.effect:+.1f}', color='#0072B2' if r.effect > 0 else '#D55E00', loc='center', pad=1)
+        draw_choices({at[r.edge]: r.op, at[r.edge2]: r.op2}, edges, ax=ax)
+        ax.set_title(f'{r.effect:+.1f}', color='#0072B2' if r.effect > 0 else '#D55E00', loc='center', pad=2)
+    fig.subplots_adjust(wspace=.08, hspace=.35, top=.8)
     return fig
 
 # %% ../nbs/29_interactions.ipynb #ed949634
@@ -333,7 +334,7 @@ def ideal(
     with torch.no_grad(): D = relax_danas(phi, sigma=sigma); C, q = D.corr.numpy(), D.mean.numpy()
     return Learned(C, tuple(names or map(str, range(E*O))), q, dict(method='ideal', seed=seed, epochs=steps, sigma=sigma, lambda_mu=lambda_mu, lambda_C=lambda_C))
 
-# %% ../nbs/29_interactions.ipynb #11dd332c
+# %% ../nbs/29_interactions.ipynb #ed371d83
 def read_learned(
     folder,     # run folder of a search
     cell=None,  # name of a cell type; None: the only one
@@ -350,6 +351,7 @@ def read_learned(
     if not cells: raise UserError(f"{folder} holds no correlation: method {about.get('method')!r} learns none, danas does")
     if cell is None and len(cells) > 1: raise UserError(f"{folder} has correlations of {' and '.join(cells)}: name one, cell={cells[0]!r}")
     cell = choose(cell or cells[0], cells, 'cell')
+    if f'labels/{cell}' not in have: raise UserError(f'{folder}/arrays.npz has no labels for cell {cell!r}: run the search again')
     names = tuple(map(str, have[f'labels/{cell}']))
     return Learned(have[f'corr/{cell}'].astype(float), names, last_weights(folder, cell, names), {**about.get('settings', {}), 'folder': str(folder)})
 
