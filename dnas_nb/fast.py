@@ -118,7 +118,7 @@ def fold_back(
     Q = (f.w*h).T @ f.w/-n
     return d, (K*a[:, None]).sub_(f.wS*h), Q, (gsum @ f.M/-n).sub_(Q @ f.m)
 
-# %% ../nbs/08_fast.ipynb #7e783a2f
+# %% ../nbs/08_fast.ipynb #3739ccce
 @dataclass(frozen=True)
 class Job:
     "The live operations on the edges that leave one node"
@@ -131,7 +131,8 @@ class Job:
     deep: tuple  # depthwise separable convolutions (node, edge, column, name)
     fixed: tuple # operations without weights, the same on every edge: (column, name, an edge, the edges)
     rest: tuple  # operations that only their module knows how to compute
-    index: torch.Tensor # places in a flat (E*O,) tensor of the gradients, in the order conv3, conv1, skip, pool
+    index: torch.Tensor # places in a flat (E*O,) tensor of theta, in the order conv3, conv1, skip, pool
+    convs: tuple = () # the convolution modules of conv3, then of conv1
 
 def plain_job(
     job,   # `Job`
@@ -147,7 +148,7 @@ def plain_job(
     for j, e, o, _ in job.pool: out[j] = out[j] + theta[e, o]*F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
     return out
 
-# %% ../nbs/08_fast.ipynb #cbda173f
+# %% ../nbs/08_fast.ipynb #cb86194f
 def _linear_into(
     y, # (B, K, H, W), overwritten; None: start from nothing
     r, # (B, C, H, W)
@@ -155,7 +156,8 @@ def _linear_into(
     b=None, # (K,) or None
 ): # y + M r + b
     "A 1×1 convolution that adds to what is there"
-    if y is None or r.numel() > SMALL*r.shape[1]:
+    product = r.numel() <= SMALL*r.shape[1] or len(M) >= 16 and r.dtype == _stat(r)   # eight columns leave a matrix product half empty
+    if y is None or not product:
         z = F.conv2d(r, M[:, :, None, None], b)
         return z if y is None else y.add_(z)
     rows(y).addmm_(rows(r), M.T)
@@ -179,14 +181,14 @@ def _deal(
     "Add each operation's share of the channels of `Z` to its map"
     if len(ops) == 1 and acc[ops[0][0]] is None: acc[ops[0][0]] = Z; return
     for (j, *_), y in zip(ops, Z.split(Z.shape[1]//len(ops), 1)):
-        y = y.clone(memory_format=CL)   # adding slices of half-precision maps is slow, copying them is not
+        if acc[j] is None or y.dtype != _stat(y): y = y.clone(memory_format=CL)   # adding slices of half-precision maps is slow, copying them is not
         acc[j] = y if acc[j] is None else acc[j].add_(y)
 
 def _stat(
     x, # a map, possibly in half precision
 ): return torch.float64 if x.dtype == torch.float64 else torch.float32   # sums over pixels need at least this
 
-# %% ../nbs/08_fast.ipynb #343e09ef
+# %% ../nbs/08_fast.ipynb #dc297f63
 def leave(
     job,   # `Job`
     val,   # theta as nested lists of numbers
@@ -199,12 +201,14 @@ def leave(
     k, C = len(job.conv3), x.shape[1]
     same = [j for j, *_ in job.conv3] == [j for j, *_ in job.conv1]
     r, Y, Z, mean, inv, f = x.relu() if ws else None, *[None]*5
-    if job.conv3:
-        Y = F.conv2d(r, torch.cat(ws[:k]).to(x.dtype), padding=1)
-        Z, mean, inv = torch.native_batch_norm(Y, rep[:k*C], None, None, None, True, 0., 1e-5)
     if job.conv1:
         f = fold(torch.cat(ws[k:]).flatten(1).to(rep.dtype), rep[k*C:], *moments(r.to(rep.dtype)))
-        L = _linear_into(Z if same else None, r, f.M.to(x.dtype), (f.M @ f.m).neg_().to(x.dtype))
+        shift = (f.M @ f.m).neg_()
+    if job.conv3:
+        Y = F.conv2d(r, torch.cat(ws[:k]).to(x.dtype), padding=1)
+        Z, mean, inv = torch.native_batch_norm(Y, rep[:k*C], shift if same else None, None, None, True, 0., 1e-5)   # which adds the shift of the 1×1 as well
+    if job.conv1:
+        L = _linear_into(Z, r, f.M.to(x.dtype)) if same else _linear_into(None, r, f.M.to(x.dtype), shift.to(x.dtype))
         if not same: _deal(acc, job.conv1, L)
     if job.conv3: _deal(acc, job.conv3, Z)
     for j, e, o, _ in job.skip: _put(acc, j, x, val[e][o])
@@ -393,7 +397,7 @@ def kind(
     if len(m) == 2 and isinstance(m[0], (nn.MaxPool2d, nn.AvgPool2d)) and _by_batch(m[1]): return 'fixed'
     return 'deep' if len(m) in (4, 8) and all(_separable(m[k:k + 4], C) for k in range(0, len(m), 4)) else 'rest'
 
-# %% ../nbs/08_fast.ipynb #4ffd146e
+# %% ../nbs/08_fast.ipynb #9dbb55e8
 STACKED = 'conv3', 'conv1', 'skip', 'pool'
 
 def inner(
@@ -421,10 +425,11 @@ def jobs(
             if on or always: seen.add(j)
         index = torch.tensor([e*cell.O + o for k in STACKED for _, e, o, _ in job[k]], dtype=torch.long)
         shared = tuple((name, tuple(v)) for (_, name), v in fixed.items())
-        if dst or shared or job['deep'] or job['rest']: out.append(Job(s, tuple(dst), **{k: tuple(v) for k, v in job.items()}, fixed=shared, index=index))
+        convs = tuple(edges[e][name][1] for _, e, _, name in job['conv3'] + job['conv1'])
+        if dst or shared or job['deep'] or job['rest']: out.append(Job(s, tuple(dst), **{k: tuple(v) for k, v in job.items()}, fixed=shared, index=index, convs=convs))
     return out
 
-# %% ../nbs/08_fast.ipynb #9086115c
+# %% ../nbs/08_fast.ipynb #7649b86b
 class FastCell(CellNet):
     "A `CellNet` that computes what leaves a node together"
     def slow(self): return self.affine or self.cell.widths or any(inner(e).drop and self.training for e in self.edges)
@@ -440,10 +445,11 @@ class FastCell(CellNet):
         x, theta = nodes[0], torch.stack(list(w))
         if scale is not None: theta = theta*scale[:, None]
         val, live = theta.tolist(), tuple(map(tuple, live or [range(len(r)) for r in w]))
-        if live not in self.memory: self.memory[live] = jobs(self, live)
-        if self.cell.partial > 1: self.pass_by(self.memory[live], val, theta, scale, nodes)
+        key = live, tuple(len(inner(e)) for e in self.edges)   # pruning deletes modules
+        if key not in self.memory: self.memory[key] = jobs(self, live)
+        if self.cell.partial > 1: self.pass_by(self.memory[key], val, theta, scale, nodes)
         else:
-            for job in self.memory[live]: self.work(job, val, theta, nodes)
+            for job in self.memory[key]: self.work(job, val, theta, nodes)
         last = self.cell.n_nodes - 1
         out = [nodes[j] if j in nodes else self.zeros(x, j) for j in ([last] if self.cell.output == 'last' else range(self.cell.n_in, last + 1))]
         return out[0] if len(out) == 1 else torch.cat(out, 1)
@@ -459,13 +465,13 @@ def _into(nodes, j, y):
     "nodes[j] += y, in a map of its own"
     nodes[j] = nodes[j].add_(y) if j in nodes else y
 
-# %% ../nbs/08_fast.ipynb #306124e4
+# %% ../nbs/08_fast.ipynb #d44a944a
 @patch
 def stacked(self:FastCell, job, val, theta, nodes) -> zip: # (node, value)
     "Convolutions, skips and pools of one node by `Leave`"
-    x, convs = nodes[job.src], job.conv3 + job.conv1
-    rep = torch.tensor([val[e][o] for _, e, o, _ in convs], dtype=_stat(x)).to(x.device).repeat_interleave(x.shape[1])
-    ws = [inner(self.edges[e])[name][1].weight for _, e, _, name in convs]
+    x = nodes[job.src]
+    rep = torch.tensor([val[e][o] for _, e, o, _ in job.conv3 + job.conv1], dtype=_stat(x), device=x.device).repeat_interleave(x.shape[1])
+    ws = [m.weight for m in job.convs]
     return zip(job.dst, Leave.apply(job, val, rep, x, theta, *[nodes.get(j) for j in job.dst], *ws))
 
 @patch
