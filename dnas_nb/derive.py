@@ -93,26 +93,26 @@ def _drawn(dists, space):
     if not tie: return genotype_of(columns, space)
     return keep_best({c: torch.nn.functional.one_hot(o, dists[c].mean.shape[-1]) + .5*torch.rand(dists[c].mean.shape, device=o.device) for c, o in columns.items()}, space)
 
-# %% ../nbs/17_derive.ipynb #14eabe39
+# %% ../nbs/17_derive.ipynb #1dbc1137
 def finalists(
-    n=64,        # architectures drawn
-    k=8,         # of them that are trained from scratch
+    k=8,         # cells that are trained
+    n=2048,      # cells that are drawn
     first=None,  # rule whose choice is a finalist in any case, such as `by_mean`
 ):
-    "A rule: of `n` drawn cells the `k` best by shared weights are trained briefly, the best of those is kept (after DARTS' section 3.1; ours within one search)"
+    "A rule: the `k` cells drawn most often are trained briefly from scratch, the best is kept (after DARTS' section 3.1; ours within one search)"
     def rule(dists, space, evaluate, seed=0):
         if not hasattr(evaluate, 'fresh'): raise UserError('this rule trains its finalists: give an evaluate with evaluate.fresh(genotype) -> accuracy')
-        with seeded(seed, 'finalists'): drawn = [_drawn(dists, space) for _ in range(n)]
+        with seeded(seed, 'finalists'): often = Counter(_drawn(dists, space) for _ in range(n)).most_common()
         sure = [first(dists, space, evaluate, seed)] if first else []
-        ranked = sorted(dict.fromkeys(drawn), key=evaluate, reverse=True)
-        return max(_distinct([*sure, *ranked], space)[:k], key=evaluate.fresh)
+        return max(_distinct([*sure, *(g for g, _ in often)], space, k), key=evaluate.fresh)
     rule.__name__ = f'finalists {k} of {n}'
     return rule
 
-def _distinct(genotypes, space):
-    "Those that compute different functions, first come first kept"
+def _distinct(genotypes, space, k):
+    "The first `k` that compute different functions"
     seen = {}
-    for g in genotypes: seen.setdefault(canon(g, space, affine=True), g)
+    for g in genotypes:
+        if len(seen) < k: seen.setdefault(canon(g, space, affine=True), g)
     return list(seen.values())
 
 # %% ../nbs/17_derive.ipynb #0b9ba38e

@@ -4,17 +4,17 @@
 
 # %% auto #0
 __all__ = ['free', 'best_of_64', 'RELAXATIONS', 'DANAS', 'move', 'GRADIENTS', 'STABILISERS', 'FACTORISED', 'PRUNING', 'SELECTION',
-           'METHODS', 'adam', 'times', 'Method', 'danas', 'aligned', 'relax_minus', 'with_relu', 'factor_mix',
-           'find_method', 'slot_name', 'describe']
+           'CALM', 'METHODS', 'adam', 'times', 'Method', 'danas', 'aligned', 'relax_minus', 'with_relu', 'factor_mix',
+           'calm', 'find_method', 'slot_name', 'describe']
 
-# %% ../nbs/18_methods.ipynb #664db310
+# %% ../nbs/18_methods.ipynb #38a58ad8
 from dataclasses import dataclass, fields, replace
 from functools import partial
 import torch
 from torch import nn
 from .core import choose
 from .dependence import init_danas, relax_danas
-from .derive import best_of, by_joint_mode, by_mean, by_perturbation, by_sequence
+from .derive import best_of, by_joint_mode, by_mean, by_perturbation, by_sequence, finalists
 from .distribution import (Relaxed, VAdam, gdas_tau, init_alpha, init_balenas, init_factor, init_gaussian, relax_balenas, relax_dirichlet, relax_factor, relax_gaussian,
     relax_gumbel, relax_onehot, relax_sigmoid, relax_softmax, relax_uniform)
 from .hypergrad import amended, first_order, gld, mgs, neumann, score_function, second_order, single_level, zero_order
@@ -176,21 +176,34 @@ PRUNING = (
     Method('darts+', 'Liang et al. 2019', stop=any_of(stop_on_skips(), stop_on_ranking())),
 )
 
-# %% ../nbs/18_methods.ipynb #760aa6d8
+# %% ../nbs/18_methods.ipynb #ba878195
 SELECTION = (
     Method('darts-pt', 'Wang et al. 2021, chosen by perturbation', derive=by_perturbation()),
     replace(danas('danas-pt'), derive=by_perturbation()),
 )
-METHODS = {m.name: m for m in (*RELAXATIONS, *DANAS, *GRADIENTS, *STABILISERS, *FACTORISED, *PRUNING, *SELECTION)}
 
-# %% ../nbs/18_methods.ipynb #31a03eb8
+# %% ../nbs/18_methods.ipynb #4d450d69
+def calm(
+    name,          # of the row
+    frozen=False,  # hold the correlation at the identity
+    **more,        # other slots
+) -> Method:
+    "DANAS with beta decay and standard deviation 0.3 (ours)"
+    row = danas(name, frozen=frozen)
+    return replace(row, source='ours: DANAS with beta decay (Ye et al. 2022)', relax=partial(row.relax, sigma=.3), penalties=(weighted(beta_decay, ramp(0., 50.)), times(1e-4, 'kl_corr')), **more)
+
+CALM = (calm('danas-beta'), calm('danas-beta-prune', stages=(dependency_pruning(), strip)), calm('danas-beta-frozen', True, stages=(dependency_pruning(), strip)),
+        calm('danas-race', stages=(dependency_pruning(), strip), derive=finalists(first=by_sequence)))
+METHODS = {m.name: m for m in (*RELAXATIONS, *DANAS, *GRADIENTS, *STABILISERS, *FACTORISED, *PRUNING, *SELECTION, *CALM)}
+
+# %% ../nbs/18_methods.ipynb #94821e12
 def find_method(
     name,  # 'danas', 'darts' ... or a `Method`
 ) -> Method:
     "The row of that name; a `Method` is returned as it is. Raises `UserError` with the nearest name"
     return name if isinstance(name, Method) else choose(name, METHODS, 'method')
 
-# %% ../nbs/18_methods.ipynb #53b738cd
+# %% ../nbs/18_methods.ipynb #cf7f2a35
 def slot_name(
     f,  # what a slot holds
 ) -> str:

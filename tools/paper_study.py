@@ -1,0 +1,105 @@
+"""The study behind nbs/papers/study.ipynb: which search finds the best cell in ten minutes of one core?
+
+`python tools/paper_study.py --out FOLDER` makes the runs that are missing (it can be stopped at any time), lets finalists race where `FINALISTS` says so, and writes
+nbs/papers/study.csv (one row per run), study_corr.npz (learned correlations) and study_curves.json (histories). `--workers 2` uses both cores, `--collect` only reads what is there,
+`--race` does only the races of searches that are finished."""
+import argparse, json, os, sys, time
+from pathlib import Path
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+PAPERS = ROOT/'nbs'/'papers'
+SEEDS = [0, 1, 2, 3, 4]
+PLAN = [dict(data='cifar10', method=m, seed=SEEDS) for m in ('danas', 'danas-beta-prune', 'danas-beta-frozen', 'drnas', 'darts', 'beta', 'random', 'gdas', 'danas-beta', 'gaussian')] \
+     + [dict(data='cifar10', method='drnas-progressive', channels=16, epochs=30, seed=SEEDS)]   # partial channels: a quarter of 16
+RACES = 'danas-beta-prune', 'danas-beta-frozen', 'random'   # the last: a random search whose judge is the short training
+
+
+def say(*what): print(*what, flush=True)
+
+
+def race(folder, settings) -> dict:
+    "The search in `folder` as if its rule had been `finalists`: same draws, same referee, same bits"
+    import torch
+    from dnas_nb.bilevel import dists, fill, read
+    from dnas_nb.core import as_json, write_atomic
+    from dnas_nb.data import load_data
+    from dnas_nb.derive import finalists
+    from types import SimpleNamespace
+    from dnas_nb.experiment import Settings, build, trainer
+    from dnas_nb.genotype import to_str
+    from dnas_nb.prune import reshape
+    path = folder/'finalists.json'
+    if path.exists(): return json.loads(path.read_text())
+    s, t0 = Settings(**settings), time.process_time()
+    whole = read(folder/'last.pt')
+    space, method, fresh = build(s, split := load_data(s.data, s.images, s.size, s.seed), torch.device('cpu'))
+    state = fill(reshape(fresh, whole), whole)
+    own, known = trainer(space, split, s.seed, tell=lambda line: say(f'  {line}')), {}
+    def known_fresh(g): return known.setdefault(to_str(g), None) or known.update({to_str(g): own(g)}) or known[to_str(g)]
+    on_valid = SimpleNamespace(fresh=known_fresh)
+    first = None if s.method == 'random' else method.derive
+    g = finalists(first=first)(dists(state, method), space, on_valid, s.seed)
+    got = dict(arch=to_str(g), raced=known, seconds=round(time.process_time() - t0, 1))
+    write_atomic(path, as_json(got))
+    return got
+
+
+def races(out):
+    "Races of all finished searches"
+    from dnas_nb.study import standing
+    for name, r in sorted(standing(out).items(), key=lambda kv: (RACES.index(kv[1]['settings']['method']) if kv[1]['settings']['method'] in RACES else 99, kv[1]['settings']['seed'])):
+        if r['status'] == 'finished' and r['settings']['method'] in RACES and not (Path(out)/name/'finalists.json').exists():
+            say(name); say('  ', race(Path(out)/name, r['settings'])['arch'])
+
+
+def collect(out):
+    "What is finished, written beside the notebook"
+    import numpy as np, pandas as pd
+    from dnas_nb.bench import load, summary
+    from dnas_nb.core import as_json, write_atomic
+    from dnas_nb.experiment import save_arrays
+    from dnas_nb.folder import account
+    from dnas_nb.genotype import parse
+    from dnas_nb.space import nb201
+    from dnas_nb.study import standing
+    table, rows, arrays, curves = load('nasbench201'), [], {}, {}
+    def judged(arch):
+        f = summary(table, parse(arch, nb201()))
+        return {f"{t['dataset']}_{k}": t[k] for t in f.to_dict('records') if t['epochs'] == 200 for k in ('valid', 'test', 'rank', 'regret')}
+    for name, r in standing(out).items():
+        if r['status'] != 'finished': continue
+        about, m, seed = account(Path(out)/name), r['settings']['method'], r['settings']['seed']
+        about_rules, cpu = about['result'], about['seconds']
+        same = dict(method=m, seed=seed, epochs=r['settings']['epochs'], channels=r['settings']['channels'], search_seconds=cpu, valid_acc=about_rules['valid_acc'], version=about['versions'].get('dnas_nb', ''))
+        rows.append(dict(same, rule='own', arch=about_rules['arch'], race_seconds=0., **judged(about_rules['arch'])))
+        for rule, arch in about_rules['other_rules'].items():
+            if len(about_rules['other_rules']) > 1: rows.append(dict(same, rule=rule, arch=arch, race_seconds=0., **judged(arch)))
+        if (f := Path(out)/name/'finalists.json').exists():
+            got = json.loads(f.read_text())
+            rows.append(dict(same, rule='finalists', arch=got['arch'], race_seconds=got['seconds'], **judged(got['arch'])))
+        if (f := Path(out)/name/'arrays.npz').exists():
+            with np.load(f) as z: arrays |= {f'{m}/{seed}': z[next(k for k in z.files if k.startswith('corr/'))].astype('f4')}
+        h = pd.read_csv(Path(out)/name/'history.csv')
+        curves[f'{m}/{seed}'] = {k: [round(float(v), 4) for v in h[k]] for k in ('valid_acc', 'entropy', 'skip_share')}
+    PAPERS.mkdir(exist_ok=True)
+    write_atomic(PAPERS/'study.csv', pd.DataFrame(rows).sort_values(['rule', 'method', 'seed']).round(4).to_csv(index=False))
+    if arrays: save_arrays(PAPERS/'study_corr.npz', arrays)
+    write_atomic(PAPERS/'study_curves.json', json.dumps(curves))
+    say(f'{len(rows)} rows, {len(arrays)} correlations')
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--out', default='studies/paper', help='folder of the runs'); p.add_argument('--workers', type=int, default=1)
+    p.add_argument('--collect', action='store_true'); p.add_argument('--race', action='store_true')
+    a = p.parse_args()
+    if not (a.collect or a.race):
+        from dnas_nb.study import study
+        study(PLAN, a.out, workers=a.workers, device='cpu', retry=True, on_run=lambda name, status, error, done, of: say(f'{done}/{of} {name} {status} {error}'))
+    if not a.collect: races(a.out)
+    collect(a.out)
+
+
+if __name__ == '__main__': main()
