@@ -25,10 +25,10 @@ from .methods import find_method
 from .spaces import all_spaces
 from .viz import axes, short
 
-# %% ../nbs/32_motifs.ipynb #1041d76a
+# %% ../nbs/32_motifs.ipynb #e442b89f
 @dataclass(frozen=True)
 class Motif:
-    "A few choices that belong together, or (a pair with a negative score) keep apart"
+    "A few choices that belong together, or (a pair with a negative score) replace each other"
     choices: tuple         # of ((src, dst), operation)
     kind: str = 'pair'     # 'pair' of a correlation, 'set' that occurs together, 'graph' wherever it sits
     score: float = 0.      # mean correlation, lift, or times as often as chance
@@ -488,7 +488,7 @@ def evidence(
     t, at = truth(table, dataset, split=split), [position(cell, e, o) for e, o in m.choices]
     return out | dict(alone=float(sum(t.main[e, o] for e, o in at)), together=float(Y.ravel()[has].mean() - t.mean - sum(t.main[e, o] for e, o in at)))
 
-# %% ../nbs/32_motifs.ipynb #1e662cef
+# %% ../nbs/32_motifs.ipynb #a957791f
 def shape_of(
     pattern, # canonical edges
 ) -> str:
@@ -506,10 +506,10 @@ def hint(
     seeds = f', in {len(m.seeds)} of {m.of} seeds' if m.of > 1 else ''
     if m.kind == 'graph': return f'Use {shape_of(m.pattern)}: it occurs {m.score:.1f} times as often as the same operations wired at random{seeds}.'
     if m.kind == 'set': return f"Put {first} together with {' and '.join(others)}: they occur together {m.score:.1f} times as often as their parts explain{seeds}."
-    if m.apart: return f'With {first}, do not put {others[0]}: the search moves them apart (ρ = {m.score:+.2f}{seeds}).'
-    return f'With {first}, put {others[0]}: the search moves them together (ρ = {m.score:+.2f}{seeds}).'
+    if m.apart: return f'Once there is {first}, {others[0]} adds less: the two replace each other (ρ = {m.score:+.2f}{seeds}).'
+    return f'With {first}, prefer {others[0]}: the two complement each other (ρ = {m.score:+.2f}{seeds}).'
 
-# %% ../nbs/32_motifs.ipynb #bbcf1402
+# %% ../nbs/32_motifs.ipynb #44645cba
 def card(
     m,             # `Motif`
     cell,          # `Cell`
@@ -518,9 +518,9 @@ def card(
 ):
     "Drawing, score and band, seeds, accuracy with and without, and the hint"
     import textwrap
-    ax = axes(ax, (4.6, 1.9 + .16*len(evidence)))
     missing = [e for e, _ in m.choices if e not in cell.edges]
     if missing: raise UserError(f"cell {cell.name!r} has no edge {'→'.join(map(str, missing[0]))}: the motif is of another space")
+    ax = axes(ax, (4.6, 1.9 + .16*len(evidence)))
     inset = ax.inset_axes([0, .1, .42, .62])
     draw_choices(dict(m.choices), cell.edges, cell.n_in, inset)
     what = dict(pair='partial correlation', set='lift', graph='times chance')[m.kind]
@@ -528,7 +528,7 @@ def card(
     if m.of: lines.append(f'holds in {len(m.seeds)} of {m.of} seeds')
     for v in evidence: lines.append(f"{v['dataset']}: {v['mean']:.2f} with, {v['other']:.2f} without" + (f", {v['together']:+.2f} of it together" if 'together' in v else ''))
     ax.text(.45, .72, '\n'.join(lines), va='top', fontsize=7.5, linespacing=1.5, transform=ax.transAxes)
-    ax.text(0, 1, textwrap.fill(hint(m), 78), va='top', fontsize=8.5, weight='bold', transform=ax.transAxes)
+    ax.text(0, 1, textwrap.fill(hint(m), 72), va='top', fontsize=8.5, weight='bold', transform=ax.transAxes)
     ax.set_axis_off()
     return ax
 
@@ -543,7 +543,7 @@ def connected(
     for e, (i, j) in sorted(enumerate(cell.edges), key=lambda v: v[1]): there[:, j] |= there[:, i] & (codes[:, e] >= 0) & (codes[:, e] != none)
     return there[:, -1] if cell.output == 'last' else there[:, cell.n_in:].any(1)
 
-# %% ../nbs/32_motifs.ipynb #a9cd9175
+# %% ../nbs/32_motifs.ipynb #a09086e6
 def strength(
     m,  # `Motif`
 ) -> float:
@@ -553,17 +553,18 @@ def strength(
 def compatible(
     motifs,  # list of `Motif`
     cell,    # `Cell`
-    top=3,   # motifs used, and motifs avoided; None: as many as go together
+    top=3,   # motifs used; None: as many as go together
+    avoid=0, # pairs that replace each other to keep out of one cell
 ) -> tuple:  # (dict edge -> operation, the motifs used, those to avoid)
     "The strongest motifs of likely choices, as long as no edge would need two operations and a path stays possible"
     fixed, used, ranked = {}, [], sorted((m for m in motifs if m.weight >= 1), key=strength, reverse=True)
-    avoid = [m for m in ranked if m.apart][:top]
+    out = [m for m in ranked if m.apart][:avoid]
     for m in (m for m in ranked if not m.apart):
         new = fixed | dict(m.choices)
-        clash = any(fixed.get(e, o) != o for e, o in m.choices) or any(set(a.choices) <= set(new.items()) for a in avoid)
+        clash = any(fixed.get(e, o) != o for e, o in m.choices) or any(set(a.choices) <= set(new.items()) for a in out)
         if not clash and passable(new, cell): fixed = new; used.append(m)
         if len(used) == top: break
-    return fixed, used, avoid
+    return fixed, used, out
 
 def passable(
     fixed,  # dict edge -> operation
@@ -573,24 +574,25 @@ def passable(
     at, none = dict(position(cell, e, o) for e, o in fixed.items()), absent(cell)
     return bool(connected(np.array([[at.get(e, (none + 1) % len(ops)) for e, ops in enumerate(cell.ops)]]), cell)[0])
 
-# %% ../nbs/32_motifs.ipynb #de1d0831
+# %% ../nbs/32_motifs.ipynb #e641337a
 def cells_with(
     motifs,      # list of `Motif`
     cell,        # `Cell`
     top=3,       # motifs used; None: as many as go together
+    avoid=0,     # pairs that replace each other to keep out of one cell
     most=20_000, # cells; more are sampled
     seed=0,
 ) -> np.ndarray: # (n, E) operation numbers
-    "The cells that contain the strongest compatible motifs, avoid those that keep apart, and have a path. Raises `UserError` if there are none"
-    fixed, used, avoid = compatible(motifs, cell, top)
-    if motifs and not used and not avoid: raise UserError(f'no cell with {motifs[0]} or the like has a path from input to output, or the search chooses them less than chance: use other motifs')
-    if not used and not avoid: raise UserError('no motifs: nothing distinguishes these cells from random ones')
+    "The cells that contain the strongest compatible motifs and have a path. Raises `UserError` if there are none"
+    fixed, used, out = compatible(motifs, cell, top, avoid)
+    if motifs and not used and not out: raise UserError(f'no cell with {motifs[0]} or the like has a path from input to output, or the search chooses them less than chance: use other motifs')
+    if not used and not out: raise UserError('no motifs: nothing distinguishes these cells from random ones')
     at = dict(position(cell, e, o) for e, o in fixed.items())
     free = [[at[e]] if e in at else range(len(ops)) for e, ops in enumerate(cell.ops)]
     n = math.prod(map(len, free))
     rng = np.random.default_rng(seed)
     rows = np.array(list(itertools.product(*free))) if n <= most else np.stack([rng.choice(f, most) for f in free], 1)
-    ok = connected(rows, cell) & ~np.logical_or.reduce([follows(m, rows, cell) for m in avoid] or [np.zeros(len(rows), bool)])
+    ok = connected(rows, cell) & ~np.logical_or.reduce([follows(m, rows, cell) for m in out] or [np.zeros(len(rows), bool)])
     if not ok.any(): raise UserError(f"no cell with {' and '.join(map(str, used)) or 'these motifs'} has a path from input to output and avoids the others: use fewer motifs")
     return rows[ok]
 

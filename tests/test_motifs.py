@@ -193,9 +193,10 @@ def test_cells_from_motifs():
     other = Motif((((0, 1), 'skip_connect'), ((0, 3), 'nor_conv_3x3')), score=.2, weight=2.)
     disliked = Motif((((0, 2), 'none'), ((0, 3), 'none')), score=.9, weight=.3)
     apart = Motif((((0, 3), 'none'), ((2, 3), 'none')), score=-.4, weight=2.)
-    fixed, used, avoid = compatible([other, PAIR, disliked, apart], CELL)
+    fixed, used, avoid = compatible([other, PAIR, disliked, apart], CELL, avoid=1)
     assert used == [PAIR] and avoid == [apart] and fixed == dict(PAIR.choices)
-    rows = cells_with([other, PAIR, disliked, apart], CELL)
+    rows = cells_with([other, PAIR, disliked, apart], CELL, avoid=1)
+    assert len(cells_with([other, PAIR, disliked, apart], CELL)) > len(rows)
     want = [r for r in all_cells(CELL).tolist() if r[0] == 3 and r[4] == 1 and not (r[3] == r[5] == 0) and connected(np.array([r]), CELL)[0]]
     assert rows.tolist() == want
     C = np.corrcoef(np.random.default_rng(0).normal(size=(30, 60)))
