@@ -6,8 +6,8 @@
 __all__ = ['UserError', 'choose', 'device', 'seed_of', 'generator', 'seeded', 'write_atomic', 'as_json', 'peak_mem',
            'halve_on_oom']
 
-# %% ../nbs/00_core.ipynb #35f6eff5
-import contextlib, difflib, hashlib, json, math, os, random, resource, sys, tempfile
+# %% ../nbs/00_core.ipynb #9fb4e75b
+import contextlib, difflib, functools, hashlib, json, math, os, random, resource, sys, tempfile
 from pathlib import Path
 import torch
 
@@ -51,7 +51,7 @@ def generator(
     "A CPU generator seeded by `key`: for permutations and loaders, which accept `generator=`"
     return torch.Generator().manual_seed(seed_of(*key))
 
-# %% ../nbs/00_core.ipynb #8ba12e33
+# %% ../nbs/00_core.ipynb #91f8e1d4
 @contextlib.contextmanager
 def seeded(
     *key,  # see `seed_of`
@@ -60,9 +60,12 @@ def seeded(
     gpus = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     plain, seed = random.getstate(), seed_of(*key)
     with torch.random.fork_rng(devices=gpus):
-        torch.manual_seed(seed); random.seed(seed)
+        (torch.manual_seed if _accelerated() else torch.default_generator.manual_seed)(seed); random.seed(seed)
         try: yield
         finally: random.setstate(plain)
+
+@functools.cache
+def _accelerated(): return torch.cuda.is_available() or torch.backends.mps.is_available()   # `torch.manual_seed` takes a stack trace for each device that is not there
 
 # %% ../nbs/00_core.ipynb #0bd8fbec
 def write_atomic(
