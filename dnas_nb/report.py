@@ -5,17 +5,18 @@
 # %% auto #0
 __all__ = ['CSS', 'read_run', 'found', 'history', 'Moves', 'probabilities', 'percent', 'show', 'duration', 'cell_picture',
            'ribbons_picture', 'balance_picture', 'curves_picture', 'correlations', 'correlation_picture', 'strongest',
-           'leaders', 'Picture', 'png', 'gallery', 'pictures', 'Markup', 'el', 'table', 'pairs', 'figure', 'headline',
-           'banner', 'tiles', 'conditions', 'page', 'report']
+           'strips', 'Board', 'leaders', 'Picture', 'png', 'glance', 'gallery', 'pictures', 'Markup', 'el', 'table',
+           'pairs', 'figure', 'headline', 'banner', 'tiles', 'conditions', 'page', 'report']
 
-# %% ../nbs/33_report.ipynb #f8e5d60e
+# %% ../nbs/33_report.ipynb #488e7edb
 import base64, html, io, json, re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
+from fastcore.basics import patch
 from .core import UserError, write_atomic
-from .viz import style, short, panels, ribbons, curves, heat, draw_dag
+from .viz import style, short, op_color, panels, ribbons, curves, heat, draw_dag
 
 # %% ../nbs/33_report.ipynb #a7074df0
 def read_run(folder # run folder
@@ -190,7 +191,137 @@ def strongest(corr,   # (d, d) correlations
     pairs = [(labels[i], labels[j], float(corr[i, j])) for i in range(len(labels)) for j in range(i) if edge[i] != edge[j]]
     return [(b, a, c) for a, b, c in sorted(pairs, key=lambda p: -abs(p[2]))[:k]]
 
-# %% ../nbs/33_report.ipynb #88fb57d4
+# %% ../nbs/33_report.ipynb #19631862
+def strips(moves,     # Moves of one cell
+           x,         # (T,) epochs, from 1
+           epochs,    # columns: the length of the whole search
+           height=18  # pixels of an edge
+          ) -> np.ndarray: # (E*(height + 3), epochs, 3) colours; white where nothing is known yet
+    "The ribbons of every edge as one image, first operation at the bottom of its strip."
+    from matplotlib.colors import to_rgb
+    colors = np.array([to_rgb(op_color(o)) for o in moves.ops])
+    level = 1 - (np.arange(height) + .5)/height
+    top = np.cumsum(moves.P, -1)/np.maximum(moves.P.sum(-1, keepdims=True), 1e-12)             # (T, E, O)
+    op = np.minimum((level[:, None] > top[:, :, None]).sum(-1), len(moves.ops) - 1)            # (T, E, height)
+    out = np.ones((top.shape[1], height + 3, epochs, 3))
+    out[:, :height, np.asarray(x, int) - 1] = colors[op].transpose(1, 2, 0, 3)
+    return out.reshape(-1, epochs, 3)
+
+# %% ../nbs/33_report.ipynb #ec9a9b8c
+class Board:
+    "One figure of a whole search: edge probabilities, losses, how settled it is, correlations; made once, then only updated"
+    def __init__(self,
+        epochs,   # length of the search
+        moves,    # dict cell name -> Moves: which edges and operations there are
+        corr=(),  # dict cell name -> (matrix, labels); no panel when there is none
+        more=(),  # names of further series, drawn in a panel of their own
+        dpi=90,   # dots per inch
+    ):
+        import matplotlib as mpl
+        with mpl.rc_context(): style(); self.make(epochs, moves, corr, more, dpi)   # the caller's settings stay as they were
+
+    def make(self, epochs, moves, corr, more, dpi):
+        "Axes and everything in them that moves"
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+        curves, n_corr, tall = 2 + bool(more), min(1, len(corr)), max((len(m.edges) for m in moves.values()), default=0) > 6
+        widths = [1.15]*len(moves) + [1.] + [1.25]*n_corr
+        self.fig = Figure((2.75*sum(widths), 4.2 if tall or more else 3.2), dpi=dpi)
+        self.canvas, self.epochs, self.back, self.lines = FigureCanvasAgg(self.fig), epochs, None, {}
+        grid = self.fig.add_gridspec(1, len(widths), width_ratios=widths, left=.055, right=.985, top=.85, bottom=.2, wspace=.3)
+        self.images = {c: _strip_axes(self.fig.add_subplot(grid[k]), c if len(moves) > 1 else 'Edge probabilities', m, epochs) for k, (c, m) in enumerate(moves.items())}
+        inner = grid[len(moves)].subgridspec(curves, 1, hspace=.42)
+        for k, panel in enumerate([dict(train_loss='training loss', valid_loss='validation loss'), dict(entropy='entropy, of its maximum', skip_share='led by a skip'), {n: n for n in more}][:curves]):
+            self.lines |= _line_axes(self.fig.add_subplot(inner[k]), panel, epochs, k == curves - 1, unit=k == 1)
+        side = grid[-1].subgridspec(len(corr), 1, hspace=.3) if corr else []
+        self.mats = {c: _corr_axes(self.fig.add_subplot(side[k]), 'Correlation' + (f': {c}' if len(corr) > 1 else ''), labels) for k, (c, (_, labels)) in enumerate(dict(corr).items())}
+        ops = list(dict.fromkeys(o for m in moves.values() for o in m.ops))
+        self.fig.legend(handles=[Patch(color=op_color(o), label=short(o)) for o in ops], loc='lower left', bbox_to_anchor=(.045, -.02), ncols=min(8, max(1, len(ops))), handlelength=1, columnspacing=1)
+        self.head = self.fig.text(.055, .985, '', va='top', fontsize=10, animated=True)
+
+# %% ../nbs/33_report.ipynb #4a8341fe
+def _strip_axes(ax, title, moves, epochs):
+    "Axes of one cell's strips; returns the image"
+    E, h = len(moves.edges), 21
+    ax.set(title=title, xlim=(.5, epochs + .5), ylim=(E*h, 0)); ax.set_xlabel('epoch', labelpad=1)
+    ax.set_yticks(np.arange(E)*h + 9, moves.edges); ax.tick_params(axis='y', length=0); ax.spines[:].set_visible(False)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax.imshow(np.ones((E*h, epochs, 3)), extent=(.5, epochs + .5, E*h, 0), aspect='auto', interpolation='nearest', animated=True)
+
+def _line_axes(ax, panel, epochs, last, unit):
+    "Axes of a few series; returns key -> line"
+    lines = {k: ax.plot([], [], marker='.', ms=3, label=label, animated=True)[0] for k, label in panel.items()}
+    ax.set(xlim=(.5, epochs + .5), ylim=(-.03, 1.03) if unit else (0, 1e-9), xlabel='')
+    if last: ax.set_xlabel('epoch', labelpad=1)
+    ax.xaxis.get_major_locator().set_params(integer=True); ax.legend(loc='lower left', bbox_to_anchor=(-.02, .97), ncols=len(panel), fontsize=6.5, borderpad=0, handlelength=1.2, columnspacing=1)
+    if not last: ax.tick_params(labelbottom=False)
+    return lines
+
+def _corr_axes(ax, title, labels):
+    "Axes of a correlation matrix, edges parted; returns the image"
+    groups = Counter(str(l).split(' ')[0] for l in labels)
+    at = np.cumsum([0, *groups.values()]); d = at[-1]
+    for k in at[1:-1]: ax.axhline(k - .5, color='black', lw=.6, zorder=3); ax.axvline(k - .5, color='black', lw=.6, zorder=3)
+    mid = (at[1:] + at[:-1] - 1)/2
+    ax.set_xticks(mid, list(groups), fontsize=7, rotation=90 if len(groups) > 6 else 0); ax.set_yticks(mid, list(groups), fontsize=7); ax.tick_params(length=0)
+    ax.set(title=title, xlim=(-.5, d - .5), ylim=(d - .5, -.5), aspect='equal')
+    im = ax.imshow(np.zeros((d, d)), cmap='RdBu_r', vmin=-1, vmax=1, interpolation='nearest', animated=True)
+    bar = ax.figure.colorbar(im, ax=ax, shrink=.75); bar.outline.set_visible(False); bar.solids.set_animated(False)
+    return im
+
+# %% ../nbs/33_report.ipynb #18c0b158
+@patch
+def update(self:Board,
+    frame,    # history
+    corr=(),  # dict cell name -> (matrix, labels)
+    head='',  # words above the picture
+):
+    "Move everything that moves to what the history says; returns the board"
+    x = frame['epoch'].to_numpy(int) if len(frame) else np.zeros(0, int)
+    for c, m in probabilities(frame).items():
+        if c in self.images: self.images[c].set_data(strips(m, x, self.epochs))
+    for k, line in self.lines.items():
+        if k not in frame: continue
+        y = frame[k].to_numpy(float)/(_most_entropy(frame) if k == 'entropy' else 1)
+        line.set_data(x, y)
+        if k not in ('entropy', 'skip_share') and _outgrown(line.axes, y): self.back = None
+    for c, (M, _) in dict(corr).items():
+        if c in self.mats: self.mats[c].set_data(M)
+    self.head.set_text(head)
+    return self
+
+def _most_entropy(frame):
+    "Entropy of edges that know nothing: the log of the operations, averaged over edges"
+    edges = Counter(k.rsplit('/', 1)[0] for k in frame if k.startswith('p/'))
+    return max(np.mean(np.log(list(edges.values()))), 1e-12) if edges else 1.
+
+def _outgrown(ax, y):
+    "Widen the limits where values do not fit, with room to spare; returns whether they were"
+    y = y[np.isfinite(y)]
+    lo, hi = ax.get_ylim()
+    if not len(y) or (lo <= y.min() and y.max() <= hi and hi > 1e-6): return False
+    lo, hi = min(0, 1.2*y.min(), lo), max(1.15*y.max(), hi if hi > 1e-6 else 0, 1e-6)
+    ax.set_ylim(lo, hi)
+    return True
+
+# %% ../nbs/33_report.ipynb #ea79219c
+@patch
+def png(self:Board) -> bytes:
+    "The figure as PNG: the background once, what moves every time"
+    from PIL import Image
+    if self.back is None:
+        self.canvas.draw()                      # skips what is animated
+        self.back = self.canvas.copy_from_bbox(self.fig.bbox)
+    self.canvas.restore_region(self.back)
+    for a in [*self.images.values(), *self.mats.values(), *self.lines.values()]: a.axes.draw_artist(a)
+    for im in self.mats.values(): [im.axes.draw_artist(l) for l in im.axes.lines]
+    self.fig.draw_artist(self.head)
+    buf = io.BytesIO()
+    Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3].copy()).save(buf, 'PNG', compress_level=1)
+    return buf.getvalue()
+
+# %% ../nbs/33_report.ipynb #b009314b
 def leaders(moves, # Moves of one cell
             t=-1   # epoch index
            ) -> list: # per edge: dict of edge, operation, probability, runner-up, probability
@@ -202,7 +333,7 @@ def leaders(moves, # Moves of one cell
         out.append({'edge': edge, 'leads': moves.ops[a], 'with': round(float(p[a]), 3), 'before': moves.ops[b], 'by': round(float(p[a] - p[b]), 3)})
     return out
 
-# %% ../nbs/33_report.ipynb #689b5b23
+# %% ../nbs/33_report.ipynb #e637263b
 def _count_ops(edges # list of (from, to, operation)
                  ) -> str: # '3 convolutions and 1 skip connection'
     "The operations of a cell in words."
@@ -224,7 +355,7 @@ def _say_curves(frame # history
         text += f"{'; ' if text else ''}the best validation accuracy was {percent(frame['valid_acc'])[best]:.1f} % in epoch {frame['epoch'][best]:g}"
     return text[:1].upper() + text[1:] + '.' if text else ''
 
-# %% ../nbs/33_report.ipynb #596fe8ad
+# %% ../nbs/33_report.ipynb #a92b64e3
 @dataclass(frozen=True)
 class Picture:
     "A picture and the words that belong to it."
@@ -248,7 +379,28 @@ def _slug(name # any text
     "A harmless file name."
     return re.sub(r'[^A-Za-z0-9_-]+', '-', str(name)).strip('-') or 'x'
 
-# %% ../nbs/33_report.ipynb #c6f04a5f
+# %% ../nbs/33_report.ipynb #e8a5b3d2
+def _epochs(folder):
+    "How long the search was meant to be"
+    n = (read_run(folder).get('settings') or {}).get('epochs')
+    return n if isinstance(n, int) else 0
+
+def glance(frame,    # history
+           corr=(),  # dict cell name -> (matrix, labels)
+           epochs=0  # that were asked for; fewer rows are an interrupted search
+          ): # Figure, or None without probabilities
+    "The figure of the live view, for a run that is over."
+    moves = probabilities(frame)
+    if not moves or not len(frame): return None
+    n = max(int(frame['epoch'].max()), epochs)
+    return Board(n, moves, corr).update(frame, corr, _said(len(frame), n)).fig
+
+def _said(done, n): return f'{n} epochs' if done >= n else f'Interrupted: {done} of {n} epochs'
+
+def _say_glance(frame, epochs): # alternative text of `glance`
+    return f'{_said(len(frame), max(len(frame), epochs))}: edge probabilities, losses, entropy and skip connections over time, side by side.'
+
+# %% ../nbs/33_report.ipynb #7e0c6604
 def gallery(folder # run folder
            ) -> list: # of Picture
     "Every picture that the contents of a run folder allow, in the package's look."
@@ -262,13 +414,15 @@ def gallery(folder # run folder
         out = [(f'cell-{_slug(c)}', many('The cell', c, cells), cell_picture(es), _say_cell(es), _READ['cell']) for c, es in cells.items() if es]
         out += [(f'ribbons-{_slug(c)}', many('How the edges decided', c, moves), ribbons_picture(m, frame['epoch']), _say_leaders(m), _READ['ribbons']) for c, m in moves.items()]
         out += [('balance', 'Settling or collapsing?', balance_picture(frame, n_ops), _say_balance(frame), _READ['balance']),
-                ('curves', 'Learning curves', curves_picture(frame), 'Learning curves. ' + _say_curves(frame), _say_curves(frame))]
+                ('curves', 'Learning curves', curves_picture(frame), 'Learning curves. ' + _say_curves(frame), _say_curves(frame)),
+                ('search', 'The search at a glance', glance(frame, corr, _epochs(folder)), _say_glance(frame, _epochs(folder)), _READ['search'], True)]
         out += [(f'correlation-{_slug(c)}', many('Which choices depend on each other', c, corr), correlation_picture(*v), _say_corr(*v), _READ['correlation'], True) for c, v in corr.items()]
         return [Picture(name, title, png(fig), *rest) for name, title, fig, *rest in out if fig]
 
-# %% ../nbs/33_report.ipynb #543a8b85
+# %% ../nbs/33_report.ipynb #6ea6e7a8
 _READ = dict(cell='Nodes are feature maps, from input to output; each edge applies the operation written on it.',
             ribbons='Height is the expected weight of an operation: the one that fills a panel has won that edge.',
+            search='One strip per edge, colours stacked by expected weight. The live view shows this figure while a search runs.',
             balance='Dotted: all operations equally likely. A growing share of skip connections is the usual sign of collapse.',
             correlation='Red: chosen together. Blue: instead of each other. Lines part the edges. '
                     'While the penalty on the mean is weak, the mean explains part of what edges share: read these as a lower bound, and compare seeds.')
@@ -287,13 +441,13 @@ def _say_balance(frame): # alternative text of `balance_picture`
 def _say_corr(corr, labels): # alternative text of `correlation_picture`
     return f'Matrix of {len(corr)} rows. Strongest: ' + '; '.join(f'{a} with {b} {c:+.2f}' for a, b, c in strongest(corr, labels)) + '.'
 
-# %% ../nbs/33_report.ipynb #eca80414
+# %% ../nbs/33_report.ipynb #d3f47eca
 def pictures(folder # run folder
             ) -> list: # paths of the PNG files
     "Write every picture of a run into its folder."
     return [write_atomic(Path(folder)/f'{p.name}.png', p.png) for p in gallery(folder)]
 
-# %% ../nbs/33_report.ipynb #f93dc89a
+# %% ../nbs/33_report.ipynb #ee851609
 class Markup(str):
     "HTML that is already safe."
     def _repr_html_(self): return str(self)
@@ -308,7 +462,7 @@ def el(tag,      # element name
     body = ''.join(safe(x) for x in inside if x is not None)
     return Markup(f'<{tag}{head}>' + (body + f'</{tag}>' if tag not in ('img', 'meta', 'br') else ''))
 
-# %% ../nbs/33_report.ipynb #eaa19945
+# %% ../nbs/33_report.ipynb #aeb1a02c
 def table(rows,      # list of dicts with the same keys
           caption='' # read out before the table
          ) -> Markup:
@@ -325,7 +479,7 @@ def pairs(items # dict, nested dicts become 'outer inner'
     rows = lambda d, pre='': [r for k, v in d.items() for r in (rows(v, f'{pre}{k} ') if isinstance(v, dict) else [(f'{pre}{k}', v)])]
     return el('div', el('table', el('tbody', *[el('tr', el('th', k, scope='row'), el('td', show(v))) for k, v in rows(items)])), class_='scroll')
 
-# %% ../nbs/33_report.ipynb #5e4cf6e5
+# %% ../nbs/33_report.ipynb #09bc9986
 def figure(pic,  # Picture
            *more # further elements below the caption
           ) -> Markup:
@@ -346,7 +500,7 @@ def _below(pic,    # Picture
         if pic.name == f'correlation-{_slug(c)}':
             return table([{'choice': a, 'and choice': b, 'correlation': round(v, 3)} for a, b, v in strongest(M, labels)], 'Strongest dependences between different edges')
 
-# %% ../nbs/33_report.ipynb #4982ceea
+# %% ../nbs/33_report.ipynb #72c27f39
 def headline(run,   # contents of run.json
              cells, # found cells
              frame  # history
@@ -366,7 +520,7 @@ def headline(run,   # contents of run.json
 def _on(run): return f" on {run['data']}" if run.get('data') else ''
 def _records(result): return [r for r in result['table'] if isinstance(r, dict)] if isinstance(result.get('table'), list) else []
 
-# %% ../nbs/33_report.ipynb #ac89b801
+# %% ../nbs/33_report.ipynb #bf9e130b
 def banner(run,  # contents of run.json
            frame # history
           ): # Markup, or None for a finished run
@@ -391,7 +545,7 @@ def tiles(run,  # contents of run.json
             'peak memory': f"{run['peak_mb']:,.0f} MB".replace(',', '\u202f') if run.get('peak_mb') else None}
     return el('dl', *[el('div', el('dt', k), el('dd', v)) for k, v in few.items() if v], class_='tiles')
 
-# %% ../nbs/33_report.ipynb #60bbe8f0
+# %% ../nbs/33_report.ipynb #8ce3d8a6
 CSS = '''
 :root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--text:#1c2430;--soft:#5b6675;--line:#dfe3e8;--accent:#0072b2;--warn:#fff4d6;--warnline:#e69f00}
 @media(prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b2129;--text:#e6eaf0;--soft:#9aa6b5;--line:#2e3742;--accent:#56b4e9;--warn:#3a2f14;--warnline:#e69f00}}
@@ -425,7 +579,7 @@ footer{color:var(--soft);font-size:.85rem;padding-top:14px;padding-bottom:30px}
 @media print{body{background:#fff}}
 '''
 
-# %% ../nbs/33_report.ipynb #33b2f14d
+# %% ../nbs/33_report.ipynb #24cd60f4
 def conditions(run # contents of run.json
               ) -> list: # of sections
     "Benchmark table, settings, and the machine."
@@ -439,7 +593,7 @@ def conditions(run # contents of run.json
         if isinstance(d, dict) and d: out.append(el('section', el('h2', title), pairs(d), class_='card'))
     return out
 
-# %% ../nbs/33_report.ipynb #10516679
+# %% ../nbs/33_report.ipynb #76c20a4f
 def page(title, # of the browser tab
          *body  # Markup
         ) -> str:
