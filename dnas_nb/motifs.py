@@ -509,7 +509,7 @@ def hint(
     if m.apart: return f'Once there is {first}, {others[0]} adds less: the two replace each other (ρ = {m.score:+.2f}{seeds}).'
     return f'With {first}, prefer {others[0]}: the two complement each other (ρ = {m.score:+.2f}{seeds}).'
 
-# %% ../nbs/32_motifs.ipynb #44645cba
+# %% ../nbs/32_motifs.ipynb #d5a1f945
 def card(
     m,             # `Motif`
     cell,          # `Cell`
@@ -526,7 +526,7 @@ def card(
     what = dict(pair='partial correlation', set='lift', graph='times chance')[m.kind]
     lines = [f'{what} {m.score:+.2f}' if m.kind == 'pair' else f'{what} {m.score:.2f}', f'chance {m.low:.2f} to {m.high:.2f}, q = {m.q:.2g}']
     if m.of: lines.append(f'holds in {len(m.seeds)} of {m.of} seeds')
-    for v in evidence: lines.append(f"{v['dataset']}: {v['mean']:.2f} with, {v['other']:.2f} without" + (f", {v['together']:+.2f} of it together" if 'together' in v else ''))
+    for v in evidence: lines.append(f"{v['dataset']}: {v['mean']:.2f} with, {v['other']:.2f} without" + (f", interaction {v['together']:+.2f}" if 'together' in v else ''))
     ax.text(.45, .72, '\n'.join(lines), va='top', fontsize=7.5, linespacing=1.5, transform=ax.transAxes)
     ax.text(0, 1, textwrap.fill(hint(m), 72), va='top', fontsize=8.5, weight='bold', transform=ax.transAxes)
     ax.set_axis_off()
