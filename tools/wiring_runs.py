@@ -22,7 +22,7 @@ RUNS = {   # name -> what differs; level 1: costs on training images, level 2: o
     'DSNAS on digits, two levels': dict(method='dsnas', level=2, epochs=20, data='digits', size=None, probe=160),
     'SNAS, one level': dict(method='snas', level=1, epochs=10, data='cifar10', size=8, probe=96),
     'DrNAS, two levels': dict(method='drnas', level=2, epochs=10, data='cifar10', size=8, probe=96),
-    'DANAS, two levels': dict(method='danas', level=2, epochs=10, data='cifar10', size=8, probe=96),
+    'DANAS, two levels': dict(method='danas', level=2, epochs=12, data='cifar10', size=8, probe=96),
 }
 
 
@@ -79,6 +79,14 @@ def one(name, seed) -> dict:
     return out | (dict(P=short(P.tolist(), 3)) if seed == 0 else {})
 
 
+def compact(r) -> dict:
+    "What the notebook needs of a run: costs of the half that the architecture learns from, as [direct edges, intermediate edge] of the last cell and the total of the first"
+    if 'cost' in r: return r
+    part, drop = 'train' if r['settings']['level'] == 1 else 'valid', ('_cost', '_entropy', 'gap_right', 'gap_wrong')
+    cost = [short([sum(last[:4]), last[4], sum(first)], 3) for first, *_, last in r[f'{part}_cost']]
+    return {k: short(v, 3) if k in ('none', 'P') or k.startswith(('train', 'valid')) else v for k, v in r.items() if not k.endswith(drop)} | dict(cost=cost)
+
+
 @contextlib.contextmanager
 def stored():
     "The list of runs, held while it changes; written back atomically"
@@ -88,15 +96,15 @@ def stored():
         runs = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
         before = len(runs)
         yield runs
-        if len(runs) > before:
-            runs.sort(key=lambda r: (list(RUNS).index(r['name']), r['seed']))
+        if len(runs) > before or any('cost' not in r for r in runs):
+            runs[:] = map(compact, runs); runs.sort(key=lambda r: (list(RUNS).index(r['name']), r['seed']))
             write_atomic(RESULTS, '[\n' + ',\n'.join(json.dumps(r, separators=(',', ':'), ensure_ascii=False) for r in runs) + '\n]\n')
 
 
 def main():
     from dnas_nb.core import UserError, choose
     try:
-        if len(sys.argv) == 3: choose(sys.argv[1], RUNS, 'run'); print(json.dumps(one(sys.argv[1], int(sys.argv[2])))); return
+        if len(sys.argv) == 3: choose(sys.argv[1], RUNS, 'run'); print(json.dumps(compact(one(sys.argv[1], int(sys.argv[2]))))); return
         for name, seed in ((name, seed) for part in (list(RUNS)[:4], list(RUNS)[4:]) for seed in SEEDS for name in part):
             with open(Path(tempfile.gettempdir())/f'wiring-run-{os.getuid()}-{list(RUNS).index(name)}-{seed}.lock', 'w') as mine:
                 try: fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
