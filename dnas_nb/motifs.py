@@ -658,7 +658,7 @@ def transfer(
         for v in versus: rows.append(dict(dataset=name, seen=name in seen, versus=v, cells=len(codes), opponents=n, **against(of(codes), of(opponents(codes, cell, v, n, np.random.default_rng(seed))))))
     return pd.DataFrame(rows)
 
-# %% ../nbs/32_motifs.ipynb #56fb4867
+# %% ../nbs/32_motifs.ipynb #32ae85f8
 def plot_transfer(
     f,        # from `transfer`
     ax=None,
@@ -670,5 +670,5 @@ def plot_transfer(
     ax.set_xticks(range(len(names)), [n + (' (seen)' if f[f.dataset == n].seen.any() else '') for n in names])
     ax.axhline(0, color='#444444', lw=.8)
     ax.set(ylabel="Cliff's delta", ylim=(min(-.1, f.cliff.min() - .1), 1))
-    ax.legend()
+    ax.legend(ncols=2, loc='lower center', bbox_to_anchor=(.5, 1.), frameon=False)
     return ax
