@@ -10,7 +10,7 @@ torch.set_num_threads(1)
 from dnas_nb.experiment import run
 from dnas_nb.live import Live''',
          '''live = Live()
-r = run('watched', method='danas', data='digits', images=1000, epochs=5, device='cpu', report=False, on_epoch=live)''',
+r = run('watched', method='danas', data='digits', epochs=5, device='cpu', report=False, on_epoch=live)''',
          '''print(f'DRAWN {live.drawn} WATCHING {live.spent:.3f} s, {live.cost:.2%} of the search')''']
 
 
