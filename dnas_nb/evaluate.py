@@ -227,7 +227,7 @@ def _save(
     whole = dict(zip(KEYS, (net.state_dict(), opt.state_dict(), history, to_json(genotype), about, test)))
     return lambda path: write_atomic(path, lambda tmp: torch.save(whole, tmp))
 
-# %% ../nbs/21_evaluate.ipynb #f83e0c3e
+# %% ../nbs/21_evaluate.ipynb #fa563005
 def _go(net, opt, images, split, r, genotype, about, whole, keeper, on_epoch):
     "The epochs that are missing, then the test, unless its result is known; returns (history, (loss, accuracy))"
     history, test = whole['history'], whole['test']
@@ -243,12 +243,13 @@ def _go(net, opt, images, split, r, genotype, about, whole, keeper, on_epoch):
     keeper.epoch(history, _save(net, opt, history, genotype, about, test), status='finished', result=dict(arch=to_str(genotype), test_loss=test[0], test_acc=test[1]))
     return history, test
 
-def _keeper(out, genotype, about, device):
+def _keeper(out, genotype, about, device, split):
     "A `Keeper` for a retraining"
     if out: write_atomic(out/'genotype.json', to_json(genotype))
-    return Keeper(out, dict(task='retraining', settings=about, status='running', space=about['space'], data=about['data'], device=str(device), trained_on='train + valid', versions=versions()))
+    return Keeper(out, dict(task='retraining', settings=about, status='running', space=about['space'], data=about['data'], device=str(device), trained_on='train + valid', versions=versions(),
+                            input=dict(size=list(split.train.x.shape[-2:]), mean=[float(v) for v in split.mean], std=[float(v) for v in split.std])))
 
-# %% ../nbs/21_evaluate.ipynb #fec37569
+# %% ../nbs/21_evaluate.ipynb #7a7f6e1a
 def train_arch(
     genotype,        # a `Genotype`
     space,           # its `Space`
@@ -269,7 +270,7 @@ def train_arch(
     whole = (to_continue(out, resume, about, _read, 'retraining', finished=True) if out else None) or dict(history=[], test=None)
     if whole['history']: net.load_state_dict(whole['net']); opt.load_state_dict(whole['opt'])
     held, images = lock(out) if out else None, _together(split).to(dev)
-    try: history, test = _go(net, opt, images, split, r, genotype, about, whole, _keeper(out, genotype, about, dev) if whole['test'] is None else None, on_epoch)
+    try: history, test = _go(net, opt, images, split, r, genotype, about, whole, _keeper(out, genotype, about, dev, split) if whole['test'] is None else None, on_epoch)
     finally: held and held.close()
     weights = n_weights(net) - (n_weights(net.aux) if r.auxiliary else 0)
     return Trained(genotype, r, seed, split.name, len(images), history, *test, weights, net.eval(), out)

@@ -8,7 +8,7 @@ __all__ = ['BACKENDS', 'CLOCK', 'FIELDS', 'grid', 'checked', 'run_name', 'plan',
            'standing', 'to_do', 'study', 'row_of', 'frame', 'read_parquet', 'keep', 'histories', 'plot_anytime',
            'read_plan', 'shown', 'dnas_study']
 
-# %% ../nbs/42_study.ipynb #fcfc4bd2
+# %% ../nbs/42_study.ipynb #596f107f
 import contextlib, importlib, itertools, json, multiprocessing, os, signal, sys, threading, time, types
 from dataclasses import asdict, fields
 from multiprocessing import connection
@@ -18,7 +18,7 @@ from fastcore.script import Param, call_parse, store_true
 from .core import UserError, as_json, choose, seed_of, write_atomic
 from .cli import guarded, whole_numbers
 from .compare import compare
-from .data import SOURCES
+from .data import SOURCES, load_data
 from .experiment import Settings, run, settings
 from .folder import account, lock
 
@@ -228,7 +228,7 @@ def to_do(
     "What still has to be run"
     return [n for n in names if rows[n]['status'] != 'finished' and (retry or rows[n]['status'] not in ('failed', 'died'))]
 
-# %% ../nbs/42_study.ipynb #dee61e19
+# %% ../nbs/42_study.ipynb #83c18bef
 def study(
     what,                # grid or list of grids, see `plan`
     out,                 # folder of the study
@@ -244,6 +244,7 @@ def study(
     runs, out = plan(what), Path(out).resolve()
     if not isinstance(workers, int) or workers < 1: raise UserError(f'workers must be a whole number of at least 1, not {workers!r}')
     loop = choose(backend, BACKENDS, 'backend')
+    if not address: [load_data(d) for d in dict.fromkeys(s['data'] for s in runs.values())]   # images that are not here would fail every run; a cluster may have its own
     held = lock(out)
     try:
         rows = standing(out)

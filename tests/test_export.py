@@ -150,9 +150,11 @@ def test_size_from_the_run(run, tmp_path, monkeypatch):
     "A run that says how large its images were needs no size."
     monkeypatch.setattr(ex, 'account', lambda p: dict(task='retraining', status='finished', input=dict(size=[8, 8])))
     assert ex.export(run, tmp_path, ('py',))['input'] == ['batch', 1, 8, 8]
+    monkeypatch.setattr(ex, 'account', lambda p: dict(task='retraining', status='finished'))
+    fails(lambda: ex.export(run, tmp_path, ('py',)), '--size')
 
 
-@pytest.mark.parametrize('given, part', [(dict(), '--size'), (dict(size=8, formats='pt'), "'pt2'"), (dict(size=8, mean='0.5'), 'both'), (dict(size=8, mean='x', std='1'), '--mean'), (dict(size=8, mean='.5,.5,.5', std='1,1,1'), '1 channels'),
+@pytest.mark.parametrize('given, part', [(dict(size=8, formats='pt'), "'pt2'"), (dict(size=8, mean='0.5'), 'both'), (dict(size=8, mean='x', std='1'), '--mean'), (dict(size=8, mean='.5,.5,.5', std='1,1,1'), '1 channels'),
                                          (dict(size=8, mean='.5', std='0'), 'above 0'), (dict(size=1), 'halved'), (dict(size=-3), 'images')])
 def test_mistakes(run, tmp_path, capsys, given, part):
     code, out, err = cli(capsys, str(run), out=str(tmp_path), **given if 'formats' in given else {**given, 'formats': 'py'})
