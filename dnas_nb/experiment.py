@@ -268,7 +268,7 @@ def go(s, dev, out, whole, split, on_epoch, tell=None):
         space, method, state = halving(epochs, loud, once=was == s.batch)(was)
     return s, dev, keeper, space, method, state, split
 
-# %% ../nbs/40_experiment.ipynb #dcefa5d3
+# %% ../nbs/40_experiment.ipynb #82db2dfa
 def finish(s, dev, keeper, space, method, state, split, report, tell=None):
     "Derive, judge, and write what was found"
     out, about = keeper.out, keeper.about
@@ -289,7 +289,7 @@ def finish(s, dev, keeper, space, method, state, split, report, tell=None):
 def arrays_of(D, cell) -> dict:
     "The correlation matrix with its labels, for distributions that have one"
     if not hasattr(D, 'corr'): return {}
-    return dict(corr=D.corr.detach().cpu().numpy(), labels=[f'{l} {op}' for l, names in zip(cell.labels, cell.ops) for op in names])
+    return dict(corr=D.corr.detach().cpu().numpy(), labels=list(cell.choices))
 
 def save_arrays(path, arrays):
     "Write an .npz without pickle, atomically"

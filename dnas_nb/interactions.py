@@ -8,7 +8,7 @@ __all__ = ['TRANSFORMS', 'SHARE_COLORS', 'KINDS', 'rows_of', 'grid', 'Effects', 
            'contrast', 'Agreement', 'shuffles', 'matrix_of', 'agreement', 'Learned', 'ideal', 'read_learned',
            'last_weights', 'pooled', 'agreements', 'verdicts', 'plot_agreements', 'between']
 
-# %% ../nbs/29_interactions.ipynb #d1a0d1f3
+# %% ../nbs/29_interactions.ipynb #ec52db64
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,6 +21,7 @@ from .bench import accuracies, row_name
 from .dependence import relax_danas
 from .folder import account
 from .genotype import all_archs
+from .prune import weights
 from .spaces import all_spaces
 from .viz import axes, band, bow, op_color, place, short, sides
 
@@ -48,7 +49,7 @@ def grid(
     if gaps := int(np.isnan(y).sum()): raise UserError(f'{table.name} lacks {gaps:,} of {len(y):,} {dataset} accuracies: the decomposition needs all of them')
     return y.reshape((len(ops),)*len(labels))
 
-# %% ../nbs/29_interactions.ipynb #00d6468f
+# %% ../nbs/29_interactions.ipynb #237d42c1
 @dataclass(frozen=True, eq=False)
 class Effects:
     "The exact decomposition of a table, in the units of its accuracies"
@@ -62,6 +63,8 @@ class Effects:
     shares: np.ndarray # (E,) share of the variance owed to 1, 2 ... E edges at once
     @property
     def matrix(self): return self.pair.reshape(self.main.size, -1)   # (E*O, E*O), laid out like a correlation matrix
+    @property
+    def choices(self): return [f'{l} {o}' for l in self.labels for o in self.ops]
     def __repr__(self): return f"Effects({self.name}: {', '.join(f'{s:.1%}' for s in self.shares)} of the variance by 1, 2, ... edges)"
 
 # %% ../nbs/29_interactions.ipynb #dd3a1dc1
@@ -250,7 +253,7 @@ class Agreement(NamedTuple):
         seen = f'explains {self.r2:.0%} of the variance of the true interactions' if self.p < .05 and self.rho > 0 else 'shows nothing of the true interactions beyond chance'
         return f'ρ = {self.rho:+.2f} (chance: {self.low:+.2f} to {self.high:+.2f}, p = {self.p:.2g}): the matrix {seen}'
 
-# %% ../nbs/29_interactions.ipynb #01fbada5
+# %% ../nbs/29_interactions.ipynb #e2e6482b
 def shuffles(
     live,  # (E, O) bool
     n,
@@ -267,9 +270,9 @@ def matrix_of(
     kind,     # 'partial' or 'corr'
 ): # (d, d) numbers that should rank like interactions, (E, O) which operations took part
     "Raises `UserError` for a matrix of another space, or one that has learned nothing"
-    if isinstance(learned, Effects): M, names = learned.matrix, [f'{l} {o}' for l in learned.labels for o in learned.ops]
+    if isinstance(learned, Effects): M, names = learned.matrix, learned.choices
     else: M, names = np.asarray(getattr(learned, 'corr', learned), float), getattr(learned, 'labels', None)
-    want, live = [f'{l} {o}' for l in t.labels for o in t.ops], np.ones(t.main.shape, bool)
+    want, live = t.choices, np.ones(t.main.shape, bool)
     if M.shape != (len(want),)*2 or names is not None and list(names) != want:
         raise UserError(f'a matrix over {len(M)} choices ({(names or ["unnamed"])[0]} ...) does not belong to the interactions of {t.name or "this table"}, over {len(want)} ({want[0]} ...): they are of different spaces')
     if not np.isfinite(M).all(): raise UserError('the correlation has entries that are not finite: the search diverged')
@@ -335,7 +338,7 @@ def ideal(
     with torch.no_grad(): D = relax_danas(phi, sigma=sigma); C, q = D.corr.numpy(), D.mean.numpy()
     return Learned(C, tuple(names or map(str, range(E*O))), q, dict(method='ideal', seed=seed, epochs=steps, sigma=sigma, lambda_mu=lambda_mu, lambda_C=lambda_C))
 
-# %% ../nbs/29_interactions.ipynb #ed371d83
+# %% ../nbs/29_interactions.ipynb #9eeda6bd
 def read_learned(
     folder,     # run folder of a search
     cell=None,  # name of a cell type; None: the only one
@@ -364,8 +367,8 @@ def last_weights(
     "Expected mixing weights after the last epoch, from history.csv; where the edges have equally many operations"
     import pandas as pd
     if not (folder/'history.csv').is_file(): return None
-    last = pd.read_csv(folder/'history.csv').iloc[-1]
-    q = np.array([last.get(f"p/{cell}/{n.split(' ')[0].replace('→', '-')}/{n.split(' ', 1)[1]}", 0.) for n in names])
+    last = weights(pd.read_csv(folder/'history.csv').iloc[-1].to_dict()).get(cell, {})
+    q = np.array([last.get(edge, {}).get(op, 0.) for edge, op in ((tuple(map(int, e.split('→'))), op) for e, op in (n.split(' ', 1) for n in names))])
     E = len({n.split(' ')[0] for n in names})
     return q.reshape(E, -1) if len(q) % E == 0 and q.any() else None
 

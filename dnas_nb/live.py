@@ -31,7 +31,7 @@ def in_cell(): # png -> None, or None outside of a notebook
         else: handle.append(DisplayHandle()); handle[0].display(picture)
     return show
 
-# %% ../nbs/36_live.ipynb #30d77d39
+# %% ../nbs/36_live.ipynb #36d3ca2e
 def correlations_of(
     state,  # `State`
     method, # `Method`: slot `relax`
@@ -39,7 +39,7 @@ def correlations_of(
     "The correlation matrices of a running search, where its distribution has one"
     cells, out = {c.name: c for c in state.net.space.cells}, {}
     for c, D in dists(state, method).items():
-        if hasattr(D, 'corr'): out[c] = D.corr.detach().cpu().numpy(), [f'{l} {op}' for l, names in zip(cells[c].labels, cells[c].ops) for op in names]
+        if hasattr(D, 'corr'): out[c] = D.corr.detach().cpu().numpy(), list(cells[c].choices)
     return out
 
 # %% ../nbs/36_live.ipynb #3ba690b1

@@ -44,7 +44,7 @@ def edge_fault(
     if len(set(names)) < len(names): return 'an operation is listed twice'
     return '' if stride in (1, 2) else f'stride {stride} should be 1 or 2'
 
-# %% ../nbs/03_space.ipynb #e664dc0d
+# %% ../nbs/03_space.ipynb #443ae4e0
 @dataclass(frozen=True)
 class Cell:
     "A directed acyclic graph with a list of operations on each edge; a node is the sum of its incoming edges"
@@ -80,6 +80,8 @@ class Cell:
     def names(self) -> tuple: return tuple(dict.fromkeys(o for names in self.ops for o in names))  # each once, by first appearance
     @property
     def labels(self) -> tuple: return tuple(f'{i}→{j}' for i, j in self.edges)
+    @property
+    def choices(self) -> tuple: return tuple(f'{l} {op}' for l, names in zip(self.labels, self.ops) for op in names)   # 'edge operation', as in a correlation matrix
     @property
     def live(self) -> torch.Tensor:                                 # (E, O) bool: the columns that exist on each edge
         return torch.tensor([[o < len(names) for o in range(self.O)] for names in self.ops])

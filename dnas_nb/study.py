@@ -228,7 +228,7 @@ def to_do(
     "What still has to be run"
     return [n for n in names if rows[n]['status'] != 'finished' and (retry or rows[n]['status'] not in ('failed', 'died'))]
 
-# %% ../nbs/42_study.ipynb #83c18bef
+# %% ../nbs/42_study.ipynb #d4e29642
 def study(
     what,                # grid or list of grids, see `plan`
     out,                 # folder of the study
@@ -244,7 +244,9 @@ def study(
     runs, out = plan(what), Path(out).resolve()
     if not isinstance(workers, int) or workers < 1: raise UserError(f'workers must be a whole number of at least 1, not {workers!r}')
     loop = choose(backend, BACKENDS, 'backend')
-    if not address: [load_data(d) for d in dict.fromkeys(s['data'] for s in runs.values())]   # images that are not here would fail every run; a cluster may have its own
+    if not address:                                  # images that are not here would fail every run; a cluster may have its own
+        done = {n for n, r in standing(out).items() if r['status'] == 'finished'}
+        for d in dict.fromkeys(s['data'] for n, s in runs.items() if n not in done): load_data(d)
     held = lock(out)
     try:
         rows = standing(out)

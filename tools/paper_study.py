@@ -57,12 +57,13 @@ def races(out):
 
 def collect(out):
     "What is finished, written beside the notebook"
-    import numpy as np, pandas as pd
+    import pandas as pd
     from dnas_nb.bench import load, summary
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.experiment import save_arrays
     from dnas_nb.folder import account
     from dnas_nb.genotype import parse
+    from dnas_nb.interactions import read_learned
     from dnas_nb.space import nb201
     from dnas_nb.study import standing
     table, rows, arrays, curves = load('nasbench201'), [], {}, {}
@@ -80,10 +81,9 @@ def collect(out):
         if (f := Path(out)/name/'finalists.json').exists():
             got = json.loads(f.read_text())
             rows.append(dict(same, rule='finalists', arch=got['arch'], race_seconds=got['seconds'], **judged(got['arch'])))
-        if (f := Path(out)/name/'arrays.npz').exists():
-            with np.load(f) as z: arrays |= {f'{m}/{seed}': z[next(k for k in z.files if k.startswith('corr/'))].astype('f4')}
-            last = pd.read_csv(Path(out)/name/'history.csv').iloc[-1]
-            arrays |= {f'weights/{m}/{seed}': np.array([last[k] for k in last.index if k.startswith('p/')], 'f4').reshape(6, 5)}
+        if (Path(out)/name/'arrays.npz').exists():
+            learned = read_learned(Path(out)/name)
+            arrays |= {f'{m}/{seed}': learned.corr.astype('f4'), f'weights/{m}/{seed}': learned.weights.astype('f4')}
         h = pd.read_csv(Path(out)/name/'history.csv')
         curves[f'{m}/{seed}'] = {k: [round(float(v), 4) for v in h[k]] for k in ('valid_acc', 'entropy', 'skip_share')}
     PAPERS.mkdir(exist_ok=True)
