@@ -8,7 +8,7 @@ __all__ = ['TRANSFORMS', 'SHARE_COLORS', 'KINDS', 'rows_of', 'grid', 'Effects', 
            'contrast', 'Agreement', 'shuffles', 'matrix_of', 'agreement', 'Learned', 'ideal', 'read_learned',
            'last_weights', 'pooled', 'agreements', 'verdicts', 'plot_agreements', 'between']
 
-# %% ../nbs/29_interactions.ipynb #ec52db64
+# %% ../nbs/29_interactions.ipynb #2881c8d4
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,7 +19,7 @@ import torch
 from .core import UserError, choose, seeded
 from .bench import accuracies, row_name
 from .dependence import relax_danas
-from .folder import account
+from .folder import account, stored_arrays
 from .genotype import all_archs
 from .prune import weights
 from .spaces import all_spaces
@@ -338,7 +338,7 @@ def ideal(
     with torch.no_grad(): D = relax_danas(phi, sigma=sigma); C, q = D.corr.numpy(), D.mean.numpy()
     return Learned(C, tuple(names or map(str, range(E*O))), q, dict(method='ideal', seed=seed, epochs=steps, sigma=sigma, lambda_mu=lambda_mu, lambda_C=lambda_C))
 
-# %% ../nbs/29_interactions.ipynb #9eeda6bd
+# %% ../nbs/29_interactions.ipynb #b1899336
 def read_learned(
     folder,     # run folder of a search
     cell=None,  # name of a cell type; None: the only one
@@ -348,10 +348,8 @@ def read_learned(
     if not (folder/'arrays.npz').is_file():
         why = f'method {about["method"]!r} learns none, danas does' if about.get('status') == 'finished' else 'it has not finished' if about else 'it is no run folder'
         raise UserError(f'{folder} holds no correlation: {why}')
-    try:
-        with np.load(folder/'arrays.npz') as z: have = {k: z[k] for k in z.files if k.startswith(('corr/', 'labels/'))}
-    except (OSError, ValueError) as e: raise UserError(f'{folder}/arrays.npz is not readable: {str(e).splitlines()[0]}') from None
-    cells = [k[5:] for k in have if k.startswith('corr/')]
+    have = stored_arrays(folder)
+    cells = [k.removeprefix('corr/') for k in have if k.startswith('corr/')]
     if not cells: raise UserError(f"{folder} holds no correlation: method {about.get('method')!r} learns none, danas does")
     if cell is None and len(cells) > 1: raise UserError(f"{folder} has correlations of {' and '.join(cells)}: name one, cell={cells[0]!r}")
     cell = choose(cell or cells[0], cells, 'cell')

@@ -73,7 +73,7 @@ def seeds_needed(
     "Fewest runs with which a single pair can be found at all"
     return max(2, math.ceil(math.log(math.comb(E, 2)*O*O/fdr)/math.log(O*O)))
 
-# %% ../nbs/32_motifs.ipynb #2c38184a
+# %% ../nbs/32_motifs.ipynb #c53849df
 def edge_of(
     label,  # '0→1'
 ) -> tuple: # (0, 1)
@@ -90,6 +90,7 @@ def aligned(
     for n in runs[0].labels: at.setdefault(n.split(' ')[0], []).append(n.split(' ', 1)[1])
     if len({len(o) for o in at.values()}) > 1: raise UserError('the edges have different numbers of operations: pairs are looked for where they have equally many')
     E, O = len(at), len(runs[0].labels)//len(at)
+    if not all(np.isfinite(r.corr).all() for r in runs): raise UserError('a correlation has entries that are not finite: that search diverged, leave it out')
     flat = [str(r.about.get('seed', k)) for k, r in enumerate(runs) if not (abs(r.corr - np.eye(E*O)) > 0).any()]
     if flat: raise UserError(f"the correlation of seed {', '.join(flat)} is the identity: that search learned none (a frozen one never does)")
     live = np.logical_and.reduce([live_of(r.corr, E, O) for r in runs])

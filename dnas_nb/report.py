@@ -8,7 +8,7 @@ __all__ = ['CSS', 'read_run', 'found', 'history', 'Moves', 'probabilities', 'per
            'strips', 'Board', 'leaders', 'Picture', 'png', 'glance', 'gallery', 'pictures', 'Markup', 'el', 'table',
            'pairs', 'figure', 'headline', 'banner', 'tiles', 'conditions', 'page', 'report']
 
-# %% ../nbs/33_report.ipynb #488e7edb
+# %% ../nbs/33_report.ipynb #cc2ffe99
 import base64, html, io, json, re
 from collections import Counter
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from .core import UserError, write_atomic
+from .folder import stored_arrays
 from .viz import style, short, op_color, panels, ribbons, curves, heat, draw_dag
 
 # %% ../nbs/33_report.ipynb #a7074df0
@@ -158,15 +159,11 @@ def curves_picture(frame # history
         curves(lines, ax, frame['epoch'], title=f'{_SERIES[min(lines)]} {what}' if len(lines) == 1 else what.capitalize(), ylabel=unit)
     return fig
 
-# %% ../nbs/33_report.ipynb #bce3daec
+# %% ../nbs/33_report.ipynb #37fbaac8
 def correlations(folder # run folder
                 ) -> dict: # cell name -> ((d, d) matrix, d labels)
     "The correlation matrices of a run, if it kept any."
-    path = Path(folder)/'arrays.npz'
-    if not path.is_file(): return {}
-    try:
-        with np.load(path, allow_pickle=False) as z: kept = {k: z[k] for k in z.files if k.startswith(('corr/', 'labels/'))}
-    except (OSError, ValueError, EOFError) as e: raise UserError(f'{path} is damaged: {e}') from None
+    kept = stored_arrays(folder)
     cells = [k.removeprefix('corr/') for k in kept if k.startswith('corr/')]
     rows = {c: kept.get(f'labels/{c}', np.arange(len(kept[f'corr/{c}']))) for c in cells}
     return {c: (kept[f'corr/{c}'], tuple(str(r).replace('->', '→') for r in rows[c])) for c in cells}

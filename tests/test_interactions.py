@@ -125,8 +125,10 @@ def test_runs(tmp_path):
     fails(lambda: read_learned(fake(tmp_path/'e', C, cells=('normal', 'reduce'))), "name one, cell='normal'")
     assert len(read_learned(tmp_path/'e', 'reduce').corr) == 9
     fails(lambda: read_learned(tmp_path/'e', 'redux'), "did you mean 'reduce'")
-    (tmp_path/'a'/'arrays.npz').write_bytes(b'PK nothing')
-    fails(lambda: read_learned(tmp_path/'a'), 'not readable')
+    whole = (tmp_path/'a'/'arrays.npz').read_bytes()
+    for bad in (b'PK nothing', b'PK\x03\x04nothing', b'', whole[:len(whole)//2]):
+        (tmp_path/'a'/'arrays.npz').write_bytes(bad)
+        fails(lambda: read_learned(tmp_path/'a'), 'is damaged')
     np.savez(tmp_path/'c'/'arrays.npz', other=C)
     fails(lambda: read_learned(tmp_path/'c'), 'holds no correlation')
     np.savez(tmp_path/'c'/'arrays.npz', **{'corr/cell': C})

@@ -234,6 +234,11 @@ def test_transfer():
     fails(lambda: card(PAIR, TOY), 'another space')
 
 
+def test_a_diverged_run():
+    runs = [Learned(np.full((30, 30), np.nan), CELL.choices, about=dict(seed=k)) for k in range(5)]
+    fails(lambda: pair_motifs(runs), 'not finite')
+
+
 def test_cards_speak():
     v = evidence(PAIR, load('digits201'), 'digits')
     for m in (PAIR, Motif(PAIR.choices, 'set', 2., 1., 1.), Motif(PAIR.choices, score=-.2), Motif(PAIR.choices, 'graph', 1.5, pattern=canonical(((0, 1, 'nor_conv_3x3'), (1, 3, 'skip_connect'))))):

@@ -86,6 +86,7 @@ def collect(out):
             arrays |= {f'{m}/{seed}': learned.corr.astype('f4'), f'weights/{m}/{seed}': learned.weights.astype('f4')}
         h = pd.read_csv(Path(out)/name/'history.csv')
         curves[f'{m}/{seed}'] = {k: [round(float(v), 4) for v in h[k]] for k in ('valid_acc', 'entropy', 'skip_share')}
+    if not rows: sys.exit(f'{out} holds no finished run: nothing was written')
     PAPERS.mkdir(exist_ok=True)
     write_atomic(PAPERS/'study.csv', pd.DataFrame(rows).sort_values(['rule', 'method', 'seed']).round(4).to_csv(index=False))
     if arrays: save_arrays(PAPERS/'study_corr.npz', arrays)
