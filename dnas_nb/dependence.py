@@ -116,8 +116,8 @@ class CorrelatedNormal(Distribution):
         free=None,  # bool (E, O), logits that are random; None: the live ones
     ):
         self.alpha, self.factor, self.sigma = alpha, factor, sigma
-        self.live = torch.ones_like(alpha, dtype=torch.bool) if live is None else live.bool()
-        self.free = self.live if free is None else free
+        self.live = torch.ones_like(alpha, dtype=torch.bool) if live is None else live.to(alpha.device, torch.bool)
+        self.free = self.live if free is None else free.to(alpha.device)
         self.dense = (live is None or bool(self.live.all())) and free is None
         super().__init__(event_shape=alpha.shape, validate_args=False)
     def __repr__(self):

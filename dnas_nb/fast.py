@@ -15,7 +15,7 @@ from torch import nn
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .depthwise import CL, Kept, depthwise_kind, fast_depthwise, pays, per_channel
-from .ops import channel_shuffle
+from .ops import avg_pool_3x3, channel_shuffle
 from .supernet import CellNet, Edge
 
 # %% ../nbs/08_fast.ipynb #869623a6
@@ -145,7 +145,7 @@ def plain_job(
     for (j, e, o, _), w in zip(job.conv3 + job.conv1, ws):
         out[j] = out[j] + theta[e, o]*F.batch_norm(F.conv2d(x.relu(), w, padding=w.shape[-1]//2), None, None, training=True)
     for j, e, o, _ in job.skip: out[j] = out[j] + theta[e, o]*x
-    for j, e, o, _ in job.pool: out[j] = out[j] + theta[e, o]*F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    for j, e, o, _ in job.pool: out[j] = out[j] + theta[e, o]*avg_pool_3x3(0, 1)(x)
     return out
 
 # %% ../nbs/08_fast.ipynb #cb86194f
@@ -157,7 +157,7 @@ def _linear_into(
 ): # y + M r + b
     "A 1×1 convolution that adds to what is there"
     product = r.numel() <= SMALL*r.shape[1] or len(M) >= 16 and r.dtype == _stat(r)   # eight columns leave a matrix product half empty
-    if y is None or not product:
+    if y is None or not product or not y.is_contiguous(memory_format=CL):   # in float64 a GPU's convolutions answer in NCHW
         z = F.conv2d(r, M[:, :, None, None], b)
         return z if y is None else y.add_(z)
     rows(y).addmm_(rows(r), M.T)

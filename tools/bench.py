@@ -1,9 +1,10 @@
-"""Time one search step (architecture step + weight step, first order) of the plain and the fast supernet, in turn, on one thread.
+"""Time one search step (architecture step + weight step, first order) of the plain and the fast supernet, in turn, on one thread or on a GPU.
 
-`python tools/bench.py [a] [b] [c] [--rounds 5] [--precision fp32 bf16]`: CPU seconds (user + system), peak memory, FLOPs and the convolution floor.
+`python tools/bench.py [a] [b] [c] [--rounds 5] [--precision fp32 bf16] [--device cuda]`: CPU seconds (user + system; on a GPU wall seconds, device waited for), peak memory, FLOPs and the convolution floor.
 plain: the usual implementation: edge by edge, NCHW, every gradient computed in both steps. fast: what `dnas_search` runs.
 floor: the convolutions of the step alone, forward and the gradients that are needed, in the faster of the two layouts (depthwise ones: of the library's routine and ours)."""
 import argparse, collections, os, platform, resource, statistics, subprocess, sys, time
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 import torch
 from torch import nn
@@ -19,14 +20,16 @@ CONFIGS = dict(a=dict(space='nb201', C=16, n=5, batch=64, size=32), b=dict(space
 TARGETS = {('a', 'fp32'): 3.0, ('a', 'bf16'): 4.5, ('b', 'fp32'): 3.5, ('c', 'fp32'): 4.5}
 
 
-def make(c): torch.manual_seed(0); return batch_stats(SuperNet(SPACES[c['space']](), C=c['C'], n=c['n']))
-def data(c): return torch.randn(c['batch'], 3, c['size'], c['size']), torch.arange(c['batch']) % 10
+DEVICE = torch.device('cpu')
+
+def make(c): torch.manual_seed(0); return batch_stats(SuperNet(SPACES[c['space']](), C=c['C'], n=c['n'])).to(DEVICE)
+def data(c): return torch.randn(c['batch'], 3, c['size'], c['size'], device=DEVICE), torch.arange(c['batch'], device=DEVICE) % 10
 
 
 def plain_step(c):
     "One step as it is usually written."
     net, (x, y) = make(c), data(c)
-    alpha = {k.name: torch.zeros(k.E, k.O, requires_grad=True) for k in net.space.cells}
+    alpha = {k.name: torch.zeros(k.E, k.O, device=DEVICE, requires_grad=True) for k in net.space.cells}
     w_opt, a_opt = torch.optim.SGD(net.parameters(), 0.025, momentum=0.9, weight_decay=3e-4), torch.optim.Adam(alpha.values(), 3e-4)
     def step():
         for opt in (a_opt, w_opt):
@@ -40,7 +43,7 @@ def plain_step(c):
 def fast_step(c, bf16=False):
     "One step of `dnas_nb.bilevel`."
     method, net, (x, y) = find_method('darts'), fast(make(c)), data(c)
-    state, batch = start(net, method, net.space.cells, 0), (x.contiguous(memory_format=torch.channels_last), y)
+    state, batch = start(net, method, net.space.cells, 0, device=DEVICE), (x.contiguous(memory_format=torch.channels_last), y)
     loss = make_loss(net, method.relax, state.live, 0.5, (0,), bf16)
     def step():
         arch_step(state, method, loss, batch, batch, 0.025, 0.5)
@@ -54,7 +57,7 @@ def convolutions(c):
     def see(m, i, o): out[tuple(i[0].shape), tuple(m.weight.shape), m.stride, m.padding, m.dilation, m.groups] += 1
     for m in net.modules():
         if isinstance(m, nn.Conv2d): m.register_forward_hook(see)
-    with torch.no_grad(): net(data(c)[0], {k.name: torch.ones(k.E, k.O) for k in net.space.cells})
+    with torch.no_grad(): net(data(c)[0], {k.name: torch.ones(k.E, k.O, device=DEVICE) for k in net.space.cells})
     return out
 
 
@@ -70,7 +73,7 @@ def flops(c):
 def conv_step(x, w, s, p, d, g, dtype, layout):
     "Both passes of one convolution, as a function."
     first = x[1] == 3
-    x, w = (torch.randn(v).to(dtype).contiguous(memory_format=layout) for v in (x, w))
+    x, w = (torch.randn(v, device=DEVICE).to(dtype).contiguous(memory_format=layout) for v in (x, w))
     grad = torch.randn_like(F.conv2d(x, w, None, s, p, d, g))
     back = lambda need: torch.ops.aten.convolution_backward(grad, x, w, None, s, p, d, False, (0, 0), g, (*need, False))
     def step():
@@ -82,7 +85,7 @@ def conv_step(x, w, s, p, d, g, dtype, layout):
 
 def ours_step(x, w, s, p, d, g, dtype, layout):
     "Both passes of a depthwise convolution by `dnas_nb.depthwise`."
-    x, w = (torch.randn(v).to(dtype).contiguous(memory_format=layout).requires_grad_() for v in (x, w))
+    x, w = (torch.randn(v, device=DEVICE).to(dtype).contiguous(memory_format=layout).requires_grad_() for v in (x, w))
     go = lambda need, grad: torch.autograd.grad(Depthwise.apply(x, w, s[0], d[0], Kept()), need, grad)
     grad = torch.randn_like(Depthwise.apply(x, w, s[0], d[0], Kept()))
     def step(): go([x], grad); go([x, w], grad)
@@ -99,26 +102,34 @@ def floor(c, bf16=False):
     return total
 
 
+def clock():
+    "CPU seconds of this process; with a GPU wall seconds, when the device has nothing left to do."
+    if DEVICE.type == 'cpu': return time.process_time()
+    torch.cuda.synchronize(DEVICE)
+    return time.perf_counter()
+
+
 def cpu(f, repeat=1):
-    "CPU seconds of this process for one call, the least of `repeat`; a call too short for the clock is repeated."
+    "CPU seconds of this process for one call (wall seconds on a GPU), the least of `repeat`; a call too short for the clock is repeated."
     best, k = float('inf'), 1
-    t = time.process_time(); f(); t = time.process_time() - t
+    t = clock(); f(); t = clock() - t
     if t < 0.02: k = max(1, int(0.02/max(t, 1e-4)))
     for _ in range(repeat):
-        t = time.process_time()
+        t = clock()
         for _ in range(k): f()
-        best = min(best, (time.process_time() - t)/k)
+        best = min(best, (clock() - t)/k)
     return best
 
 
 def peak(name, kind):
     "MB of a fresh process that takes two steps."
-    out = subprocess.run([sys.executable, __file__, name, '--peak', kind], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run([sys.executable, __file__, name, '--peak', kind, '--device', str(DEVICE)], capture_output=True, text=True, check=True).stdout
     return float(out)
 
 
 def own_peak():
-    "MB: the most this process ever held. Linux lets a child inherit `ru_maxrss`, so its own count comes first."
+    "MB: the most this process ever held (of GPU memory, on a GPU). Linux lets a child inherit `ru_maxrss`, so its own count comes first."
+    if DEVICE.type == 'cuda': return torch.cuda.max_memory_allocated(DEVICE)/2**20
     try:
         with open('/proc/self/status') as f: return next(int(v.split()[1]) for v in f if v.startswith('VmHWM'))/2**10
     except OSError: return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/(2**20 if sys.platform == 'darwin' else 2**10)
@@ -131,36 +142,38 @@ def bench(name, rounds, precisions):
     "Times of a configuration, measured in turn."
     c, kinds = CONFIGS[name], ['plain', *precisions]
     steps, seen, low = {k: builds(c, k) for k in kinds}, {k: [] for k in kinds}, {p: [] for p in precisions}
-    for f in steps.values(): f()
+    for f in steps.values(): f(); f()
     for r in range(rounds):
-        for k, f in steps.items(): seen[k].append(cpu(f) if name == 'b' else once(f))
+        for k, f in steps.items(): seen[k].append(cpu(f) if name == 'b' or DEVICE.type == 'cuda' else once(f))
         if r < 3:
             for p in precisions: low[p].append(floor(c, p == 'bf16'))
     times, base = {k: statistics.median(v) for k, v in seen.items()}, {p: statistics.median(v) for p, v in low.items()}
     mb = {k: peak(name, k) for k in kinds}
     print(f"({name}) {c['space']} C={c['C']} N={c['n']}, batch {c['batch']}, {c['size']}×{c['size']}: {flops(c)/1e9:.1f} GFLOP of convolutions in a step")
-    print(f"  {'':12}{'CPU s':>8}{'ratio':>8}{'spread':>16}{'floor s':>9}{'to floor':>10}{'peak MB':>9}{'of plain':>10}")
+    print(f"  {'':12}{'CPU s' if DEVICE.type == 'cpu' else 'ms':>8}{'ratio':>8}{'spread':>16}{'floor' + (' s' if DEVICE.type == 'cpu' else ''):>9}{'to floor':>10}{'peak MB':>9}{'of plain':>10}")
     for k in kinds:
-        ratio, target = times['plain']/times[k], TARGETS.get((name, k))
+        ratio, target, unit = times['plain']/times[k], TARGETS.get((name, k)) if DEVICE.type == 'cpu' else None, 1 if DEVICE.type == 'cpu' else 1e3
         each = [p/v for p, v in zip(seen['plain'], seen[k])]
         at = base.get(k)
-        print(f"  {k if k == 'plain' else 'fast ' + k:12}{times[k]:8.3f}{ratio:7.2f}x{min(each):8.2f} to{max(each):5.2f}{'' if at is None else f'{at:9.3f}{times[k]/at:9.2f}x':19}{mb[k]:9.0f}{mb[k]/mb['plain']:9.0%}"
+        print(f"  {k if k == 'plain' else 'fast ' + k:12}{unit*times[k]:8.3f}{ratio:7.2f}x{min(each):8.2f} to{max(each):5.2f}{'' if at is None else f'{unit*at:9.3f}{times[k]/at:9.2f}x':19}{mb[k]:9.0f}{mb[k]/mb['plain']:9.0%}"
               + (f'   aim {target}x' if target else ''), flush=True)
 
 
-def once(f): t = time.process_time(); f(); return time.process_time() - t
+def once(f): t = clock(); f(); return clock() - t
 
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument('configs', nargs='*', default=['b', 'a', 'c'], help='of ' + ', '.join(CONFIGS) + ' (b takes seconds, the others minutes)')
     p.add_argument('--rounds', type=int, default=5); p.add_argument('--precision', nargs='+', default=['fp32', 'bf16'], choices=['fp32', 'bf16'])
+    p.add_argument('--device', default='cpu', help='cpu or cuda')
     p.add_argument('--peak', choices=['plain', 'fp32', 'bf16'], help=argparse.SUPPRESS)
     a = p.parse_args()
     torch.set_num_threads(1)
+    DEVICE = torch.device(a.device)
     if a.peak:
         step = builds(CONFIGS[a.configs[0]], a.peak); step(); step()
         print(own_peak())
     else:
-        print(f'{platform.machine()}, torch {torch.__version__}, one thread, median of {a.rounds} rounds; spread: ratio in single rounds')
+        print(f'{platform.machine() if DEVICE.type == "cpu" else torch.cuda.get_device_name(DEVICE)}, torch {torch.__version__}, one thread, median of {a.rounds} rounds; spread: ratio in single rounds')
         for name in a.configs: bench(name, a.rounds, a.precision)
