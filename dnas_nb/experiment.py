@@ -114,25 +114,26 @@ def tuner(
     return tune
 
 # %% ../nbs/40_experiment.ipynb #21d4cde0
-SHORT = Recipe(epochs=6, batch=64, lr=.1, nesterov=True, wd=5e-4, C=8, n=3, source='ours: half a minute on one core')
+SHORT = Recipe(epochs=2, batch=64, lr=.1, nesterov=True, wd=5e-4, C=8, n=5, source='ours: brief but as deep as the networks that tables train')
 
 def trainer(
     space,       # `Space`
     split,       # `Split`: trains on `train`, judges on `valid`
     seed=0,
     recipe=SHORT, # a `Recipe`
+    least=150,   # steps every network takes; few images are seen in more epochs
     dev='cpu',   # torch device
     tell=None,   # called with a line per network
 ):
     "`genotype -> accuracy in [0, 1]` of a small network of its own, trained for a few epochs"
-    r, seen = recipe if space.cells[0].n_in == 1 else dataclasses.replace(recipe, n=5), {}
+    r, seen = dataclasses.replace(recipe, epochs=max(recipe.epochs, -(-least//-(-len(split.train)//recipe.batch)))), {}
     def fresh(g):
         if g in seen: return seen[g]
         with seeded(seed, 'fresh'): net = subnet(space, g, r.C, r.n, len(split.classes), split.train.x.shape[1]).to(dev, memory_format=torch.channels_last)
         opt = torch.optim.SGD(net.parameters(), r.lr, r.momentum, weight_decay=r.wd, nesterov=r.nesterov)
         for epoch in range(r.epochs): train_epoch(net, opt, split.train, split, r, epoch, seed)
         seen[g] = judge(net, split.valid, split)[1]
-        if tell: tell(f'finalist {len(seen)}: {100*seen[g]:.2f} % on valid after {r.epochs} epochs of its own, {to_str(g)}')
+        if tell: tell(f'candidate {len(seen)}: {100*seen[g]:.2f} % on valid after {r.epochs} epochs of its own, {to_str(g)}')
         return seen[g]
     return fresh
 

@@ -33,6 +33,9 @@ CHECKS = {
     'B.7-5': 'widening keeps shapes, momentum buffers and a finite loss',
     'B.7-6': 'one partial channel group is the plain mixture; otherwise bypassed channels are untouched',
     # costs of candidates
+    'C.6-1': 'the cost of the last cell is cross-entropy minus predictive entropy, where batch norms follow; not so behind a skip',
+    'C.6-2': 'an edge upstream of a normalised operation costs nothing; behind a skip it does',
+    'C.6-3': 'the cost of none is exactly 0',
     'C.6-4': 'the gradient of DARTS is p (C - p.C) of the tracked costs',
     'C.6-5': 'the DSNAS estimator, enumerated, is the exact gradient of a linear loss',
     # gradients through the best weights
