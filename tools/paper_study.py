@@ -1,8 +1,8 @@
 """The study behind nbs/papers/study.ipynb: which search finds the best cell in ten minutes of one core?
 
-`python tools/paper_study.py --out FOLDER` makes the runs that are missing (it can be stopped at any time), lets finalists race where `FINALISTS` says so, and writes
-nbs/papers/study.csv (one row per run), study_corr.npz (learned correlations) and study_curves.json (histories). `--workers 2` uses both cores, `--collect` only reads what is there,
-`--race` does only the races of searches that are finished."""
+`python tools/paper_study.py --out FOLDER` makes the runs that are missing (it can be stopped at any time), then asks further rules of finished searches, as `AFTER` says, and writes
+nbs/papers/study.csv (one row per run and rule), study_corr.npz (learned correlations) and study_curves.json (histories). `--workers 2` uses both cores, `--collect` only reads what is there,
+`--after ROW` does only the further rule of that row."""
 import argparse, json, os, sys, time
 from pathlib import Path
 
@@ -11,48 +11,52 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 PAPERS = ROOT/'nbs'/'papers'
 SEEDS = [0, 1, 2, 3, 4]
-ROWS = 'danas', 'danas-beta-prune', 'danas-beta-frozen', 'drnas', 'darts', 'beta', 'random', 'gdas', 'gaussian', 'danas-beta'
+ROWS = 'danas', 'danas-climb', 'danas-climb-frozen', 'danas-beta-prune', 'danas-beta-frozen', 'drnas', 'darts', 'beta', 'random', 'gdas', 'gaussian'
 PLAN = [dict(data='cifar10', seed=s, method=list(ROWS)) for s in SEEDS] \
      + [dict(data='cifar10', method='drnas-progressive', channels=16, epochs=30, seed=SEEDS)]   # partial channels: a quarter of 16
-RACES = ('danas-beta-prune',)
+AFTER = {'danas-beta-prune': 'finalists', 'random': 'climb', 'drnas': 'climb', 'beta': 'climb'}   # rules asked of searches that are finished
 
 
 def say(*what): print(*what, flush=True)
 
 
-def race(folder, settings) -> dict:
-    "The search in `folder` as if its rule had been `finalists`: same draws, same referee, same bits"
+def ask(folder, settings, name) -> dict:
+    "What the search in `folder` would have derived by the rule `name`: same draws, same referee, same bits"
     import torch
     from dnas_nb.bilevel import dists, fill, read
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.data import load_data
-    from dnas_nb.derive import finalists
+    from dnas_nb.derive import climb, finalists
+    from dnas_nb.evaluate import Recipe
     from types import SimpleNamespace
-    from dnas_nb.experiment import Settings, build, trainer
-    from dnas_nb.genotype import to_str
+    from dnas_nb.experiment import SHORT, Settings, build, trainer
+    from dnas_nb.folder import account
+    from dnas_nb.genotype import parse, to_str
     from dnas_nb.prune import reshape
-    path = folder/'finalists.json'
+    path = folder/f'{name}.json'
     if path.exists(): return json.loads(path.read_text())
     s, t0 = Settings(**settings), time.process_time()
     whole = read(folder/'last.pt')
     space, method, fresh = build(s, split := load_data(s.data, s.images, s.size, s.seed), torch.device('cpu'))
     state = fill(reshape(fresh, whole), whole)
-    own, known = trainer(space, split, s.seed, tell=lambda line: say(f'  {line}')), {}
-    def known_fresh(g): return known.setdefault(to_str(g), None) or known.update({to_str(g): own(g)}) or known[to_str(g)]
-    on_valid = SimpleNamespace(fresh=known_fresh)
-    first = None if s.method == 'random' else method.derive
-    g = finalists(first=first)(dists(state, method), space, on_valid, s.seed)
-    got = dict(arch=to_str(g), raced=known, seconds=round(time.process_time() - t0, 1))
+    shallow = Recipe(epochs=6, batch=64, lr=.1, nesterov=True, wd=5e-4, C=8, n=3, source='ours: the referee of the race, before depth was seen to matter')
+    own, known = trainer(space, split, s.seed, shallow if name == 'finalists' else SHORT, 0, tell=lambda line: say(f'  {line}')), {}
+    def fresh_acc(g): return known.setdefault(to_str(g), own(g))   # which remembers what it trained
+    here = parse(account(folder)['result']['arch'], space)
+    rule = finalists(first=lambda *_: here) if name == 'finalists' else climb(first=lambda *_: here)
+    g = rule(dists(state, method), space, SimpleNamespace(fresh=fresh_acc), s.seed)
+    got = dict(arch=to_str(g), trained=known, seconds=round(time.process_time() - t0, 1))
     write_atomic(path, as_json(got))
     return got
 
 
-def races(out):
-    "Races of all finished searches"
+def further(out, rows=tuple(AFTER)):
+    "The further rules of all finished searches"
     from dnas_nb.study import standing
-    for name, r in sorted(standing(out).items(), key=lambda kv: (RACES.index(kv[1]['settings']['method']) if kv[1]['settings']['method'] in RACES else 99, kv[1]['settings']['seed'])):
-        if r['status'] == 'finished' and r['settings']['method'] in RACES and not (Path(out)/name/'finalists.json').exists():
-            say(name); say('  ', race(Path(out)/name, r['settings'])['arch'])
+    for name, r in sorted(standing(out).items(), key=lambda kv: kv[1]['settings']['seed']):
+        method = r['settings']['method']
+        if r['status'] == 'finished' and method in rows and not (Path(out)/name/f'{AFTER[method]}.json').exists():
+            say(name); say('  ', ask(Path(out)/name, r['settings'], AFTER[method])['arch'])
 
 
 def collect(out):
@@ -78,9 +82,10 @@ def collect(out):
         rows.append(dict(same, rule='own', arch=about_rules['arch'], race_seconds=0., **judged(about_rules['arch'])))
         for rule, arch in about_rules['other_rules'].items():
             if len(about_rules['other_rules']) > 1: rows.append(dict(same, rule=rule, arch=arch, race_seconds=0., **judged(arch)))
-        if (f := Path(out)/name/'finalists.json').exists():
-            got = json.loads(f.read_text())
-            rows.append(dict(same, rule='finalists', arch=got['arch'], race_seconds=got['seconds'], **judged(got['arch'])))
+        for rule in set(AFTER.values()):
+            if (f := Path(out)/name/f'{rule}.json').exists():
+                got = json.loads(f.read_text())
+                rows.append(dict(same, rule=rule, arch=got['arch'], race_seconds=got['seconds'], **judged(got['arch'])))
         if (Path(out)/name/'arrays.npz').exists():
             learned = read_learned(Path(out)/name)
             arrays |= {f'{m}/{seed}': learned.corr.astype('f4'), f'weights/{m}/{seed}': learned.weights.astype('f4')}
@@ -97,12 +102,12 @@ def collect(out):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--out', default='studies/paper', help='folder of the runs'); p.add_argument('--workers', type=int, default=1)
-    p.add_argument('--collect', action='store_true'); p.add_argument('--race', action='store_true')
+    p.add_argument('--collect', action='store_true'); p.add_argument('--after', choices=AFTER)
     a = p.parse_args()
-    if not (a.collect or a.race):
+    if not (a.collect or a.after):
         from dnas_nb.study import study
         study(PLAN, a.out, workers=a.workers, device='cpu', retry=True, on_run=lambda name, status, error, done, of: say(f'{done}/{of} {name} {status} {error}'))
-    if not a.collect: races(a.out)
+    if not a.collect: further(a.out, (a.after,) if a.after else tuple(AFTER))
     collect(a.out)
 
 
