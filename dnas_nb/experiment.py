@@ -272,7 +272,7 @@ def go(s, dev, out, whole, split, on_epoch, tell=None):
 # %% ../nbs/40_experiment.ipynb #82db2dfa
 def finish(s, dev, keeper, space, method, state, split, report, tell=None):
     "Derive, judge, and write what was found"
-    out, about = keeper.out, keeper.about
+    out, about, t0 = keeper.out, keeper.about, time.time()
     with keeper.watching():
         g, found = conclude(state, method, space, split, s.seed, tuner(state, split, about['batch'], s.lr, s.seed), trainer(space, split, s.seed, dev=dev, tell=tell))
         found |= dict(table=from_table(g, space, s.data), memory=f"{about.get('predicted_mb', 0)} MB predicted, {about.get('peak_mb', 0)} MB at the peak of the search")
@@ -281,7 +281,8 @@ def finish(s, dev, keeper, space, method, state, split, report, tell=None):
         arrays = {f'{k}/{c.name}': v for c in space.cells for k, v in arrays_of(D[c.name], c).items()}
         if arrays: save_arrays(out/'arrays.npz', arrays)
     about.pop('error', None)
-    keeper.note(status='finished', result=found, seconds=round(sum(about['epoch_seconds']), 2), params=sum(p.numel() for p in state.net.parameters()))
+    spent = round(time.time() - t0, 2)   # some rules train
+    keeper.note(status='finished', result=found, seconds=round(sum(about['epoch_seconds']) + spent, 2), derive_seconds=spent, params=sum(p.numel() for p in state.net.parameters()))
     if report:
         from dnas_nb.report import report as write_report
         write_report(out)

@@ -14,7 +14,7 @@ SEEDS = [0, 1, 2, 3, 4]
 ROWS = 'danas', 'danas-climb', 'danas-climb-frozen', 'danas-beta-prune', 'danas-beta-frozen', 'drnas', 'darts', 'beta', 'random', 'gdas', 'gaussian'
 PLAN = [dict(data='cifar10', seed=s, method=list(ROWS)) for s in SEEDS] \
      + [dict(data='cifar10', method='drnas-progressive', channels=16, epochs=30, seed=SEEDS)]   # partial channels: a quarter of 16
-AFTER = {'danas-beta-prune': 'finalists', 'random': 'climb', 'drnas': 'climb', 'beta': 'climb'}   # rules asked of searches that are finished
+AFTER = {'danas-beta-prune': 'finalists', 'beta': 'climb', 'random': 'climb'}   # rules asked of searches that are finished
 
 
 def say(*what): print(*what, flush=True)
@@ -77,9 +77,10 @@ def collect(out):
     for name, r in standing(out).items():
         if r['status'] != 'finished': continue
         about, m, seed = account(Path(out)/name), r['settings']['method'], r['settings']['seed']
-        about_rules, cpu = about['result'], about['seconds']
+        about_rules, cpu = about['result'], sum(about['epoch_seconds'])
+        derive = about.get('derive_seconds', 0) if 'climb' in m else 0
         same = dict(method=m, seed=seed, epochs=r['settings']['epochs'], channels=r['settings']['channels'], search_seconds=cpu, valid_acc=about_rules['valid_acc'], version=about['versions'].get('dnas_nb', ''))
-        rows.append(dict(same, rule='own', arch=about_rules['arch'], race_seconds=0., **judged(about_rules['arch'])))
+        rows.append(dict(same, rule='own', arch=about_rules['arch'], race_seconds=derive, **judged(about_rules['arch'])))
         for rule, arch in about_rules['other_rules'].items():
             if len(about_rules['other_rules']) > 1: rows.append(dict(same, rule=rule, arch=arch, race_seconds=0., **judged(arch)))
         for rule in set(AFTER.values()):
