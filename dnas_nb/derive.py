@@ -136,9 +136,11 @@ def climb(
     kappa=1.,      # see `given_others`
 ):
     "A rule: train the cells that differ in one edge, likeliest change first, move to the best of them if it is clearly better, repeat (ours)"
+    def suits(space):   # asked before a search starts, too
+        if any(c.keep for c in space.cells): raise UserError(f'climb changes one edge at a time, cells of {space.name} drop edges as well: take another method there, such as danas-race')
     def rule(dists, space, evaluate, seed=0):
         if not hasattr(evaluate, 'fresh'): raise UserError('this rule trains cells: give an evaluate with evaluate.fresh(genotype) -> accuracy')
-        if any(c.keep for c in space.cells): raise UserError(f'climb changes one edge at a time: {space.name} drops edges as well, take finalists() there')
+        suits(space)
         here = first(dists, space, evaluate, seed)
         seen, best = {canon(here, space, affine=True)}, evaluate.fresh(here)
         while len(seen) < n:
@@ -149,7 +151,7 @@ def climb(
             if not new or max(acc) <= best + gain: break
             here, best = new[acc.index(max(acc))], max(acc)
         return here
-    rule.__name__ = f'climb {n}'
+    rule.__name__, rule.suits = f'climb {n}', suits
     return rule
 
 def neighbours(

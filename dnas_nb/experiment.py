@@ -62,7 +62,9 @@ def settings(
     "Settings with the data set's preset, and the space's, under what was given. Raises `UserError` for values that cannot work"
     given = {k: v for k, v in given.items() if v is not None}
     deep = choose(given.get('space', Settings.space), all_spaces(), 'space')().cells[0].n_in > 1   # then `cells` counts the whole network
-    s = Settings(**{**PRESETS.get(str(given.get('data', 'digits')), PRESETS['own']), **(DEEP if deep else {}), **given})
+    preset = PRESETS.get(str(given.get('data', 'digits')), PRESETS['own'])
+    fewer = {k: v for k, v in DEEP.items() if k != 'images' or 'images' in preset} if deep else {}   # small data sets are taken whole
+    s = Settings(**{**preset, **fewer, **given})
     for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads'):
         v = getattr(s, k)
         if v is not None and (not isinstance(v, int) or v < 1): raise UserError(f'{k} must be a whole number of at least 1, not {v!r}')
@@ -191,6 +193,7 @@ def build(
     "Supernet and search state of a run, from its seed"
     space, method = all_spaces()[s.space](), find_method(s.method)
     if method.adapt: space = method.adapt(space)
+    if hasattr(method.derive, 'suits'): method.derive.suits(space)   # before the search, not after it
     with seeded(s.seed, 'net'):
         net = fast(batch_stats(SuperNet(space, s.channels, s.cells, len(split.classes), split.train.x.shape[1])))
     return space, method, start(net, method, space.cells, s.seed, s.lr, arch_lr=s.arch_lr, device=dev)

@@ -38,8 +38,15 @@ def texts(out): return [(Path(out)/f).read_bytes() for f in ('history.csv', 'gen
     (dict(data='digit'), ("'digits'", 'cifar10')), (dict(device='cuda:9'), ('cpu',)), (dict(data='missing.npz'), ('missing.npz',)),
     (dict(epochs=0), ('epochs', 'at least 1')), (dict(batch=4000), ('batch=4000', 'images')), (dict(warmup=9), ('warmup', 'epochs=2')),
     (dict(images=5), ('images',)), (dict(size=1), ('digits',)), (dict(seeds='one'), ('seeds',)), (dict(precision='fp8'), ('fp32', 'bf16')),
+    (dict(method='danas-climb', space='darts'), ('climb', 'darts', 'danas-race')),
 ])
 def test_impossible_settings(capsys, tmp_path, given, words): fails(capsys, *words, **{'out': str(tmp_path/'r'), **given})
+
+
+def test_presets_fit_their_data():
+    from dnas_nb.experiment import settings
+    assert settings(space='darts').images is None   # digits are fewer than the preset of deep spaces takes
+    assert settings(space='darts', data='cifar10').images < settings(data='cifar10').images
 
 
 def test_folder_not_writable(capsys, tmp_path):
