@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['genotype_of', 'by_mean', 'top_inputs', 'chosen', 'by_sequence', 'by_joint_mode', 'best_of', 'finalists',
-           'given_others', 'climb', 'neighbours', 'without', 'needed_op', 'needed_inputs', 'by_perturbation']
+           'given_others', 'climb', 'neighbours', 'enlarge', 'without', 'needed_op', 'needed_inputs', 'by_perturbation']
 
 # %% ../nbs/17_derive.ipynb #de6519a2
 import torch
@@ -13,6 +13,7 @@ from .core import UserError, choose, generator, seeded
 from .dependence import sequential
 from .genotype import canon, from_ops, keep_best, one_hot, to_ops
 from .prune import edge_means
+from .supernet import n_weights
 
 # %% ../nbs/17_derive.ipynb #ef359a6f
 def genotype_of(
@@ -167,6 +168,28 @@ def neighbours(
         for e, o in (live.nonzero()).tolist():
             if o != int(now[e]): out.append((-float(p[e, o]/p[e, now[e]].clamp_min(1e-12)), len(out), {**columns, c: torch.cat([now[:e], torch.tensor([o]), now[e + 1:]])}))
     return [genotype_of(cols, space) for _, _, cols in sorted(out, key=lambda v: v[:2])]
+
+# %% ../nbs/17_derive.ipynb #en1rg002
+def enlarge(
+    rule,     # a rule whose choice is the start, such as `climb()`
+    gain=.02, # a loss counts when it is larger, as a share of images
+):
+    "A rule: on every edge the operation with the most weights, unless a short training is clearly worse than that of `rule`'s choice (ours)"
+    def larger(dists, space, evaluate, seed=0):
+        here = rule(dists, space, evaluate, seed)
+        least = evaluate.fresh(here) - gain
+        for c in space.cells:
+            size = {op: n_weights(space.ops[op](16, 1)) for op in c.names}
+            for e in range(c.E):
+                now = one_hot(here, space)[c.name].argmax(-1)
+                big = max((o for o in range(len(c.ops[e])) if dists[c.name].live[e, o]), key=lambda o: size[c.ops[e][o]])
+                if size[c.ops[e][big]] <= size[c.ops[e][int(now[e])]]: continue
+                new = genotype_of({**{k: w.argmax(-1) for k, w in one_hot(here, space).items()}, c.name: torch.cat([now[:e], torch.tensor([big]), now[e + 1:]])}, space)
+                if evaluate.fresh(new) >= least: here = new
+        return here
+    larger.__name__ = f'enlarge after {getattr(rule, "__name__", "rule")}'
+    if hasattr(rule, 'suits'): larger.suits = rule.suits
+    return larger
 
 # %% ../nbs/17_derive.ipynb #0b9ba38e
 def without(

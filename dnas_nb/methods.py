@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from .core import choose
 from .dependence import init_danas, relax_danas
-from .derive import best_of, by_joint_mode, by_mean, by_perturbation, by_sequence, climb, finalists
+from .derive import best_of, by_joint_mode, by_mean, by_perturbation, by_sequence, climb, enlarge, finalists
 from .distribution import (Relaxed, VAdam, gdas_tau, init_alpha, init_balenas, init_factor, init_gaussian, relax_balenas, relax_dirichlet, relax_factor, relax_gaussian,
     relax_gumbel, relax_onehot, relax_sigmoid, relax_softmax, relax_uniform)
 from .hypergrad import amended, first_order, gld, mgs, neumann, score_function, second_order, single_level, zero_order
@@ -194,7 +194,7 @@ def calm(
 
 CALM = (calm('danas-beta'), calm('danas-beta-prune', stages=(dependency_pruning(), strip)), calm('danas-beta-frozen', True, stages=(dependency_pruning(), strip)),
         calm('danas-race', stages=(dependency_pruning(), strip), derive=finalists(first=by_sequence)),
-        calm('danas-climb', derive=climb()), calm('danas-climb-frozen', True, derive=climb()))
+        calm('danas-climb', derive=climb()), calm('danas-climb-frozen', True, derive=climb()), calm('danas-large', derive=enlarge(climb())))
 METHODS = {m.name: m for m in (*RELAXATIONS, *DANAS, *GRADIENTS, *STABILISERS, *FACTORISED, *PRUNING, *SELECTION, *CALM)}
 
 # %% ../nbs/18_methods.ipynb #94821e12

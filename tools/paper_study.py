@@ -14,7 +14,7 @@ SEEDS = [0, 1, 2, 3, 4]
 ROWS = 'danas', 'danas-climb', 'danas-climb-frozen', 'danas-beta-prune', 'danas-beta-frozen', 'drnas', 'darts', 'beta', 'random', 'gdas', 'gaussian'
 PLAN = [dict(data='cifar10', seed=s, method=list(ROWS)) for s in SEEDS] \
      + [dict(data='cifar10', method='drnas-progressive', channels=16, epochs=30, seed=SEEDS)]   # partial channels: a quarter of 16
-AFTER = {'danas-beta-prune': 'finalists', 'beta': 'climb', 'random': 'climb'}   # rules asked of searches that are finished
+AFTER = {'danas-climb': ('large',), 'danas-climb-frozen': ('large',), 'danas-beta-prune': ('finalists',), 'random': ('climb', 'large'), 'drnas': ('climb', 'large')}   # rules asked of finished searches, one after the other
 
 
 def say(*what): print(*what, flush=True)
@@ -26,7 +26,7 @@ def ask(folder, settings, name) -> dict:
     from dnas_nb.bilevel import dists, fill, read
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.data import load_data
-    from dnas_nb.derive import climb, finalists
+    from dnas_nb.derive import climb, enlarge, finalists
     from dnas_nb.evaluate import Recipe
     from types import SimpleNamespace
     from dnas_nb.experiment import SHORT, Settings, build, trainer
@@ -41,9 +41,14 @@ def ask(folder, settings, name) -> dict:
     state = fill(reshape(fresh, whole), whole)
     shallow = Recipe(epochs=6, batch=64, lr=.1, nesterov=True, wd=5e-4, C=8, n=3, source='ours: the referee of the race, before depth was seen to matter')
     own, known = trainer(space, split, s.seed, shallow if name == 'finalists' else SHORT, 0, tell=lambda line: say(f'  {line}')), {}
-    def fresh_acc(g): return known.setdefault(to_str(g), own(g))   # which remembers what it trained
-    here = parse(account(folder)['result']['arch'], space)
-    rule = finalists(first=lambda *_: here) if name == 'finalists' else climb(first=lambda *_: here)
+    climbed = folder/'climb.json'
+    start = json.loads(climbed.read_text())['arch'] if name == 'large' and climbed.exists() else account(folder)['result']['arch']
+    if name == 'large' and climbed.exists(): known.update(json.loads(climbed.read_text())['trained'])
+    def fresh_acc(g):
+        if to_str(g) not in known: known[to_str(g)] = own(g)
+        return known[to_str(g)]
+    def here(*_): return parse(start, space)
+    rule = dict(finalists=lambda: finalists(first=here), climb=lambda: climb(first=here), large=lambda: enlarge(here))[name]()
     g = rule(dists(state, method), space, SimpleNamespace(fresh=fresh_acc), s.seed)
     got = dict(arch=to_str(g), trained=known, seconds=round(time.process_time() - t0, 1))
     write_atomic(path, as_json(got))
@@ -55,8 +60,8 @@ def further(out, rows=tuple(AFTER)):
     from dnas_nb.study import standing
     for name, r in sorted(standing(out).items(), key=lambda kv: kv[1]['settings']['seed']):
         method = r['settings']['method']
-        if r['status'] == 'finished' and method in rows and not (Path(out)/name/f'{AFTER[method]}.json').exists():
-            say(name); say('  ', ask(Path(out)/name, r['settings'], AFTER[method])['arch'])
+        for rule in AFTER[method] if r['status'] == 'finished' and method in rows else ():
+            if not (Path(out)/name/f'{rule}.json').exists(): say(name, rule); say('  ', ask(Path(out)/name, r['settings'], rule)['arch'])
 
 
 def collect(out):
@@ -83,10 +88,11 @@ def collect(out):
         rows.append(dict(same, rule='own', arch=about_rules['arch'], race_seconds=derive, **judged(about_rules['arch'])))
         for rule, arch in about_rules['other_rules'].items():
             if len(about_rules['other_rules']) > 1: rows.append(dict(same, rule=rule, arch=arch, race_seconds=0., **judged(arch)))
-        for rule in set(AFTER.values()):
+        spent = derive
+        for rule in dict.fromkeys(r for rules in AFTER.values() for r in rules):   # what one rule trained the next has for nothing
             if (f := Path(out)/name/f'{rule}.json').exists():
                 got = json.loads(f.read_text())
-                rows.append(dict(same, rule=rule, arch=got['arch'], race_seconds=got['seconds'], **judged(got['arch'])))
+                spent += got['seconds']; rows.append(dict(same, rule=rule, arch=got['arch'], race_seconds=round(spent, 1), **judged(got['arch'])))
         if (Path(out)/name/'arrays.npz').exists():
             learned = read_learned(Path(out)/name)
             arrays |= {f'{m}/{seed}': learned.corr.astype('f4'), f'weights/{m}/{seed}': learned.weights.astype('f4')}

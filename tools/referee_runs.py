@@ -16,6 +16,7 @@ def name(cell): a, b, c, d, e, f = (OPS[k] for k in cell); return f'|{a}~0|+|{b}
 
 def main(seed):
     import torch
+    from dnas_nb.bench import load, summary
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.data import load_data
     from dnas_nb.experiment import SHORT, trainer
@@ -24,12 +25,14 @@ def main(seed):
     torch.set_num_threads(1)
     done = json.loads(OUT.read_text()) if OUT.exists() else dict(seed=seed, date=time.strftime('%Y-%m-%d'), machine=platform.machine(), torch=torch.__version__, rows=[])
     have, split, space = {(r['depth'], r['cell']) for r in done['rows']}, load_data('cifar10', 10_000, 16, seed), nb201()
+    table = load('nasbench201')
+    def worth(g): return next(r for r in summary(table, g).to_dict('records') if r['dataset'] == 'cifar10' and r['epochs'] == 200)['valid']
     for depth in (5, 1, 3):
         fresh = trainer(space, split, seed, dataclasses.replace(SHORT, n=depth))
         for cell in CELLS:
             if (depth, cell) in have: continue
-            t = time.process_time()
-            done['rows'].append(dict(depth=depth, cell=cell, arch=name(cell), accuracy=round(100*fresh(parse(name(cell), space)), 2), seconds=round(time.process_time() - t, 1)))
+            g, t = parse(name(cell), space), time.process_time()
+            done['rows'].append(dict(depth=depth, cell=cell, arch=name(cell), accuracy=round(100*fresh(g), 2), seconds=round(time.process_time() - t, 1), table_valid=round(float(worth(g)), 2)))
             write_atomic(OUT, as_json(done))
             print(done['rows'][-1], flush=True)
 
