@@ -1,4 +1,4 @@
-"""How deep must a brief training be to judge a cell? `python tools/referee_runs.py` trains cells of NAS-Bench-201 as `climb`'s referee does, with 1, 3 and 5 cells per stage,
+"""How deep must a brief training be to judge a cell? `python tools/referee_runs.py` trains cells of NAS-Bench-201 as `climb`'s referee does, with one and with five cells per stage,
 and writes nbs/papers/referee.json. Resumable: what is there is kept. The cells were picked by hand: the best of the table, convolutions everywhere, and skips too many."""
 import argparse, dataclasses, json, os, platform, sys, time
 from pathlib import Path
@@ -27,7 +27,7 @@ def main(seed):
     have, split, space = {(r['depth'], r['cell']) for r in done['rows']}, load_data('cifar10', 10_000, 16, seed), nb201()
     table = load('nasbench201')
     def worth(g): return next(r for r in summary(table, g).to_dict('records') if r['dataset'] == 'cifar10' and r['epochs'] == 200)['valid']
-    for depth in (5, 1, 3):
+    for depth in (5, 1):
         fresh = trainer(space, split, seed, dataclasses.replace(SHORT, n=depth))
         for cell in CELLS:
             if (depth, cell) in have: continue
