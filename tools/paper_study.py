@@ -89,7 +89,7 @@ def collect(out):
         for rule, arch in about_rules['other_rules'].items():
             if len(about_rules['other_rules']) > 1: rows.append(dict(same, rule=rule, arch=arch, race_seconds=0., **judged(arch)))
         spent = derive
-        for rule in dict.fromkeys(r for rules in AFTER.values() for r in rules):   # what one rule trained the next has for nothing
+        for rule in ('finalists', 'climb', 'large'):   # what the climb trained its successor has for nothing
             if (f := Path(out)/name/f'{rule}.json').exists():
                 got = json.loads(f.read_text())
                 spent += got['seconds']; rows.append(dict(same, rule=rule, arch=got['arch'], race_seconds=round(spent, 1), **judged(got['arch'])))
