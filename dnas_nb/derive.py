@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['genotype_of', 'by_mean', 'top_inputs', 'chosen', 'by_sequence', 'by_joint_mode', 'best_of', 'finalists',
-           'given_others', 'climb', 'neighbours', 'enlarge', 'without', 'needed_op', 'needed_inputs', 'by_perturbation']
+           'given_others', 'climb', 'one_edge', 'neighbours', 'enlarge', 'without', 'needed_op', 'needed_inputs',
+           'by_perturbation']
 
 # %% ../nbs/17_derive.ipynb #de6519a2
 import torch
@@ -103,12 +104,16 @@ def finalists(
 ):
     "A rule: the `k` cells drawn most often are trained briefly from scratch, the best is kept (after DARTS' section 3.1; ours within one search)"
     def rule(dists, space, evaluate, seed=0):
-        if not hasattr(evaluate, 'fresh'): raise UserError('this rule trains its finalists: give an evaluate with evaluate.fresh(genotype) -> accuracy')
+        fresh = _referee(evaluate)
         with seeded(seed, 'finalists'): often = Counter(_drawn(dists, space) for _ in range(n)).most_common()
         sure = [first(dists, space, evaluate, seed)] if first else []
-        return max(_distinct([*sure, *(g for g, _ in often)], space, k), key=evaluate.fresh)
+        return max(_distinct([*sure, *(g for g, _ in often)], space, k), key=fresh)
     rule.__name__ = f'finalists {k} of {n}'
     return rule
+
+def _referee(evaluate):
+    if not hasattr(evaluate, 'fresh'): raise UserError('this rule trains cells from scratch: give an evaluate with evaluate.fresh(genotype) -> accuracy')
+    return evaluate.fresh
 
 def _distinct(genotypes, space, k):
     "The first `k` that compute different functions"
@@ -137,23 +142,32 @@ def climb(
     kappa=1.,      # see `given_others`
 ):
     "A rule: train the cells that differ in one edge, likeliest change first, move to the best of them if it is clearly better, repeat (ours)"
-    def suits(space):   # asked before a search starts, too
-        if any(c.keep for c in space.cells): raise UserError(f'climb changes one edge at a time, cells of {space.name} drop edges as well: take another method there, such as danas-race')
     def rule(dists, space, evaluate, seed=0):
-        if not hasattr(evaluate, 'fresh'): raise UserError('this rule trains cells: give an evaluate with evaluate.fresh(genotype) -> accuracy')
-        suits(space)
+        one_edge(space); fresh = _referee(evaluate)
         here = first(dists, space, evaluate, seed)
-        seen, best = {canon(here, space, affine=True)}, evaluate.fresh(here)
+        seen, best = {canon(here, space, affine=True)}, fresh(here)
         while len(seen) < n:
             new = {canon(g, space, affine=True): g for g in reversed(neighbours(here, dists, space, kappa))}   # of equal functions the likeliest change stays
             new = [g for k, g in reversed(new.items()) if k not in seen][:n - len(seen)]
             seen |= {canon(g, space, affine=True) for g in new}
-            acc = [evaluate.fresh(g) for g in new]
+            acc = [fresh(g) for g in new]
             if not new or max(acc) <= best + gain: break
             here, best = new[acc.index(max(acc))], max(acc)
         return here
-    rule.__name__, rule.suits = f'climb {n}', suits
+    rule.__name__, rule.suits = f'climb {n}', one_edge
     return rule
+
+def one_edge(
+    space, # a `Space`
+):
+    "Raise `UserError` where cells drop edges; a search asks a rule's `suits` before it starts"
+    if any(c.keep for c in space.cells): raise UserError(f'climb and enlarge change one edge at a time, cells of {space.name} drop edges as well: take another method there, such as danas-race')
+
+def _changed(g, space, cell, e, o):
+    "The genotype with operation `o` on edge `e` of that cell"
+    columns = {c: w.argmax(-1) for c, w in one_hot(g, space).items()}
+    columns[cell][e] = o
+    return genotype_of(columns, space)
 
 def neighbours(
     g,        # `Genotype`
@@ -162,12 +176,12 @@ def neighbours(
     kappa=1., # see `given_others`
 ) -> list:    # of `Genotype`, the likeliest change first
     "All cells that differ from `g` in one live operation"
-    columns, out = {c: w.argmax(-1) for c, w in one_hot(g, space).items()}, []
-    for c, now in columns.items():
-        p, live = given_others(dists[c], now, kappa).cpu(), dists[c].live.cpu()
-        for e, o in (live.nonzero()).tolist():
-            if o != int(now[e]): out.append((-float(p[e, o]/p[e, now[e]].clamp_min(1e-12)), len(out), {**columns, c: torch.cat([now[:e], torch.tensor([o]), now[e + 1:]])}))
-    return [genotype_of(cols, space) for _, _, cols in sorted(out, key=lambda v: v[:2])]
+    out = []
+    for c, w in one_hot(g, space).items():
+        now = w.argmax(-1)
+        p = given_others(dists[c], now, kappa).cpu()
+        out += [(float(p[e, o]/p[e, now[e]].clamp_min(1e-12)), c, e, o) for e, o in dists[c].live.cpu().nonzero().tolist() if o != now[e]]
+    return [_changed(g, space, *where) for _, *where in sorted(out, key=lambda v: -v[0])]
 
 # %% ../nbs/17_derive.ipynb #en1rg002
 def enlarge(
@@ -176,19 +190,17 @@ def enlarge(
 ):
     "A rule: on every edge the operation with the most weights, unless a short training is clearly worse than that of `rule`'s choice (ours)"
     def larger(dists, space, evaluate, seed=0):
+        one_edge(space); fresh = _referee(evaluate)
         here = rule(dists, space, evaluate, seed)
-        least = evaluate.fresh(here) - gain
+        least = fresh(here) - gain
         for c in space.cells:
             size = {op: n_weights(space.ops[op](16, 1)) for op in c.names}
             for e in range(c.E):
-                now = one_hot(here, space)[c.name].argmax(-1)
+                now = int(one_hot(here, space)[c.name][e].argmax())
                 big = max((o for o in range(len(c.ops[e])) if dists[c.name].live[e, o]), key=lambda o: size[c.ops[e][o]])
-                if size[c.ops[e][big]] <= size[c.ops[e][int(now[e])]]: continue
-                new = genotype_of({**{k: w.argmax(-1) for k, w in one_hot(here, space).items()}, c.name: torch.cat([now[:e], torch.tensor([big]), now[e + 1:]])}, space)
-                if evaluate.fresh(new) >= least: here = new
+                if size[c.ops[e][big]] > size[c.ops[e][now]] and fresh(new := _changed(here, space, c.name, e, big)) >= least: here = new
         return here
-    larger.__name__ = f'enlarge after {getattr(rule, "__name__", "rule")}'
-    if hasattr(rule, 'suits'): larger.suits = rule.suits
+    larger.__name__, larger.suits = f'enlarge after {getattr(rule, "__name__", "rule")}', one_edge
     return larger
 
 # %% ../nbs/17_derive.ipynb #0b9ba38e

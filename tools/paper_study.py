@@ -83,7 +83,7 @@ def collect(out):
         if r['status'] != 'finished': continue
         about, m, seed = account(Path(out)/name), r['settings']['method'], r['settings']['seed']
         about_rules, cpu = about['result'], sum(about['epoch_seconds'])
-        derive = about.get('derive_seconds', 0) if 'climb' in m else 0
+        derive = about.get('derive_seconds', 0)
         same = dict(method=m, seed=seed, epochs=r['settings']['epochs'], channels=r['settings']['channels'], search_seconds=cpu, valid_acc=about_rules['valid_acc'], version=about['versions'].get('dnas_nb', ''))
         rows.append(dict(same, rule='own', arch=about_rules['arch'], race_seconds=derive, **judged(about_rules['arch'])))
         for rule, arch in about_rules['other_rules'].items():
