@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'status', 'progress', 'say', 'search_seeds', 'close', 'last_lines', 'whole_numbers', 'dnas_search',
-           'train_lines', 'train_progress', 'dnas_train', 'dnas_export', 'dnas_table', 'study_of', 'study_bar',
-           'dnas_study']
+           'train_lines', 'train_progress', 'dnas_train', 'dnas_export', 'dnas_table', 'study_of', 'dnas_study']
 
 # %% ../nbs/43_cli.ipynb #6d471625
 import sys
@@ -209,17 +208,6 @@ def study_of(
     return [e | over if isinstance(e, dict) else e for e in what]
 
 # %% ../nbs/43_cli.ipynb #5679083f
-def study_bar(
-    what,  # from `study_of`
-    out,   # folder of the study
-):
-    "A tqdm bar of runs, those that are finished already counted"
-    from tqdm import tqdm
-    from dnas_nb.study import plan, standing
-    names, rows = plan(what), standing(out)
-    done = sum(rows.get(n, {}).get('status') == 'finished' for n in names)
-    return tqdm(total=len(names), initial=done, unit='run', dynamic_ncols=True, file=sys.stderr)
-
 @command('everything up to the last finished epoch is kept: the same command goes on from there')
 def dnas_study(
     file:str=None,          # TOML or JSON with the settings, each a value or a list
@@ -247,15 +235,17 @@ def dnas_study(
     retry:bool=False,       # run again what failed
 ):
     "Run every method with every seed; the same command again goes on where it stopped"
-    from dnas_nb.core import UserError
+    from tqdm import tqdm
     from dnas_nb.study import shown, study
     what = study_of(file, methods, seeds, space=space, data=data, epochs=epochs, warmup=warmup,
                     channels=channels, cells=cells, size=size, images=images, batch=batch,
                     lr=lr, arch_lr=arch_lr, precision=precision, threads=threads)
-    with study_bar(what, out) as bar:
-        def move(name, status, error, done, of):
-            bar.set_postfix_str(f'{name} {status}', refresh=False)
-            bar.update()
-        try: frame = study(what, out, workers, backend, address, retry, device, move, say)
-        except UserError: bar.leave = False; raise   # the message stands alone
+    bars = []
+    def begin(done, of):
+        bars.append(tqdm(total=of, initial=done, unit='run', dynamic_ncols=True, file=sys.stderr))
+    def move(name, status, error, done, of):
+        bars[0].set_postfix_str(f'{name} {status}', refresh=False)
+        bars[0].update()
+    try: frame = study(what, out, workers, backend, address, retry, device, move, say, begin)
+    finally: close(bars)
     print(f'{shown(frame)}\nresults  {out}')

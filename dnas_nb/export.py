@@ -9,12 +9,12 @@ __all__ = ['SHOWN', 'NETWORK', 'MAIN', 'IMPORTS', 'ALONE', 'WRITERS', 'RUNNERS',
            'check', 'export', 'write_all', 'moments', 'trained', 'numbers', 'export_run']
 
 # %% ../nbs/25_export.ipynb #6c258fa4
-import ast, contextlib, copy, inspect, io, json, logging, re, subprocess, sys, tempfile, textwrap, types, warnings
+import ast, contextlib, copy, inspect, io, json, logging, math, re, subprocess, sys, tempfile, textwrap, types, warnings
 from functools import partial
 from pathlib import Path
 import torch
 from torch import nn
-from .core import UserError, as_json, choose, generator, write_atomic
+from .core import UserError, as_json, brief, choose, counted, finite, generator, write_atomic
 from .depthwise import DepthwiseConv
 from .evaluate import load_arch
 from .fast import FastCell
@@ -357,11 +357,11 @@ def export(
     formats = [choose(f, list(WRITERS), 'export format') for f in formats]
     if 'onnx' in formats: needs('onnx', 'onnxscript', 'onnxruntime')
     net, said = (net, {}) if isinstance(net, nn.Module) else trained(net)
-    size = size or said.get('size') or (32 if not said else None)
+    if size is None: size = said.get('size', None if said else 32)
     if size is None: raise UserError('the run does not say how large its images are: give size (--size 32)')
     size = (size, size) if isinstance(size, int) else tuple(size)
     net = plain(net)
-    if min(size) < 1: raise UserError(f'images of {size[0]} × {size[1]} pixels: size must be at least 1')
+    for s in size: counted(s, 'size', 1024)
     channels = next(getattr(net, 'stem', net).parameters()).shape[1]
     norm = moments(normalise, channels)
     whole = (Normalised(net, *norm) if norm else net).eval()
@@ -419,8 +419,9 @@ def numbers(
     name,  # of the option
 ) -> list:
     "Numbers with commas between them"
-    try: return [float(t) for t in text.split(',')]
-    except ValueError: raise UserError(f'--{name} takes numbers with commas between them, not {text!r}') from None
+    try: return [finite(float(t), f'--{name}', -math.inf) for t in text.split(',')]
+    except ValueError: pass
+    raise UserError(f'--{name} takes numbers with commas between them, not {brief(text)}')
 
 def export_run(
     run,                   # folder that dnas_train wrote

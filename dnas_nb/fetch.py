@@ -8,11 +8,11 @@ __all__ = ['MEASURE', 'request', 'resumes_at', 'expected_size', 'stream', 'fetch
            'lines', 'listing', 'convert_to', 'verified', 'table_action']
 
 # %% ../nbs/24_fetch.ipynb #25a42e17
-import hashlib, json, os, sys, time
+import hashlib, json, os, re, sys, time
 import urllib.error, urllib.parse, urllib.request
 from http.client import HTTPException, IncompleteRead
 from pathlib import Path
-from .core import UserError, choose, peak_mem
+from .core import UserError, brief, choose, counted, peak_mem
 from .data import find_data
 from .tablefile import PUBLISHED, checked, has_header, header_of, locate, open_table, read_table, table_names, write_table
 
@@ -315,6 +315,8 @@ def table_action(
 ) -> str:
     "What the command `dnas_table` does, and prints. Raises `UserError` for anything a user can mend"
     choose(action, ('list', 'verify', 'convert', 'download'), 'action')
+    if workers is not None: counted(workers, 'workers', 1024)
+    if sha256 is not None and not re.fullmatch('[0-9a-fA-F]{64}', sha256): raise UserError(f'sha256 must be 64 hexadecimal digits, not {brief(sha256)}')
     if action == 'list': return listing(measured)
     if action == 'verify': return verified(name)
     if not name: raise UserError(f'{action} needs a name: dnas_table {action} NAME')

@@ -14,7 +14,7 @@ from dataclasses import asdict, fields
 from multiprocessing import connection
 from pathlib import Path
 import numpy as np
-from .core import UserError, as_json, choose, seed_of, write_atomic
+from .core import UserError, as_json, brief, choose, counted, device as get_device, seed_of, write_atomic
 from .compare import compare
 from .data import SOURCES, load_data
 from .experiment import Settings, run, settings
@@ -237,11 +237,14 @@ def study(
     device='auto',       # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
     on_run=None,         # called with (name, status, error, done, of) after each run
     tell=None,           # called with a line now and then
+    on_start=None,       # called with (done, of) once everything is checked, before the first run
 ):
     "Make all runs that are missing and return the `frame`. A failure is recorded, not raised. Raises `UserError` before anything starts if an entry cannot work"
     runs, out = plan(what), Path(out).resolve()
-    if not isinstance(workers, int) or workers < 1: raise UserError(f'workers must be a whole number of at least 1, not {workers!r}')
+    counted(workers, 'workers', 1024)
     loop = choose(backend, BACKENDS, 'backend')
+    if address and backend != 'ray': raise UserError(f"address {brief(address)} is that of a Ray cluster: choose backend 'ray' with it")
+    if not address: get_device(device)
     if not address:                                  # images that are not here would fail every run; a cluster may have its own
         done = {n for n, r in standing(out).items() if r['status'] == 'finished'}
         for d in dict.fromkeys(s['data'] for n, s in runs.items() if n not in done): load_data(d)
@@ -258,6 +261,7 @@ def study(
             if on_run: on_run(name, *got, sum(rows[n]['status'] != 'waiting' for n in runs), len(runs))
         jobs = {n: (by_name('attempt'), (str(out/n), runs[n], device)) for n in todo}
         write_atomic(out/'study.json', as_json(rows))
+        if on_start: on_start(sum(rows[n]['status'] == 'finished' for n in runs), len(runs))
         if jobs: loop(jobs, workers, lambda n: note(n, 'running'), done, *([address] if backend == 'ray' else []))
         return keep(out, tell)
     finally: held.close()

@@ -195,6 +195,6 @@ def test_a_difference_is_no_success(monkeypatch, tmp_path):
 
 def test_command(tmp_path):
     "The command itself, in a process of its own."
-    (tmp_path/'dnas_export').write_text('from dnas_nb.export import dnas_export\nif __name__ == "__main__": dnas_export()\n')
+    (tmp_path/'dnas_export').write_text('from dnas_nb.cli import dnas_export\nif __name__ == "__main__": dnas_export()\n')
     done = subprocess.run([sys.executable, tmp_path/'dnas_export', str(tmp_path/'nowhere')], capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert done.returncode == 2 and done.stdout == '' and done.stderr.count('\n') == 1 and 'dnas_train' in done.stderr
