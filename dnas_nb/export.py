@@ -361,7 +361,7 @@ def export(
     if size is None: raise UserError('the run does not say how large its images are: give size (--size 32)')
     size = (size, size) if isinstance(size, int) else tuple(size)
     net = plain(net)
-    for s in size: counted(s, 'size', 1024)
+    for s in size: counted(s, 'size of the images', 1024)
     channels = next(getattr(net, 'stem', net).parameters()).shape[1]
     norm = moments(normalise, channels)
     whole = (Normalised(net, *norm) if norm else net).eval()

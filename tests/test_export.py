@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from conftest import ROOT, fails
 from dnas_nb import export as ex
+from dnas_nb.cli import dnas_export
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.data import load_data
 from dnas_nb.evaluate import PRESETS, load_arch, train_arch
@@ -131,7 +132,7 @@ def run(tmp_path_factory):
 
 
 def cli(capsys, *args, **kw):
-    try: ex.dnas_export(*args, **kw); code = 0
+    try: dnas_export(*args, **kw); code = 0
     except SystemExit as e: code = e.code
     return code, *capsys.readouterr()
 
