@@ -269,7 +269,8 @@ def go(s, dev, out, whole, split, on_epoch, tell=None):
             if on_epoch: on_epoch(state, s)
         return space, method, state
     with keeper.watching():
-        keeper.note(predicted_mb=round(prepare(s, split, dev, quiet)))
+        need = prepare(s, split, dev, quiet)
+        keeper.note(predicted_mb=need and round(need))
         space, method, state = halving(epochs, loud, once=was == s.batch)(was)
     return s, dev, keeper, space, method, state, split
 
@@ -279,7 +280,7 @@ def finish(s, dev, keeper, space, method, state, split, report, tell=None):
     out, about, t0 = keeper.out, keeper.about, time.time()
     with keeper.watching():
         g, found = conclude(state, method, space, split, s.seed, tuner(state, split, about['batch'], s.lr, s.seed), trainer(space, split, s.seed, dev=dev, tell=tell))
-        found |= dict(table=from_table(g, space, s.data), memory=f"{about.get('predicted_mb', 0)} MB predicted, {about.get('peak_mb', 0)} MB at the peak of the search")
+        found |= dict(table=from_table(g, space, s.data), memory=f"{about.get('predicted_mb') or 'no'} MB predicted, {about.get('peak_mb', 0)} MB at the peak of the search")
         write_atomic(out/'genotype.json', to_json(g))
         D = dists(state, method)
         arrays = {f'{k}/{c.name}': v for c in space.cells for k, v in arrays_of(D[c.name], c).items()}

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from .core import UserError, seeded
 from .data import normalise
-from .distribution import edge_entropy
+from .distribution import edge_entropy, speed_of
 from .space import reachable
 
 # %% ../nbs/31_wiring.ipynb #3ab3c2d9
@@ -109,7 +109,7 @@ def gain(
     if getattr(D, 'name', '') == 'gumbel': return z/D.tau
     if getattr(D, 'name', '') != 'dirichlet': return z
     c, slope = D.concentration.detach(), torch.where(D.alpha > 0, 1., D.alpha.exp()).detach()
-    return torch._dirichlet_grad(z, c, (c*D.live).sum(-1, keepdim=True).expand_as(c))*slope
+    return speed_of(z, c, D.live)*slope
 
 # %% ../nbs/31_wiring.ipynb #cac2047f
 def from_costs(
