@@ -211,7 +211,7 @@ def standing(
     out, # folder of a study
 ) -> dict: # name -> {settings, status, error}
     "How each run stands; a finished run.json has the last word"
-    try: rows = json.loads((Path(out)/'study.json').read_text())
+    try: rows = json.loads((Path(out)/'study.json').read_text(encoding='utf-8'))
     except FileNotFoundError: return {}
     except (ValueError, OSError): raise UserError(f"{Path(out)/'study.json'} is not readable: delete it, the runs themselves are kept") from None
     for name, r in rows.items():
@@ -363,7 +363,7 @@ def read_plan(
 ):
     "What a file asks for. Raises `UserError` when it is neither TOML nor JSON"
     path = Path(path)
-    try: text = path.read_text()
+    try: text = path.read_text(encoding='utf-8')
     except (OSError, UnicodeDecodeError) as e: raise UserError(f'cannot read {path}: {getattr(e, "strerror", None) or "it is no text"} (lists are written with commas: --seeds 0,1)') from None
     try:
         if path.suffix == '.json': return json.loads(text)
