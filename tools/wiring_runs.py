@@ -47,7 +47,7 @@ def look(state, method, split, cell, n, progress):
     for part in ('train', 'valid'):
         r, costs = probe(state, method, split, part, COMMON['batch'], n, progress)
         out |= {f'{part}_{k}': short(v) for k, v in r.items()}
-        out[f'{part}_cost'] = [short((share/n_.max()).sum(-1).tolist()) for n_, _, _, share in costs.stats.values()]   # (blocks, edges)
+        out[f'{part}_cost'] = [short((m.share/m.n.max()).sum(-1).tolist()) for m in costs.stats.values()]   # (blocks, edges)
     return out
 
 
