@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from .core import UserError, seeded
 from .data import normalise
-from .distribution import edge_entropy
+from .distribution import edge_entropy, speed_of
 
 # %% ../nbs/31_wiring.ipynb #3ab3c2d9
 def _advantage(
