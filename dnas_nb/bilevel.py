@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEYS', 'at_weights', 'make_loss', 'State', 'start', 'arch_step', 'penalty_grads', 'weight_step', 'evaluate', 'dists',
-           'watch', 'search', 'take', 'save', 'sound_history', 'read', 'fill']
+           'watch', 'search', 'take', 'save', 'sound_history', 'read', 'sound_memory', 'fill']
 
 # %% ../nbs/13_bilevel.ipynb #65f9fbec
 import math
@@ -288,7 +288,10 @@ def _same_masks(old, new):
         if not m.any(-1).all(): raise ValueError(f'the mask of {c} leaves an edge without operation')
         if (m & ~old[c].to(m.device)).any(): raise ValueError(f'the mask of {c} holds an operation that the space lacks')
 
-def _same_memory(opt, what):
+def sound_memory(
+    opt,   # an optimiser
+    what,  # it optimises, for the message
+):
     "Raise `ValueError` where an optimiser remembers something of another shape, or not finite"
     for p, memory in opt.state.items():
         for k, v in memory.items():
@@ -315,8 +318,8 @@ def fill(
         state.w_opt.load_state_dict(whole['w_opt'])
         if state.a_opt: state.a_opt.load_state_dict(whole['a_opt'])
         if bad := _first_bad(state): raise ValueError(f'{bad} is not finite')
-        _same_memory(state.w_opt, 'the weights')
-        if state.a_opt: _same_memory(state.a_opt, 'the architecture')
+        sound_memory(state.w_opt, 'the weights')
+        if state.a_opt: sound_memory(state.a_opt, 'the architecture')
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as e: raise UserError(f'the checkpoint does not fit these settings: {str(e).splitlines()[0]}') from None
     state.live, state.epoch, state.history = whole['live'], whole['epoch'], whole['history']
     return state

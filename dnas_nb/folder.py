@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['lock', 'sweep', 'owning', 'csv_text', 'versions', 'differences', 'Keeper', 'account', 'digests', 'written', 'lost',
-           'save_arrays', 'stored_arrays', 'refuse', 'to_continue', 'free_folder']
+           'save_arrays', 'stored_arrays', 'refuse', 'same_age', 'to_continue', 'free_folder']
 
 # %% ../nbs/19_folder.ipynb #30b1ac9a
 import contextlib, csv, hashlib, io, json, platform, re, time, zipfile, zlib
@@ -221,6 +221,17 @@ def refuse(
     done, of = old.get('epoch', 0), settings.get('epochs')
     raise UserError(f'{out} holds a run stopped after epoch {done} of {of}: '
                     'add --resume to continue it, or choose another --out')
+
+def same_age(
+    whole,  # a checkpoint
+    old,    # what run.json says beside it
+    path,   # of the checkpoint, for the message
+):
+    "Raise `UserError` when the checkpoint is an older one: it is never behind its account"
+    here, told = len(whole['history']), old.get('epoch', 0)
+    if here >= told: return
+    raise UserError(f'{path} is of epoch {here}, but the run was at {told}: '
+                    'put the right one back, or delete it to start again')
 
 def to_continue(
     out,      # Path of the run folder, whose lock the caller holds
