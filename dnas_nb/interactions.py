@@ -9,7 +9,7 @@ __all__ = ['TRANSFORMS', 'SHARE_COLORS', 'KINDS', 'rows_of', 'grid', 'Effects', 
            'last_weights', 'pooled', 'agreements', 'verdicts', 'plot_agreements', 'between']
 
 # %% ../nbs/29_interactions.ipynb #2881c8d4
-import math
+import io, math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 from .core import UserError, choose, seeded
 from .bench import accuracies, row_name
 from .dependence import relax_danas
-from .folder import account, stored_arrays
+from .folder import account, stored_arrays, written
 from .genotype import all_archs
 from .prune import weights
 from .spaces import all_spaces
@@ -365,7 +365,7 @@ def last_weights(
     "Expected mixing weights after the last epoch, from history.csv; where the edges have equally many operations"
     import pandas as pd
     if not (folder/'history.csv').is_file(): return None
-    last = weights(pd.read_csv(folder/'history.csv').iloc[-1].to_dict()).get(cell, {})
+    last = weights(pd.read_csv(io.BytesIO(written(folder, 'history.csv'))).iloc[-1].to_dict()).get(cell, {})
     q = np.array([last.get(edge, {}).get(op, 0.) for edge, op in ((tuple(map(int, e.split('→'))), op) for e, op in (n.split(' ', 1) for n in names))])
     E = len({n.split(' ')[0] for n in names})
     return q.reshape(E, -1) if len(q) % E == 0 and q.any() else None

@@ -55,7 +55,7 @@ def test_folder_not_writable(capsys, tmp_path):
 
 
 def test_folder_in_use(capsys, tmp_path):
-    from dnas_nb.experiment import lock
+    from dnas_nb.folder import lock
     with lock(tmp_path): fails(capsys, 'in use by another run', out=str(tmp_path))
 
 
