@@ -13,7 +13,7 @@ import urllib.error, urllib.parse, urllib.request
 from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from fastcore.script import Param, call_parse, store_true
-from .core import UserError, choose, peak_mem
+from .core import UserError, choose, peak_mem, put_in_place
 from .data import find_data
 from .tablefile import PUBLISHED, checked, has_header, header_of, locate, open_table, read_table, table_names, write_table
 
@@ -170,8 +170,8 @@ def settle(
     path,
 ) -> Path:
     "The finished file under its name, safely on disk"
-    with open(part, 'rb') as f: os.fsync(f.fileno())
-    os.replace(part, path)
+    try: put_in_place(part, path)
+    except OSError as e: raise UserError(f'cannot write {path}: {e.strerror or e}') from None
     clear(part)
     return path
 

@@ -7,7 +7,7 @@ __all__ = ['lock', 'sweep', 'owning', 'csv_text', 'versions', 'differences', 'Ke
            'save_arrays', 'stored_arrays', 'refuse', 'same_age', 'to_continue', 'free_folder']
 
 # %% ../nbs/19_folder.ipynb #30b1ac9a
-import contextlib, csv, hashlib, io, json, platform, re, time, zipfile, zlib
+import contextlib, csv, hashlib, io, json, platform, re, zipfile, zlib
 from dataclasses import dataclass
 from pathlib import Path
 from .core import UserError, WriteError, as_json, seal, unseal, write_atomic
@@ -29,17 +29,14 @@ def lock(
     return f
 
 # %% ../nbs/19_folder.ipynb #21dc2667
-_TEMPORARY = re.compile(r'\.(.+)\.[a-z0-9_]{8}\.tmp')   # as `write_atomic` names them
+_TEMPORARY = re.compile(r'\..+\.[a-z0-9_]{8}\.tmp')   # as `write_atomic` names them
 
 def sweep(
     folder,  # whose lock the caller holds
 ):
     "Remove the temporary files of killed writes"
     for path in Path(folder).glob('.*.tmp'):
-        name = _TEMPORARY.fullmatch(path.name)
-        if not name: continue                                       # not ours
-        asking = name[1] == '.writable' and time.time() - path.stat().st_mtime < 60
-        if not asking: path.unlink(missing_ok=True)                 # else: another process tries the lock
+        if _TEMPORARY.fullmatch(path.name): path.unlink(missing_ok=True)
 
 @contextlib.contextmanager
 def owning(

@@ -1,7 +1,7 @@
 """Kill commands with SIGKILL at every file they replace and at steps in between, give the same command again, and compare.
 
     tools/kills.py --out /tmp/kills              200 kills; stopped, the same command goes on
-    tools/kills.py --out /tmp/kills --kills 40 --jobs climb,study
+    tools/kills.py --out /tmp/kills --kills 40 --jobs stop,study
 
 The end state of each job (history, genotype, arrays, pictures, page, checkpoint; run.json up to clocks) must be that of a run
 that nobody disturbed. Each replacement is met once just before it happens; the other kills are drawn: just after one, before
@@ -17,11 +17,10 @@ CELL = '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|'
 JOBS = dict(
     danas=['dnas_search', '--method', 'danas', *SEARCH.format(3).split()],
     prune=['dnas_search', '--method', 'danas-prune', *SEARCH.format(4).split()],
-    stop=['dnas_search', '--method', 'darts+', '--seeds', '1', *SEARCH.format(9).split()],
+    stop=['dnas_search', '--method', 'darts+', '--arch_lr', '.05', *SEARCH.format(9).split()],
     perturb=['dnas_search', '--method', 'darts-pt', *SEARCH.format(2).split()],
-    climb=['dnas_search', '--method', 'danas-climb', *SEARCH.format(2).split()],
     retrain=['dnas_train', CELL, *'--images 80 --epochs 4 --channels 4 --device cpu --resume'.split()],
-    study=['dnas_study', *'--methods darts,danas --seeds 0,1 --space toy --epochs 2'.split(),
+    study=['dnas_study', *'--methods darts,danas --seeds 0 --space toy --epochs 2'.split(),
            *'--images 40 --batch 10 --channels 2 --device cpu --workers 1'.split()])
 CLOCKS = {'started', 'epoch_seconds', 'seconds', 'derive_seconds', 'peak_mb', 'predicted_mb', 'memory'}
 
