@@ -158,10 +158,12 @@ def save_tensors(
     whole,  # dict of plain values and tensors
     path,   # file
 ) -> Path:
-    "Write a checkpoint, atomically and sealed"
-    buffer = io.BytesIO()
-    torch.save(whole, buffer)
-    return write_atomic(path, seal(buffer.getvalue()))
+    "Write a checkpoint, atomically and sealed. Raises `WriteError` with the first cause"
+    def put(tmp):
+        buffer = io.BytesIO()
+        torch.save(whole, buffer)
+        Path(tmp).write_bytes(seal(buffer.getvalue()))
+    return write_atomic(path, put)
 
 def load_tensors(
     path,  # file of `save_tensors`
