@@ -7,9 +7,8 @@ __all__ = ['NUMBER', 'NAMES', 'PLAIN', 'INSTRUCTIONS', 'DEPTH', 'ITEMS', 'STEPS'
            'Machine', 'as_kind', 'as_number', 'as_bytes', 'as_dict', 'as_set', 'as_array', 'name', 'key', 'build',
            'small', 'call', 'into', 'protocol', 'mark', 'tuple_of', 'keep', 'two', 'finished', 'run_pickle',
            'read_pickle', 'unpack', 'figures_of', 'with_means', 'figures', 'record_file', 'architectures',
-           'convert_chunk', 'stamp', 'write_part', 'read_part', 'do_chunk', 'in_parallel', 'gathered', 'Converted',
-           'named', 'convert', 'calls', 'routes', 'abuses', 'asks', 'strains', 'slips', 'cuts', 'pickle_of_numbers',
-           'hostile']
+           'convert_chunk', 'stamp', 'do_chunk', 'in_parallel', 'gathered', 'Converted', 'named', 'convert', 'calls',
+           'routes', 'abuses', 'asks', 'strains', 'slips', 'cuts', 'pickle_of_numbers', 'hostile']
 
 # %% ../nbs/23_convert.ipynb #ca471d0e
 import bz2, hashlib, json, pickletools, re, shutil, struct
@@ -314,7 +313,7 @@ def stamp(
     "Names, sizes and times of their records: when these change, a chunk is converted again"
     return [[p.name, s.st_size, s.st_mtime_ns] for p in (record_file(folder, i) for i in numbers) if p.is_file() for s in [p.stat()]]
 
-def write_part(
+def _write_part(
     part,   # file
     whole,  # what `convert_chunk` found, and of which records
 ) -> Path:
@@ -322,8 +321,8 @@ def write_part(
     text = json.dumps(whole)
     return write_atomic(part, f'{text}\n{hashlib.sha256(text.encode()).hexdigest()}\n')
 
-def read_part(
-    part,  # file of `write_part`
+def _read_part(
+    part,  # file of `_write_part`
 ):         # what was kept, or None where it is damaged or not there
     "A chunk whose checksum fits"
     try: text, digest = Path(part).read_text().splitlines()
@@ -338,9 +337,9 @@ def do_chunk(
     part,  # file that keeps the result
 ) -> Path:
     "`convert_chunk`, unless `part` already holds it"
-    now, kept = stamp(folder, numbers), read_part(part)
+    now, kept = stamp(folder, numbers), _read_part(part)
     if kept is not None and kept.get('stamp') == now: return part
-    return write_part(part, dict(stamp=now, **convert_chunk(folder, numbers, archs)))
+    return _write_part(part, dict(stamp=now, **convert_chunk(folder, numbers, archs)))
 
 # %% ../nbs/23_convert.ipynb #82ab37e0
 def in_parallel(
@@ -364,7 +363,7 @@ def gathered(
     "The columns from all chunks, NaN where a record is missing"
     columns, missing, refused = {}, [], {}
     for part in parts:
-        p = read_part(part)
+        p = _read_part(part)
         if p is None: raise UserError(f'{part} was damaged just now: the same command makes it again')
         missing += p['missing']; refused |= {int(k): v for k, v in p['refused'].items()}
         for i, row in p['rows'].items():
