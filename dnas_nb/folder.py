@@ -38,6 +38,14 @@ def sweep(
     for path in Path(folder).glob('.*.tmp'):
         if _TEMPORARY.fullmatch(path.name): path.unlink(missing_ok=True)
 
+def _remove_unused(folder):
+    "A folder that was made for nothing: the call was refused before it wrote"
+    with contextlib.suppress(OSError):        # it may be gone, or another process may have come
+        left = [path.name for path in Path(folder).iterdir()]
+        if left != ['.lock']: return
+        (Path(folder)/'.lock').unlink()
+        Path(folder).rmdir()
+
 @contextlib.contextmanager
 def owning(
     folder,      # of the run; None: nothing is written
@@ -47,11 +55,14 @@ def owning(
     if held or folder is None:
         yield
         return
+    new = not Path(folder).exists()
     ours = lock(folder)
     try:
         sweep(folder)
         yield
-    finally: ours.close()
+    finally:
+        if new: _remove_unused(folder)
+        ours.close()
 
 # %% ../nbs/19_folder.ipynb #ead47a1e
 def csv_text(
