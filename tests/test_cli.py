@@ -126,8 +126,8 @@ def test_malformed_architecture():
 
 def wait_for(path, epochs, process, timeout=120):
     "Wait until a run has written so many epochs"
-    end = time.time() + timeout
-    while time.time() < end and process.poll() is None:
+    end = time.monotonic() + timeout
+    while time.monotonic() < end and process.poll() is None:
         try:
             if json.loads(path.read_text())['epoch'] >= epochs: return
         except (OSError, ValueError, KeyError): pass
