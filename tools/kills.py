@@ -242,7 +242,7 @@ def campaign(home, n=200, seed=0, jobs=tuple(JOBS), tell=print) -> list:
     (home/'hooks'/'sitecustomize.py').write_text(
         f'import os, sys\nsys.path.insert(0, {str(ROOT/"tools")!r})\n'
         'if "KILLS_LOG" in os.environ:\n    import kills\n    kills.install()\nsys.path.pop(0)\n')
-    import dnas_nb.cli, dnas_nb.report, dnas_nb.study, matplotlib.figure, pandas, sklearn.datasets   # once, for all forks
+    import dnas_nb.cli, dnas_nb.report, dnas_nb.study, matplotlib.figure, pandas, sklearn.datasets, torch._dynamo   # once, for all forks
     wholes = {job: undisturbed(job, home) for job in jobs}
     done = home/f'kills-{seed}.jsonl'
     rows = [json.loads(line) for line in done.read_text().splitlines()] if done.exists() else []
