@@ -12,7 +12,7 @@ THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 setup = @$(if $(PYTHON),$(PYTHON) tools/setup_env.py $(1),echo "Python 3.10 or newer was not found: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help search test lab docs export notebooks checks bench install dev hooks clean
+.PHONY: help search test lab docs export notebooks checks bench kills install dev hooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | while IFS='|' read -r a b; do printf '%-18s %s\n' "$$a" "$$b"; done
@@ -40,6 +40,9 @@ checks: dev ## measure every acceptance check (ARGS=--break: break each formula 
 
 bench: dev ## time a search step, plain and fast (some: make bench ARGS="b --rounds 9")
 	@$(THREADS) $(PY) tools/bench.py $(ARGS)
+
+kills: dev ## kill searches, retrainings and studies 200 times, resume and compare (an hour; ARGS="--kills 40")
+	@$(THREADS) $(PY) tools/kills.py $(ARGS)
 
 install: ## only install what a search needs
 	$(call setup,run)

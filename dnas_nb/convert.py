@@ -11,7 +11,7 @@ __all__ = ['NUMBER', 'NAMES', 'PLAIN', 'INSTRUCTIONS', 'DEPTH', 'ITEMS', 'STEPS'
            'routes', 'abuses', 'asks', 'strains', 'slips', 'cuts', 'pickle_of_numbers', 'hostile']
 
 # %% ../nbs/23_convert.ipynb #ca471d0e
-import bz2, json, pickletools, re, shutil, struct
+import bz2, hashlib, json, pickletools, re, shutil, struct
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
@@ -313,6 +313,23 @@ def stamp(
     "Names, sizes and times of their records: when these change, a chunk is converted again"
     return [[p.name, s.st_size, s.st_mtime_ns] for p in (record_file(folder, i) for i in numbers) if p.is_file() for s in [p.stat()]]
 
+def _write_part(
+    part,   # file
+    whole,  # what `convert_chunk` found, and of which records
+) -> Path:
+    "Keep a chunk: a line of JSON, and its SHA-256 below"
+    text = json.dumps(whole)
+    return write_atomic(part, f'{text}\n{hashlib.sha256(text.encode()).hexdigest()}\n')
+
+def _read_part(
+    part,  # file of `_write_part`
+):         # what was kept, or None where it is damaged or not there
+    "A chunk whose checksum fits"
+    try: text, digest = Path(part).read_text().splitlines()
+    except (OSError, ValueError): return None
+    if hashlib.sha256(text.encode()).hexdigest() != digest: return None
+    return json.loads(text)
+
 def do_chunk(
     folder,
     numbers,
@@ -320,10 +337,9 @@ def do_chunk(
     part,  # file that keeps the result
 ) -> Path:
     "`convert_chunk`, unless `part` already holds it"
-    now = stamp(folder, numbers)
-    try: done = part.is_file() and json.loads(part.read_text())['stamp'] == now
-    except (ValueError, KeyError, TypeError): done = False
-    return part if done else write_atomic(part, json.dumps(dict(stamp=now, **convert_chunk(folder, numbers, archs))))
+    now, kept = stamp(folder, numbers), _read_part(part)
+    if kept is not None and kept.get('stamp') == now: return part
+    return _write_part(part, dict(stamp=now, **convert_chunk(folder, numbers, archs)))
 
 # %% ../nbs/23_convert.ipynb #82ab37e0
 def in_parallel(
@@ -347,7 +363,8 @@ def gathered(
     "The columns from all chunks, NaN where a record is missing"
     columns, missing, refused = {}, [], {}
     for part in parts:
-        p = json.loads(Path(part).read_text())
+        p = _read_part(part)
+        if p is None: raise UserError(f'{part} was damaged just now: the same command makes it again')
         missing += p['missing']; refused |= {int(k): v for k, v in p['refused'].items()}
         for i, row in p['rows'].items():
             for k, v in row.items(): columns.setdefault(k, np.full(n, np.nan, 'f8'))[int(i)] = v

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 # %% ../nbs/22_digits201.ipynb #070baa39
-from .core import UserError, generator, seeded, write_atomic
+from .core import UserError, generator, seal, seeded, unseal, write_atomic
 from .data import augment, batches, load_data, normalise, read_npz
 from .genotype import all_archs, canon, from_ops, to_ops
 from .schedule import cosine
@@ -450,10 +450,11 @@ def save_chunk(
     folder,
     out, # from `measure`
 ) -> Path:
-    "Write one chunk so that it is never seen half-written"
+    "Write one chunk, atomically and with its checksum"
     b = io.BytesIO()
     np.savez(b, **out)
-    return write_atomic(Path(folder)/f"{int(out['seed'])}-{int(out['rows'][0]):04d}-{len(out['rows']):02d}.npz", b.getvalue())
+    name = f"{int(out['seed'])}-{int(out['rows'][0]):04d}-{len(out['rows']):02d}.npz"
+    return write_atomic(Path(folder)/name, seal(b.getvalue()))
 
 def finished(
     folder, # of chunk files
@@ -462,6 +463,7 @@ def finished(
     n = len(forms()[2])
     right, loss = np.full((2, SEEDS, n, 3), -1)
     for f in sorted(Path(folder).glob('*.npz')):
+        unseal(f, 'delete it, the same command measures it again')
         z = read_npz(f, ('rows', 'seed', 'right', 'loss'))
         right[z['seed'], z['rows']], loss[z['seed'], z['rows']] = z['right'], z['loss']
     return right, loss

@@ -8,18 +8,21 @@ __all__ = ['LARGEST', 'PRESETS', 'KEYS', 'Recipe', 'buildable', 'rate', 'silence
 
 # %% ../nbs/21_evaluate.ipynb #994ca56f
 import hashlib, statistics
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 import torch
 import torch.nn.functional as F
-from .core import UserError, choose, counted, device as get_device, finite, generator, seeded, write_atomic
+from .core import (UserError, choose, counted, device as get_device, finite, generator,
+                          load_tensors, save_tensors, seeded, write_atomic)
 from .data import Images, augment, batches, normalise
 from .depthwise import fast_depthwise
-from .folder import Keeper, checkpoint, lock, to_continue, versions
+from .folder import (Keeper, account, csv_text, digests, lost, owning, same_age,
+                            to_continue, versions)
 from .genotype import Genotype, from_json, to_json, to_str
 from .schedule import cosine, ramp
 from .spaces import all_spaces
 from .supernet import n_weights, set_drop_path, subnet
+from .bilevel import sound_history, sound_memory
 
 # %% ../nbs/21_evaluate.ipynb #fbba90b2
 @dataclass(frozen=True)
@@ -209,7 +212,7 @@ def _about(
     digest = hashlib.sha256()
     for part in (split.train, split.valid, split.test): digest.update(part.x.cpu().numpy().tobytes()); digest.update(part.y.cpu().numpy().tobytes())
     return dict(arch=to_str(genotype), space=genotype.space, seed=seed, **asdict(r), data=split.name, classes=len(split.classes), channels=split.train.x.shape[1],
-                images=len(split.train) + len(split.valid), pixels=digest.hexdigest()[:16])
+                images=len(split.train) + len(split.valid), pixels=digest.hexdigest()[:16], threads=torch.get_num_threads())
 
 def _network(genotype, about, space):
     "The untrained network of a run, its initial weights decided by the seed"
@@ -223,8 +226,14 @@ KEYS = 'net', 'opt', 'history', 'genotype', 'settings', 'test'
 def _read(
     path,  # last.pt
 ) -> dict:
-    "A checkpoint of `train_arch`"
-    return checkpoint(path, KEYS, 'a retraining')
+    "A checkpoint of `train_arch`. Raises `UserError` for anything else"
+    whole = load_tensors(path, KEYS, 'a retraining')
+    n, test = len(sound_history(whole['history'], path)), whole['test']
+    if test is None: return whole
+    known = isinstance(test, (list, tuple)) and len(test) == 2 and all(torch.isfinite(torch.tensor(test)))
+    if not known or n != whole['settings']['epochs']:
+        raise UserError(f'{path} is damaged: it holds a test result after {n} epochs; delete it to start again')
+    return whole
 
 def _save(
     net, opt, # network and optimiser
@@ -235,23 +244,43 @@ def _save(
 ):
     "A function that writes the checkpoint to a path"
     whole = dict(zip(KEYS, (net.state_dict(), opt.state_dict(), history, to_json(genotype), about, test)))
-    return lambda path: write_atomic(path, lambda tmp: torch.save(whole, tmp))
+    def write(path): return save_tensors(whole, path)
+    return write
+
+def _fill(net, opt, whole):
+    "Network and optimiser (or None) as the checkpoint has them. Raises `UserError` when they do not fit, or are not sound"
+    try:
+        net.load_state_dict(whole['net'])
+        bad = [k for k, v in net.state_dict().items() if not v.isfinite().all()]
+        if bad: raise ValueError(f'{bad[0]} is not finite')
+        if opt is None: return
+        opt.load_state_dict(whole['opt'])
+        sound_memory(opt, 'the weights')
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as e:
+        raise UserError(f'the checkpoint does not fit these settings: {str(e).splitlines()[0]}') from None
 
 # %% ../nbs/21_evaluate.ipynb #fa563005
 def _go(net, opt, images, split, r, genotype, about, whole, keeper, on_epoch):
     "The epochs that are missing, then the test, unless its result is known; returns (history, (loss, accuracy))"
     history, test = whole['history'], whole['test']
-    if test is not None: return history, tuple(test)
     with keeper.watching():
-        keeper.note(epoch=len(history))
+        keeper.begin(history)
         for epoch in range(len(history), r.epochs):
             history.append(train_epoch(net, opt, images, split, r, epoch, about['seed']))
             keeper.epoch(history, _save(net, opt, history, genotype, about))
             if on_epoch: on_epoch(history[-1])
-        test = judge(net, split.test, split)
-    keeper.about.pop('error', None)
-    keeper.epoch(history, _save(net, opt, history, genotype, about, test), status='finished', result=dict(arch=to_str(genotype), test_loss=test[0], test_acc=test[1]))
-    return history, test
+        if test is None:
+            test = judge(net, split.test, split)
+            if keeper.out: _save(net, opt, history, genotype, about, test)(keeper.out/'last.pt')
+        result = dict(arch=to_str(genotype), test_loss=test[0], test_acc=test[1])
+        files = digests(keeper.out, ('history.csv', 'genotype.json')) if keeper.out else {}
+        keeper.note(status='finished', result=result, files=files)
+    return history, tuple(test)
+
+def _again(out, genotype, history):
+    "Write what is missing of a finished retraining"
+    texts = {'history.csv': csv_text(history), 'genotype.json': to_json(genotype)}
+    for name in lost(out): write_atomic(out/name, texts[name])
 
 def _keeper(out, genotype, about, device, split):
     "A `Keeper` for a retraining"
@@ -270,18 +299,21 @@ def train_arch(
     seed=0,          # of weights, batches, augmentation and drop-path
     device='auto',   # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
     on_epoch=None,   # called with the row of the history after every epoch
+    held=False,      # does the caller hold the lock of `out`?
 ) -> Trained:
     "Train the network of one genotype from scratch, then test it once. Raises `UserError` for anything a user can mend"
     r, dev, out = choose(recipe, PRESETS, 'recipe') if isinstance(recipe, str) else recipe, get_device(device), Path(out) if out else None
     if resume and not out: raise UserError('resume needs the folder of the run: give out=')
-    about = _about(genotype, split, r, seed)
-    net = _network(genotype, about, space).to(dev)
-    opt = torch.optim.SGD(net.parameters(), r.lr, r.momentum, weight_decay=r.wd, nesterov=r.nesterov)
-    whole = (to_continue(out, resume, about, _read, 'retraining', finished=True) if out else None) or dict(history=[], test=None)
-    if whole['history']: net.load_state_dict(whole['net']); opt.load_state_dict(whole['opt'])
-    held, images = lock(out) if out else None, _together(split).to(dev)
-    try: history, test = _go(net, opt, images, split, r, genotype, about, whole, _keeper(out, genotype, about, dev, split) if whole['test'] is None else None, on_epoch)
-    finally: held and held.close()
+    with owning(out, held):
+        about = _about(genotype, split, r, seed)
+        whole = to_continue(out, resume, about, _read, 'retraining') if out else None
+        net = _network(genotype, about, space).to(dev)
+        opt = torch.optim.SGD(net.parameters(), r.lr, r.momentum, weight_decay=r.wd, nesterov=r.nesterov)
+        if whole: _fill(net, opt, whole)
+        images, known = _together(split).to(dev), whole or dict(history=[], test=None)
+        history, test = known['history'], known['test']
+        if test is not None and account(out).get('status') == 'finished': _again(out, genotype, history)
+        else: history, test = _go(net, opt, images, split, r, genotype, about, known, _keeper(out, genotype, about, dev, split), on_epoch)
     weights = n_weights(net) - (n_weights(net.aux) if r.auxiliary else 0)
     return Trained(genotype, r, seed, split.name, len(images), history, *test, weights, net.eval(), out)
 
@@ -290,11 +322,15 @@ def load_arch(
     out,        # folder written by `train_arch`
     space=None, # the `Space` of its genotype; None: the one of that name
 ) -> torch.nn.Module:
-    "The trained network of a run folder, on the CPU, in evaluation mode"
-    whole = _read(Path(out)/'last.pt')
+    "The trained network of a run folder, on the CPU, in evaluation mode. Raises `UserError` for an older checkpoint than run.json knows"
+    path, old = Path(out)/'last.pt', account(out)
+    whole = _read(path)
+    same_age(whole, old, path)
+    if old.get('status') == 'finished' and whole['test'] is None:
+        raise UserError(f'{path} is of the last epoch, but the run was tested since: put the right one back')
     space = space or choose(whole['settings']['space'], all_spaces(), 'space')()
     net = _network(from_json(whole['genotype'], space), whole['settings'], space)
-    net.load_state_dict(whole['net'])
+    _fill(net, None, whole)
     return net.eval()
 
 # %% ../nbs/21_evaluate.ipynb #dbb5c04a

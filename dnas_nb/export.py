@@ -18,7 +18,7 @@ from .core import UserError, as_json, brief, choose, counted, finite, generator,
 from .depthwise import DepthwiseConv
 from .evaluate import load_arch
 from .fast import FastCell
-from .folder import account, versions
+from .folder import account, owning, versions
 from .ops import FactorizedReduce, ResBlock, relu_conv_bn
 from .supernet import CellNet, Edge, SuperNet, TwoStems, WideCell, n_weights
 
@@ -368,10 +368,11 @@ def export(
     x = _example(5, channels, size)
     try: want = whole(x)
     except RuntimeError as e: raise UserError(f'the network does not take images of {channels} × {size[0]} × {size[1]}: {str(e).splitlines()[0]}') from None
-    files = write_all(whole, net, Path(out), formats, x[:2], norm)
-    diff = check(whole, out, x, formats)
-    about = dict(difference=diff, input=['batch', channels, *size], classes=want.shape[1], normalises=norm, parameters=n_weights(net), bytes={f: (Path(out)/f).stat().st_size for f in files}, versions=versions())
-    write_atomic(Path(out)/'export.json', as_json(about))
+    with owning(out):   # what is checked is what was written
+        files = write_all(whole, net, Path(out), formats, x[:2], norm)
+        diff = check(whole, out, x, formats)
+        about = dict(difference=diff, input=['batch', channels, *size], classes=want.shape[1], normalises=norm, parameters=n_weights(net), bytes={f: (Path(out)/f).stat().st_size for f in files}, versions=versions())
+        write_atomic(Path(out)/'export.json', as_json(about))
     limit = tolerance*max(1., want.abs().max().item())
     if bad := {f: d for f, d in diff.items() if not d <= limit}: raise UserError(f"{', '.join(f'{f} differs by {d:.1e}' for f, d in bad.items())}, more than {limit:.1e}: do not use it; try float32 weights, or report it")
     return about

@@ -8,13 +8,12 @@ __all__ = ['MEASURE', 'request', 'resumes_at', 'expected_size', 'stream', 'fetch
            'lines', 'listing', 'convert_to', 'verified', 'table_action']
 
 # %% ../nbs/24_fetch.ipynb #25a42e17
-import hashlib, json, os, re, sys, time
-import urllib.error, urllib.parse, urllib.request
-from http.client import HTTPException, IncompleteRead
+import hashlib, json, os, re, sys, time, urllib.error, urllib.parse, urllib.request
+from http.client import HTTPException
 from pathlib import Path
-from .core import UserError, brief, choose, counted, peak_mem
-from .data import find_data
-from .tablefile import PUBLISHED, checked, has_header, header_of, locate, open_table, read_table, table_names, write_table
+from .core import UserError, brief, choose, counted, peak_mem, put_in_place
+from .tablefile import (PUBLISHED, has_header, header_of, locate, open_table, table_names,
+                               write_table)
 
 # %% ../nbs/24_fetch.ipynb #284c6e75
 def request(
@@ -169,8 +168,8 @@ def settle(
     path,
 ) -> Path:
     "The finished file under its name, safely on disk"
-    with open(part, 'rb') as f: os.fsync(f.fileno())
-    os.replace(part, path)
+    try: put_in_place(part, path)
+    except OSError as e: raise UserError(f'cannot write {path}: {e.strerror or e}') from None
     clear(part)
     return path
 

@@ -8,6 +8,7 @@ __all__ = ['rows_of', 'grid', 'Effects', 'decompose', 'ranks', 'truth', 'plot_sh
            'pooled', 'agreements', 'verdicts', 'plot_agreements', 'between']
 
 # %% ../nbs/29_interactions.ipynb #2881c8d4
+import io
 import itertools
 import math
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import torch
 from .core import UserError, choose, seeded
 from .bench import accuracies, row_name
 from .dependence import relax_danas
-from .folder import account, stored_arrays
+from .folder import account, stored_arrays, written
 from .genotype import all_archs
 from .prune import weights
 from .spaces import all_spaces
@@ -716,9 +717,8 @@ def _last_weights(
 ):  # (E, O), or None
     "Mixing weights after the last epoch, from history.csv; None where edges differ in operations"
     import pandas as pd
-    file = folder/'history.csv'
-    if not file.is_file(): return None
-    history = pd.read_csv(file)
+    if not (folder/'history.csv').is_file(): return None
+    history = pd.read_csv(io.BytesIO(written(folder, 'history.csv')))
     last = weights(history.iloc[-1].to_dict())
     last = last.get(cell, {})
     edges, q = _by_edge(names), []

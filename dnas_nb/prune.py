@@ -19,6 +19,7 @@ from torch import nn
 from .bilevel import dists
 from .core import UserError, generator, seeded
 from .dependence import lower, white
+from .fast import FastCell, fast
 from .space import partial_channels
 from .supernet import Edge, SuperNet, TwoStems, batch_stats
 
@@ -265,6 +266,7 @@ def blueprint(
                 affine=next(m.affine for m in net.modules() if hasattr(m, 'affine') and hasattr(m, 'edges')),
                 stem='imagenet' if first.stride[0] == 2 else 'cifar', auxiliary=net.at is not None, K=groups(net),
                 drop=next((m.p for m in net.modules() if isinstance(m, DropSkip)), None),
+                fast=any(isinstance(m, FastCell) for m in net.modules()),
                 tracked=any(getattr(m, 'track_running_stats', False) for m in net.modules()),
                 held={f'{c}/{e}': list(edge) for c, e, edge in edges_of(net)})
 
@@ -275,12 +277,13 @@ def rebuild(
 ):
     "A network of that description with fresh weights, on the same device"
     plan = blueprint(net) | more
-    K, drop, tracked, held = (plan.pop(k) for k in ('K', 'drop', 'tracked', 'held'))
+    K, drop, quick, tracked, held = (plan.pop(k) for k in ('K', 'drop', 'fast', 'tracked', 'held'))
     new = SuperNet(partial_channels(net.space, K), **plan)
     for c, e, edge in edges_of(new):
         for op in set(edge) - set(held[f'{c}/{e}']): del edge[op]
     if drop is not None: skip_dropout(skip_dropout(new, 1.), drop)
-    return (new if tracked else batch_stats(new)).to(net.head[-1].weight).to(memory_format=torch.channels_last)
+    new = (new if tracked else batch_stats(new)).to(net.head[-1].weight)
+    return fast(new) if quick else new.to(memory_format=torch.channels_last)
 
 # %% ../nbs/16_prune.ipynb #a25df083
 class DropSkip(nn.Module):
@@ -301,10 +304,12 @@ def skip_dropout(
     op='skip_connect', # operation
 ):
     "`net` with dropout `p` behind every skip (P-DARTS)"
+    wrapped = False
     for _, _, edge in edges_of(net):
         if op not in edge: continue
         if isinstance(edge[op], DropSkip): edge[op].p = p
-        elif p: edge[op] = DropSkip(edge[op], p)
+        elif p: edge[op], wrapped = DropSkip(edge[op], p), True
+    if wrapped and any(isinstance(m, FastCell) for m in net.modules()): fast(net)   # it remembers what it saw
     return net
 
 # %% ../nbs/16_prune.ipynb #cbb53a67

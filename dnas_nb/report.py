@@ -6,7 +6,7 @@
 __all__ = ['CSS', 'read_run', 'found', 'history', 'Moves', 'probabilities', 'percent', 'show', 'duration', 'cell_picture',
            'ribbons_picture', 'balance_picture', 'curves_picture', 'correlations', 'correlation_picture', 'strongest',
            'strips', 'Board', 'leaders', 'Picture', 'png', 'glance', 'gallery', 'pictures', 'Markup', 'el', 'table',
-           'pairs', 'figure', 'headline', 'banner', 'tiles', 'conditions', 'page', 'report']
+           'pairs', 'figure', 'headline', 'banner', 'tiles', 'conditions', 'page', 'draw_all', 'report']
 
 # %% ../nbs/33_report.ipynb #cc2ffe99
 import base64, html, io, json, re
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from .core import UserError, write_atomic
-from .folder import stored_arrays
+from .folder import owning, stored_arrays, written
 from .viz import style, short, op_color, panels, ribbons, curves, heat, draw_dag
 
 # %% ../nbs/33_report.ipynb #a7074df0
@@ -27,9 +27,9 @@ def read_run(folder # run folder
     if not path.is_file(): raise UserError(f'no run in {str(folder)!r} (no run.json there): name a folder that a search has written')
     return _object(path)
 
-def _object(path):
-    "A JSON object from a file."
-    try: obj = json.loads(Path(path).read_text(encoding='utf-8'))
+def _object(path, data=None):
+    "A JSON object from a file, or from its bytes where they were read already."
+    try: obj = json.loads(Path(path).read_bytes() if data is None else data)
     except ValueError as e: raise UserError(f'{path} is damaged: {e}') from None
     if not isinstance(obj, dict): raise UserError(f'{path} is damaged: it should hold one JSON object')
     return obj
@@ -39,7 +39,7 @@ def found(folder # run folder
          ) -> dict: # cell name -> list of (from, to, operation); empty when nothing was derived
     "The cells that a run found, from its genotype.json."
     path = Path(folder)/'genotype.json'
-    cells = _object(path).get('cells') or {} if path.is_file() else {}
+    cells = _object(path, written(folder, path.name)).get('cells') or {} if path.is_file() else {}
     return {c: [(int(a), int(b), str(op)) for a, b, op in es] for c, es in dict(cells).items()}
 
 # %% ../nbs/33_report.ipynb #312e5da3
@@ -49,7 +49,7 @@ def history(folder # run folder
     import pandas as pd
     read_run(folder)
     path = Path(folder)/'history.csv'
-    try: frame = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    try: frame = pd.read_csv(io.BytesIO(written(folder, path.name))) if path.is_file() else pd.DataFrame()
     except pd.errors.EmptyDataError: frame = pd.DataFrame()
     except (ValueError, pd.errors.ParserError) as e: raise UserError(f'{path} is damaged: {str(e).splitlines()[0]}') from None
     frame = frame.apply(pd.to_numeric, errors='coerce')
@@ -441,8 +441,11 @@ def _say_corr(corr, labels): # alternative text of `correlation_picture`
 # %% ../nbs/33_report.ipynb #d3f47eca
 def pictures(folder # run folder
             ) -> list: # paths of the PNG files
-    "Write every picture of a run into its folder."
-    return [write_atomic(Path(folder)/f'{p.name}.png', p.png) for p in gallery(folder)]
+    "Write every picture of a run into its folder. Raises `UserError` for no run, or one that goes on now."
+    read_run(folder)
+    with owning(folder):
+        return [write_atomic(Path(folder)/f'{p.name}.png', p.png) for p in gallery(folder)]
+
 
 # %% ../nbs/33_report.ipynb #ee851609
 class Markup(str):
@@ -600,8 +603,8 @@ def page(title, # of the browser tab
               el('meta', **{'http-equiv': 'Content-Security-Policy', 'content': policy}), el('title', title), el('style', Markup(CSS)))
     return '<!doctype html>\n' + el('html', head, el('body', *body), lang='en')
 
-def report(folder # run folder
-          ) -> Path: # of report.html
+def draw_all(folder # run folder, whose lock the caller holds
+            ) -> list: # names of the files, the page last
     "Write the pictures and one self-contained page about a run. Raises `UserError` for a folder that is no run."
     folder = Path(folder)
     run, frame, cells, corr = read_run(folder), history(folder), found(folder), correlations(folder)
@@ -614,4 +617,12 @@ def report(folder # run folder
              banner(run, frame), el('p', headline(run, cells, frame), class_='lead'), el('div', el('code', arch), class_='arch') if arch else None, tiles(run, frame))
     cards = [figure(p, _below(p, moves, corr)) for p in pics] + conditions(run)
     text = page(name, top, el('main', el('div', *cards, class_='cards')), el('footer', 'Written by dnas_nb. Every figure on this page comes from the files beside it.'))
-    return write_atomic(folder/'report.html', text)
+    write_atomic(folder/'report.html', text)
+    return [*(f'{p.name}.png' for p in pics), 'report.html']
+
+def report(folder # run folder
+          ) -> Path: # of report.html
+    "`draw_all` under the lock of the folder. Raises `UserError` for no run, or one that goes on now."
+    read_run(folder)
+    with owning(folder): return Path(folder)/draw_all(folder)[-1]
+

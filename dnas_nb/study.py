@@ -9,7 +9,7 @@ __all__ = ['BACKENDS', 'CLOCK', 'grid', 'checked', 'run_name', 'plan', 'free', '
            'read_plan', 'shown']
 
 # %% ../nbs/42_study.ipynb #596f107f
-import contextlib, importlib, itertools, json, multiprocessing, os, signal, sys, threading, time, types
+import contextlib, importlib, io, itertools, json, multiprocessing, os, signal, sys, threading, time, types
 from dataclasses import asdict, fields
 from multiprocessing import connection
 from pathlib import Path
@@ -18,7 +18,7 @@ from .core import UserError, as_json, brief, choose, counted, device as get_devi
 from .compare import compare
 from .data import SOURCES, load_data
 from .experiment import Settings, run, settings
-from .folder import account, lock
+from .folder import account, lock, owning, written
 
 # %% ../nbs/42_study.ipynb #eca2620e
 def grid(
@@ -207,13 +207,21 @@ def on_ray(
 BACKENDS = dict(processes=in_processes, ray=on_ray)
 
 # %% ../nbs/42_study.ipynb #0f67fefd
+def _sound(row):
+    "Is this an entry of study.json?"
+    parts = dict(settings=dict, status=str, error=str)
+    return isinstance(row, dict) and all(isinstance(row.get(k), t) for k, t in parts.items())
+
 def standing(
     out, # folder of a study
 ) -> dict: # name -> {settings, status, error}
     "How each run stands; a finished run.json has the last word"
-    try: rows = json.loads((Path(out)/'study.json').read_text(encoding='utf-8'))
+    path = Path(out)/'study.json'
+    try: rows = json.loads(path.read_text(encoding='utf-8'))
     except FileNotFoundError: return {}
-    except (ValueError, OSError): raise UserError(f"{Path(out)/'study.json'} is not readable: delete it, the runs themselves are kept") from None
+    except (ValueError, OSError, RecursionError): rows = None
+    if not isinstance(rows, dict) or not all(map(_sound, rows.values())):
+        raise UserError(f'{path} is not readable: delete it, the runs themselves are kept')
     for name, r in rows.items():
         if r['status'] != 'finished' and account(Path(out)/name).get('status') == 'finished': r.update(status='finished', error='')
     return rows
@@ -245,12 +253,10 @@ def study(
     loop = choose(backend, BACKENDS, 'backend')
     if address and backend != 'ray': raise UserError(f"address {brief(address)} is that of a Ray cluster: choose backend 'ray' with it")
     if not address: get_device(device)
-    if not address:                                  # images that are not here would fail every run; a cluster may have its own
-        done = {n for n, r in standing(out).items() if r['status'] == 'finished'}
-        for d in dict.fromkeys(s['data'] for n, s in runs.items() if n not in done): load_data(d)
-    held = lock(out)
-    try:
+    with owning(out):                                # first of all: what is read below stays as it is
         rows = standing(out)
+        if not address:                              # images that are not here would fail every run; a cluster may have its own
+            for d in dict.fromkeys(s['data'] for n, s in runs.items() if rows.get(n, {}).get('status') != 'finished'): load_data(d)
         rows |= {n: dict(settings=s, status='waiting', error='') for n, s in runs.items() if n not in rows}
         todo = to_do(rows, runs, retry)
         def note(name, status, error=''):
@@ -264,7 +270,7 @@ def study(
         if on_start: on_start(sum(rows[n]['status'] == 'finished' for n in runs), len(runs))
         if jobs: loop(jobs, workers, lambda n: note(n, 'running'), done, *([address] if backend == 'ray' else []))
         return keep(out, tell)
-    finally: held.close()
+
 
 # %% ../nbs/42_study.ipynb #718401cd
 CLOCK = ['seconds', 'peak_mb']   # what differs from machine to machine
@@ -329,7 +335,7 @@ def histories(
     found = {}
     for name, r in sorted(standing(out).items()):
         if r['status'] != 'finished': continue
-        h = pd.read_csv(Path(out)/name/'history.csv')
+        h = pd.read_csv(io.BytesIO(written(Path(out)/name, 'history.csv')))
         x = np.cumsum(account(Path(out)/name).get('epoch_seconds') or [np.nan]*len(h))
         found.setdefault(r['settings'][choose(by, list(r['settings']), 'setting')], []).append((x, h[choose(value, list(h.columns), 'column of the history')].to_numpy()))
     if not found: raise UserError(f'{out} has no finished run')

@@ -55,7 +55,7 @@ def test_folder_not_writable(capsys, tmp_path):
 
 
 def test_folder_in_use(capsys, tmp_path):
-    from dnas_nb.experiment import lock
+    from dnas_nb.folder import lock
     with lock(tmp_path): fails(capsys, 'in use by another run', out=str(tmp_path))
 
 
@@ -126,8 +126,8 @@ def test_malformed_architecture():
 
 def wait_for(path, epochs, process, timeout=120):
     "Wait until a run has written so many epochs"
-    end = time.time() + timeout
-    while time.time() < end and process.poll() is None:
+    end = time.monotonic() + timeout
+    while time.monotonic() < end and process.poll() is None:
         try:
             if json.loads(path.read_text())['epoch'] >= epochs: return
         except (OSError, ValueError, KeyError): pass

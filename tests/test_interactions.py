@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import fails
 from dnas_nb.bench import load, make_table
+from dnas_nb.folder import save_arrays
 from dnas_nb.interactions import (Agreement, Effects, Learned, _partial, agreement, agreements, between,
                                   contrast, decompose, ideal, plot_agreements, pooled, ranks,
                                   read_learned, rows_of, strongest, truth, verdicts)
@@ -112,7 +113,7 @@ def test_tables_of_another_kind(t):
 def fake(out, C=None, status='finished', method='danas', cells=('cell',), **more):
     out.mkdir(exist_ok=True)
     (out/'run.json').write_text(json.dumps(dict(status=status, method=method, settings=dict(method=method, seed=0, **more))))
-    if C is not None: np.savez(out/'arrays.npz', **{f'corr/{c}': C for c in cells}, **{f'labels/{c}': np.array(names(LABELS, OPS)) for c in cells})
+    if C is not None: save_arrays(out/'arrays.npz', {**{f'corr/{c}': C for c in cells}, **{f'labels/{c}': np.array(names(LABELS, OPS)) for c in cells}})
     return out
 
 
@@ -129,10 +130,10 @@ def test_runs(tmp_path):
     whole = (tmp_path/'a'/'arrays.npz').read_bytes()
     for bad in (b'PK nothing', b'PK\x03\x04nothing', b'', whole[:len(whole)//2]):
         (tmp_path/'a'/'arrays.npz').write_bytes(bad)
-        fails(lambda: read_learned(tmp_path/'a'), 'is damaged')
-    np.savez(tmp_path/'c'/'arrays.npz', other=C)
+        fails(lambda: read_learned(tmp_path/'a'), 'arrays.npz has no checksum')
+    save_arrays(tmp_path/'c'/'arrays.npz', dict(other=C))
     fails(lambda: read_learned(tmp_path/'c'), 'holds no correlation')
-    np.savez(tmp_path/'c'/'arrays.npz', **{'corr/cell': C})
+    save_arrays(tmp_path/'c'/'arrays.npz', {'corr/cell': C})
     fails(lambda: read_learned(tmp_path/'c'), 'labels')
 
 

@@ -217,7 +217,7 @@ def mathjax() -> bool:
 def build(out: Path) -> int:
     from tempfile import TemporaryDirectory
     sys.path.insert(0, str(ROOT))
-    t0, site = time.time(), Site()
+    t0, site = time.monotonic(), Site()
     with TemporaryDirectory() as tmp:
         src = Path(tmp)/'src'
         for path in site.nbs:
@@ -236,7 +236,7 @@ def build(out: Path) -> int:
         shutil.rmtree(f'{tmp}/html/_sources', ignore_errors=True)
         if out.exists(): shutil.rmtree(out)
         shutil.move(f'{tmp}/html', out)
-    print(f'[site] {len(site.nbs)} pages in {time.time() - t0:.0f} s: open {os.path.relpath(out)}/index.html')
+    print(f'[site] {len(site.nbs)} pages in {time.monotonic() - t0:.0f} s: open {os.path.relpath(out)}/index.html')
     return int(bool(site.broken))
 
 

@@ -26,7 +26,7 @@ def execute(path: Path) -> bool:
     from execnb.nbio import read_nb, write_nb
     from execnb.shell import CaptureShell
     from nbdev.clean import clean_nb
-    nb, t0 = read_nb(path), time.time()
+    nb, t0 = read_nb(path), time.monotonic()
     os.chdir(path.parent)  # as in Jupyter and in the tests
     shell = CaptureShell(path=path.parent, mpl_format='png')
     shell.run("import matplotlib; matplotlib.rcParams['figure.dpi'] = 50")  # the shell renders at twice this figure
@@ -43,7 +43,7 @@ def execute(path: Path) -> bool:
             return False
     clean_nb(nb)
     write_nb(nb, path)
-    print(f'{path.name}: {time.time() - t0:.1f} s, {path.stat().st_size/1024:.0f} kB')
+    print(f'{path.name}: {time.monotonic() - t0:.1f} s, {path.stat().st_size/1024:.0f} kB')
     return True
 
 

@@ -39,7 +39,7 @@ def main():
     with tempfile.TemporaryDirectory() as d:
         d = Path(d)
         def timed(label, f):
-            t0 = time.time(); r = f(); print(f'{label:34} {time.time() - t0:6.1f} s', flush=True); return r
+            t0 = time.monotonic(); r = f(); print(f'{label:34} {time.monotonic() - t0:6.1f} s', flush=True); return r
         timed(f'{n} runs, 2 processes', lambda: study(what, d/'processes', device='cpu'))
         frames = dict(processes=frame(d/'processes', clock=False))
         assert (frames['processes'].status == 'finished').all(), frames['processes'].error.tolist()
