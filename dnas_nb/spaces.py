@@ -9,10 +9,11 @@ __all__ = ['MACRO_OPS', 'SHUFFLE_OPS', 'NB101_OPS', 'PARENTS', 'SIZE_OPS', 'FURT
 
 # %% ../nbs/09_spaces.ipynb #cfe3ff93
 from functools import partial
+from types import MappingProxyType
 import torch
 from torch import nn
 from .core import UserError
-from .ops import OPS, ResBlock, relu_conv_bn
+from .ops import NB201, ResBlock, relu_conv_bn
 from .space import SPACES, Cell, Space, three_stages
 
 # %% ../nbs/09_spaces.ipynb #cc5b8259
@@ -66,7 +67,8 @@ def identity(
     return nn.Sequential(nn.Conv2d(C, C_out, 1, stride, bias=False), nn.BatchNorm2d(C_out, affine=affine))
 
 # %% ../nbs/09_spaces.ipynb #d4ef923c
-MACRO_OPS = dict(id=identity, mb3_k3=inverted, mb6_k5=partial(inverted, kernel=5, expand=6))
+MACRO_OPS = MappingProxyType(dict(
+    id=identity, mb3_k3=inverted, mb6_k5=partial(inverted, kernel=5, expand=6)))
 
 def macro() -> Space:
     "NAS-Bench-Macro: 8 layers, 3 blocks; its networks have C = 32 (Su et al. 2021)"
@@ -109,8 +111,9 @@ def shuffle_block(
     return Split(nn.Sequential(*main), None if stride == 1 else nn.Sequential(*_dw(C, k, stride, bn), *_pw(C, C, bn)))
 
 # %% ../nbs/09_spaces.ipynb #e70b99f2
-SHUFFLE_OPS = dict(shuffle_3x3=shuffle_block, shuffle_5x5=partial(shuffle_block, kernel=5), shuffle_7x7=partial(shuffle_block, kernel=7),
-                   xception=partial(shuffle_block, xception=True))
+SHUFFLE_OPS = MappingProxyType(dict(
+    shuffle_3x3=shuffle_block, shuffle_5x5=partial(shuffle_block, kernel=5),
+    shuffle_7x7=partial(shuffle_block, kernel=7), xception=partial(shuffle_block, xception=True)))
 
 def shuffle() -> Space:
     "The single-path ShuffleNet space: 20 layers, 4 blocks; its networks have C = 16 and an ImageNet stem (DSNAS, Hu et al. 2020)"
@@ -135,7 +138,9 @@ def max_pool(
     "Largest of the 3×3 neighbours (Ying et al. 2019)"
     return nn.MaxPool2d(3, stride, padding=1)
 
-NB101_OPS = dict(none=OPS['none'], skip_connect=OPS['skip_connect'], maxpool_3x3=max_pool, conv_bn_relu_3x3=conv_bn_relu, conv_bn_relu_1x1=partial(conv_bn_relu, kernel=1))
+NB101_OPS = MappingProxyType(dict(
+    none=NB201['none'], skip_connect=NB201['skip_connect'], maxpool_3x3=max_pool,
+    conv_bn_relu_3x3=conv_bn_relu, conv_bn_relu_1x1=partial(conv_bn_relu, kernel=1)))
 
 # %% ../nbs/09_spaces.ipynb #8bf85702
 PARENTS = {1: (1, 2, 2, 2, 2), 2: (1, 1, 2, 2, 3), 3: (1, 1, 1, 2, 2, 2)}   # of the blocks in order, the output last (Zela, Siems & Hutter 2020)
@@ -207,7 +212,8 @@ def stage(
     return SizeCell(C, affine) if stride == 1 else ResBlock(C, C, affine)
 
 # %% ../nbs/09_spaces.ipynb #fd00dfc4
-SIZE_OPS = dict(stage=stage) | {str(8*k): partial(first, eighths=k) for k in range(1, 9)}
+SIZE_OPS = MappingProxyType(
+    dict(stage=stage) | {str(8*k): partial(first, eighths=k) for k in range(1, 9)})
 
 def size() -> Space:
     "NATS-Bench's size space as widths of a shared network; C = 64 gives its channel counts (Dong et al. 2021)"
