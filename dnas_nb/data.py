@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PARTS', 'SOURCES', 'Images', 'fingerprints', 'new', 'to_float', 'moments', 'Search', 'Split', 'overlap', 'quotas',
            'balanced', 'sides', 'resize', 'Source', 'split_of', 'as_images', 'from_tensors', 'read_npz', 'npz',
-           'digits', 'find_data', 'webp', 'cifar', 'load_data', 'sample_grid', 'class_balance', 'batches', 'normalise',
-           'augment', 'show_augmented']
+           'digits', 'find_data', 'webp', 'cifar', 'is_file', 'source_of', 'load_data', 'sample_grid', 'class_balance',
+           'batches', 'normalise', 'augment', 'show_augmented']
 
 # %% ../nbs/06_data.ipynb #57d96e8d
 import hashlib, io, math, os, pickle
@@ -112,6 +112,7 @@ class Split:
     flip: bool = False  # may pictures be mirrored?
     shift: int = 0      # largest shift that keeps the class, in pixels
     dropped: int = 0    # search images left out because the same picture occurs elsewhere
+    origin: dict = None # arguments of `load_data` that make it again; None: the caller made it
     def __post_init__(self): _check(self)
     @property
     def search(self): return Search(self.name, self.train, self.valid, self.classes, self.mean, self.std, self.flip, self.shift)
@@ -196,6 +197,7 @@ class Source:
     train: torch.Tensor = None  # (N,) bool: official half that trains weights; None: `sides` decides
     flip: bool = False    # does a mirrored picture keep its class?
     shift: int = 0        # shift that keeps the class, in pixels
+    origin: dict = None   # arguments of `load_data` that find it again: name and, for a file, layout
 
 # %% ../nbs/06_data.ipynb #2d78e348
 def _hold_out(
@@ -273,20 +275,72 @@ def split_of(
     if src.test is None: _enough(src, None, 4); src = _hold_out(src)
     _enough(src, images, 2)
     train, valid = (src.pool[i] for i in _halve(src, images, seed))
-    return Split(src.name, train, valid, src.test, tuple(src.classes), *moments(train.x), src.flip, src.shift, dropped)
+    origin = source.origin and {**source.origin, 'images': images, 'size': size, 'seed': seed}
+    mean, std = moments(train.x)
+    return Split(src.name, train, valid, src.test, tuple(src.classes), mean, std,
+                 src.flip, src.shift, dropped, origin)
+
+# %% ../nbs/06_data.ipynb #fa4c3a70
+def _reading(
+    shape,   # of x
+    layout,  # one letter of N, C, H, W for each axis
+) -> str:
+    "What a layout would make of a shape, in words"
+    size = dict(zip(layout, shape))
+    channels = size.get('C', 1)
+    return f"{channels} channel{'s'*(channels != 1)} of {size.get('H', 1)} × {size.get('W', 1)} pixels (layout={layout!r})"
+
+def _square(shape, layout):
+    "Are the pictures square in this layout?"
+    size = dict(zip(layout, shape))
+    return size.get('H', 1) == size.get('W', 1)
+
+def _guess(
+    shape,  # of x: three or four axes
+    name,   # for messages
+) -> str:   # layout
+    "The one layout that the shape allows. Raises `UserError` with two readings where it allows more or none"
+    if len(shape) == 3:
+        readings = {'NHW': _square(shape, 'NHW'), 'NCW': False}
+    else:
+        readings = {'NCHW': shape[1] in (1, 3, 4), 'NHWC': shape[3] in (1, 3, 4)}
+        if all(readings.values()) and set(shape[1:]) != {1}:
+            readings = {layout: _square(shape, layout) for layout in readings}
+        elif all(readings.values()):
+            return 'NCHW'   # one pixel of one channel: both readings are the same
+    fits = [layout for layout, ok in readings.items() if ok]
+    if len(fits) == 1: return fits[0]
+    told = ' or '.join(_reading(shape, layout) for layout in readings)
+    raise UserError(f'{name}: x of shape {tuple(shape)} can be read as {told}: say which with layout=')
+
+def _channels_first(
+    x,            # tensor of three or four axes
+    layout=None,  # one letter of N, C, H, W for each axis, such as 'NHWC'; None: as the shape says
+    name='data',  # for messages
+) -> torch.Tensor: # (N, C, H, W)
+    "`x` with its axes in order. Raises `UserError` for a layout that does not fit or a shape that leaves it open"
+    if layout is None: layout = _guess(x.shape, name)
+    letters = layout if isinstance(layout, str) else ''
+    if 'N' not in letters or set(letters) - set('NCHW') or len(set(letters)) < len(letters) or len(letters) != x.ndim:
+        raise UserError(f"{name}: layout {str(layout)[:20]!r} should name the {x.ndim} axes of x {tuple(x.shape)} "
+                        "by N (pictures), C, H and W, such as 'NHWC', 'NCHW' or 'NHW'")
+    x = x.permute([layout.index(a) for a in 'NCHW' if a in layout])
+    for k, axis in enumerate('NCHW'):
+        if axis not in layout: x = x.unsqueeze(k)
+    return x
 
 # %% ../nbs/06_data.ipynb #c6912faa
 def as_images(
-    x,           # (N, C, H, W), (N, H, W) or (N, H, W, C); uint8, whole numbers 0..255, bool or float
+    x,           # pictures, see `layout`; uint8, whole numbers 0..255, bool or float
     y,           # (N,) whole numbers
     name='data', # for messages
+    layout=None, # one letter of N, C, H, W for each axis of x; None: as the shape says
 ) -> Images:
     "Arrays or tensors as `Images`, with the channel axis in its place"
     try: x, y = torch.as_tensor(x), torch.as_tensor(y)
     except (TypeError, ValueError, RuntimeError) as e: raise UserError(f'{name}: x and y must be numeric arrays ({e})') from None
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool: raise UserError(f'{name}: y must hold whole-number labels, it is {y.dtype}')
-    if x.ndim == 3: x = x[:, None]
-    if x.ndim == 4 and x.shape[1] > 4 >= x.shape[3]: x = x.permute(0, 3, 1, 2)
+    if x.ndim in (3, 4) or layout is not None: x = _channels_first(x, layout, name)
     return Images(_as_pixels(x, name).contiguous(), y.long())
 
 def _as_pixels(
@@ -316,7 +370,7 @@ def _names(
 
 # %% ../nbs/06_data.ipynb #1ab76bca
 def from_tensors(
-    x,            # (N, C, H, W), (N, H, W) or (N, H, W, C)
+    x,            # pictures: (N, C, H, W), (N, H, W, C), (N, H, W), or as `layout` says
     y,            # (N,) whole-number labels
     x_test=None,  # a test set of your own; None holds out 30 %
     y_test=None,
@@ -327,11 +381,12 @@ def from_tensors(
     name='tensors',
     flip=False,   # may your pictures be mirrored?
     shift=0,      # by how many pixels may they be shifted?
+    layout=None,  # one letter of N, C, H, W for each axis of x; None: as the shape says
 ) -> Split:
     "A `Split` of your own pictures"
     if (x_test is None) != (y_test is None): raise UserError(f'{name}: give both x_test and y_test, or neither')
-    pool = as_images(x, y, name)
-    test = None if x_test is None else as_images(x_test, y_test, f'{name}, test part')
+    pool = as_images(x, y, name, layout)
+    test = None if x_test is None else as_images(x_test, y_test, f'{name}, test part', layout)
     return split_of(Source(name, pool, _names(classes, pool, name), test, None, flip, shift), images, size, seed)
 
 # %% ../nbs/06_data.ipynb #f1b64ad2
@@ -355,14 +410,26 @@ def read_npz(
 
 # %% ../nbs/06_data.ipynb #07cc3782
 def npz(
-    path,  # .npz with x and y; may hold x_test, y_test and class_names
+    path,        # .npz with x and y; may hold x_test, y_test, class_names and layout
+    layout=None, # one letter of N, C, H, W for each axis of x; None: as the file says, else its shape
 ) -> Source:
     "A `.npz` file of your own as a `Source`"
-    z, name = read_npz(path, ('x', 'y'), ('x_test', 'y_test', 'class_names')), Path(path).stem
+    z, name = read_npz(path, ('x', 'y'), ('x_test', 'y_test', 'class_names', 'layout')), Path(path).stem
     if ('x_test' in z) != ('y_test' in z): raise UserError(f'{path}: x_test and y_test go together')
-    pool = as_images(z['x'], z['y'], name)
-    test = as_images(z['x_test'], z['y_test'], f'{name}, test part') if 'x_test' in z else None
-    return Source(name, pool, _names(z['class_names'].ravel() if 'class_names' in z else None, pool, name), test)
+    said = layout or (_said(z['layout'], path) if 'layout' in z else None)
+    pool = as_images(z['x'], z['y'], name, said)
+    test = as_images(z['x_test'], z['y_test'], f'{name}, test part', said) if 'x_test' in z else None
+    classes = _names(z['class_names'].ravel() if 'class_names' in z else None, pool, name)
+    return Source(name, pool, classes, test, origin=dict(name=str(Path(path).resolve()), layout=layout))
+
+def _said(
+    array, # `layout` of the file
+    path,  # for messages
+) -> str:
+    "The text in an array of one string. Raises `UserError` for anything else"
+    if array.size != 1 or array.dtype.kind != 'U':
+        raise UserError(f"{path}: layout should be one string, such as 'NHWC'")
+    return str(array.ravel()[0])
 
 # %% ../nbs/06_data.ipynb #40cc276d
 def digits() -> Source:
@@ -370,7 +437,7 @@ def digits() -> Source:
     from sklearn.datasets import load_digits
     d = load_digits()
     x = torch.from_numpy((d.images*255/16).round().astype(np.uint8))
-    return Source('digits', Images(x[:, None], torch.from_numpy(d.target).long()), tuple(map(str, d.target_names)), flip=False, shift=1)
+    return Source('digits', Images(x[:, None], torch.from_numpy(d.target).long()), tuple(map(str, d.target_names)), flip=False, shift=1, origin=dict(name='digits'))
 
 # %% ../nbs/06_data.ipynb #5226addd
 def _data_dirs() -> list:
@@ -493,20 +560,36 @@ def cifar(
 ) -> Source:
     "CIFAR-10 or CIFAR-100 (Krizhevsky 2009): mirrored and shifted by up to 4 pixels, as is usual"
     x, y, xt, yt, names = _cifar_parts(name)
-    return Source(name, Images(x, y), names, Images(xt, yt), _nb201_half(len(y)) if name == 'cifar10' else None, True, 4)
+    half = _nb201_half(len(y)) if name == 'cifar10' else None
+    return Source(name, Images(x, y), names, Images(xt, yt), half, True, 4, dict(name=name))
 
 # %% ../nbs/06_data.ipynb #155c05a2
 SOURCES = {'digits': digits, 'cifar10': lambda: cifar('cifar10'), 'cifar100': lambda: cifar('cifar100')}
+
+def is_file(
+    name, # of a data set, or a path
+) -> bool:
+    "Does the name of a data set mean a file?"
+    return str(name).endswith('.npz')
+
+def source_of(
+    name='digits', # 'digits', 'cifar10', 'cifar100', or the path of a .npz file
+    layout=None,   # of a file: one letter of N, C, H, W for each axis of x
+) -> Source:
+    "A data set by name, as it comes"
+    if is_file(name): return npz(name, layout)
+    if layout is not None: raise UserError(f'{str(name)[:40]!r} has a layout of its own: layout= is for .npz files')
+    return choose(str(name), SOURCES, 'data set (a path to a .npz file works too)')()
 
 def load_data(
     name='digits', # 'digits', 'cifar10', 'cifar100', or the path of a .npz file
     images=None,   # images for train and valid together, class-balanced; None takes all
     size=None,     # height and width in pixels; None keeps them
     seed=0,        # of the choice and the division of the images, not of the test set
+    layout=None,   # of a file: one letter of N, C, H, W for each axis of x
 ) -> Split:
     "A data set by name, divided into train, valid and test"
-    if str(name).endswith('.npz'): return split_of(npz(name), images, size, seed)
-    return split_of(choose(str(name), SOURCES, 'data set (a path to a .npz file works too)')(), images, size, seed)
+    return split_of(source_of(name, layout), images, size, seed)
 
 # %% ../nbs/06_data.ipynb #b520c8f2
 def _mosaic(
