@@ -7,14 +7,14 @@ __all__ = ['fingerprint', 'about', 'differs', 'of_run', 'must_agree', 'same_run'
            'is_digits', 'named', 'described', 'space_of', 'stands_for_itself', 'given_again', 'for_workers',
            'folder_name']
 
-# %% ../nbs/19_identity.ipynb #f5c9996c
+# %% ../nbs/19_identity.ipynb #c23661dd
 import hashlib, json, re
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 import numpy as np
 from .core import UserError, choose
-from .data import PARTS, Split, digits, fingerprints, is_file
+from .data import BUILT_IN_DATA, PARTS, SOURCES, Split, digits, fingerprints, is_file
 from .data import resize, source_of, split_of
 from .folder import account
 from .methods import METHODS, ROWS, Method, find_method, slot_name
@@ -106,7 +106,7 @@ def must_agree(
     said = differs(stored, split)
     if said: raise UserError(f'{folder} is about other data ({said}): {cure}')
 
-# %% ../nbs/19_identity.ipynb #583cd7d6
+# %% ../nbs/19_identity.ipynb #58d3a721
 def same_run(
     folder, # of a run that may have been begun
     split,  # the `Split` it would go on with
@@ -114,7 +114,8 @@ def same_run(
 ):
     "Raise `UserError` unless such a run in the folder, if there is one, has the same data"
     run = account(folder)
-    if not run or run.get('task', 'search') != task: return
+    begun = 'dataset' in run or (Path(folder)/'last.pt').exists()
+    if not begun or run.get('task', 'search') != task: return
     stored = of_run(folder)
     how = 'the data it began with' if stored['origin'] else 'the same split='
     cure = f'resume with {how}, or choose another --out for other data'
@@ -178,7 +179,7 @@ def is_digits(
     parts = [getattr(split, part) for part in PARTS]
     return all(set(zip(fingerprints(p.x), p.y.tolist())) <= known for p in parts)
 
-# %% ../nbs/19_identity.ipynb #a8236b46
+# %% ../nbs/19_identity.ipynb #06eb273d
 def _package_space(
     name, # of a space
 ):        # the `Space`, or None
@@ -193,6 +194,7 @@ def _package_space(
 def _ours(kind, name):
     "Does the package itself give a meaning to the name?"
     if kind == 'method': return name in ROWS and METHODS.get(name) is ROWS[name]
+    if kind == 'data': return is_file(name) or SOURCES.get(name) is BUILT_IN_DATA.get(name)
     return _package_space(name) is not None
 
 def _meaning(kind, name):
@@ -282,7 +284,7 @@ def stands_for_itself(
     same = known.cells == space.cells if space.name not in BUILT_IN else _whole(known) == _whole(space)
     if not same: raise UserError(_taken('space', space.name))
 
-# %% ../nbs/19_identity.ipynb #6fba6ec1
+# %% ../nbs/19_identity.ipynb #98128a13
 def given_again(
     folder, # of a run, or None
     given,  # arguments of a run
@@ -301,11 +303,10 @@ def given_again(
                             'give the same value again, or choose another --out')
 
 def for_workers(
-    method, # name
-    space,  # name
+    **names, # method, space and data of a run
 ):
     "Raise `UserError` for a name that only this process knows: a worker would not find it"
-    for kind, name in dict(method=method, space=space).items():
+    for kind, name in names.items():
         if _ours(kind, name): continue
         raise UserError(f'{kind} {_cut(name)!r} is known in this process only, the workers of a study '
                         f'would not find it: call run({kind}=…) here instead')

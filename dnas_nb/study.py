@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['BACKENDS', 'CLOCK', 'FIELDS', 'grid', 'checked', 'run_name', 'plan', 'free', 'attempt', 'context', 'without_main',
            'leave_with_parent', 'answer', 'ending', 'by_name', 'start', 'in_processes', 'open_ray', 'on_ray',
-           'standing', 'to_do', 'study', 'row_of', 'frame', 'read_parquet', 'keep', 'histories', 'plot_anytime',
-           'read_plan', 'shown', 'dnas_study']
+           'standing', 'to_do', 'data_of', 'known_data', 'same_data', 'study', 'row_of', 'frame', 'read_parquet',
+           'keep', 'histories', 'plot_anytime', 'read_plan', 'shown', 'dnas_study']
 
 # %% ../nbs/42_study.ipynb #596f107f
 import contextlib, importlib, itertools, json, multiprocessing, os, signal, sys, threading, time, types
@@ -18,9 +18,10 @@ from fastcore.script import Param, call_parse, store_true
 from .core import UserError, as_json, choose, seed_of, write_atomic
 from .cli import guarded, whole_numbers
 from .compare import compare
-from .data import SOURCES, load_data
+from .data import SOURCES, is_file, load_data
 from .experiment import Settings, run, settings
 from .folder import account, lock
+from .identity import about, folder_name, for_workers, must_agree
 
 # %% ../nbs/42_study.ipynb #eca2620e
 def grid(
@@ -38,15 +39,18 @@ def checked(
     for k in entry: choose(k, [f.name for f in fields(Settings)], 'setting')
     s = settings(**entry)
     if not isinstance(s.seed, int): raise UserError(f'seed must be a whole number, not {s.seed!r}')
-    if not str(s.data).endswith('.npz'): choose(s.data, SOURCES, 'data set (a path to a .npz file works too)')
+    if not is_file(s.data): choose(s.data, SOURCES, 'data set (a path to a .npz file works too)')
     elif not Path(s.data).is_file(): raise UserError(f'there is no file {s.data}')
+    for_workers(method=s.method, space=s.space, data=s.data)
     return s
 
 def run_name(
     s, # `Settings`
 ) -> str:
     "Folder of a run: readable, and different for different settings"
-    return f'{s.method}-{s.space}-{Path(s.data).stem}-s{s.seed}-{seed_of(sorted(asdict(s).items())) % 16**8:08x}'
+    told = sorted((k, v) for k, v in asdict(s).items() if k != 'layout' or v)
+    mark = f'{seed_of(told) % 16**8:08x}'
+    return folder_name(s.method, s.space, Path(s.data).stem, f's{s.seed}', mark)
 
 # %% ../nbs/42_study.ipynb #98bd5966
 def plan(
@@ -228,6 +232,47 @@ def to_do(
     "What still has to be run"
     return [n for n in names if rows[n]['status'] != 'finished' and (retry or rows[n]['status'] not in ('failed', 'died'))]
 
+# %% ../nbs/42_study.ipynb #8d28f356
+def _data_key(settings): # of data.json
+    "How a study calls the data of a run"
+    return ' '.join(filter(None, (settings['data'], settings.get('layout'))))
+
+def data_of(
+    runs, # dict name -> settings
+    rows, # from `standing`
+) -> dict: # name of the data -> `Split` of all that they hold
+    "The data of a study: files always, others where a run is missing"
+    out = {}
+    for name, s in runs.items():
+        missing = rows.get(name, {}).get('status') != 'finished'
+        key = _data_key(s)
+        if key not in out and (missing or is_file(s['data'])):
+            out[key] = load_data(s['data'], layout=s.get('layout'))
+    return out
+
+def known_data(
+    out, # folder of a study
+) -> dict: # name of the data -> what `identity.about` said
+    "What the study says about its data. Raises `UserError` for a study that says nothing"
+    path = Path(out)/'data.json'
+    try: found = json.loads(path.read_text())
+    except FileNotFoundError:
+        if not standing(out): return {}
+        raise UserError(f'{out} does not say what its data were, an earlier version wrote it: choose another --out') from None
+    except (ValueError, OSError): found = None
+    if isinstance(found, dict): return found
+    raise UserError(f'{path} is not readable: choose another --out')
+
+def same_data(
+    out,  # folder of a study
+    seen, # from `data_of`
+):
+    "Raise `UserError` for data with other contents than when the study began"
+    before = known_data(out)
+    for key, split in seen.items():
+        if key not in before: continue
+        must_agree(before[key], split, f'{out}, {key}', 'give other data another file name (--data), or choose another --out')
+
 # %% ../nbs/42_study.ipynb #d4e29642
 def study(
     what,                # grid or list of grids, see `plan`
@@ -244,11 +289,11 @@ def study(
     runs, out = plan(what), Path(out).resolve()
     if not isinstance(workers, int) or workers < 1: raise UserError(f'workers must be a whole number of at least 1, not {workers!r}')
     loop = choose(backend, BACKENDS, 'backend')
-    if not address:                                  # images that are not here would fail every run; a cluster may have its own
-        done = {n for n, r in standing(out).items() if r['status'] == 'finished'}
-        for d in dict.fromkeys(s['data'] for n, s in runs.items() if n not in done): load_data(d)
+    seen = {} if address else data_of(runs, standing(out))   # a cluster may have images of its own
+    same_data(out, seen)
     held = lock(out)
     try:
+        write_atomic(out/'data.json', as_json(known_data(out) | {k: about(split) for k, split in seen.items()}))
         rows = standing(out)
         rows |= {n: dict(settings=s, status='waiting', error='') for n, s in runs.items() if n not in rows}
         todo = to_do(rows, runs, retry)
@@ -261,7 +306,9 @@ def study(
         jobs = {n: (by_name('attempt'), (str(out/n), runs[n], device)) for n in todo}
         write_atomic(out/'study.json', as_json(rows))
         if jobs: loop(jobs, workers, lambda n: note(n, 'running'), done, *([address] if backend == 'ray' else []))
-        return keep(out, tell)
+        found = keep(out, tell)
+        if jobs and seen: same_data(out, data_of(runs, {}))  # nobody wrote the files anew meanwhile
+        return found
     finally: held.close()
 
 # %% ../nbs/42_study.ipynb #718401cd
