@@ -82,19 +82,19 @@ def differs(
     if 'fingerprint' in other: other = [k for k in other if k not in ('mean', 'std')]
     return '; '.join(f'{k}: {_cut(then[k])} there, {_cut(here[k])} now' for k in other)
 
-# %% ../nbs/19_identity.ipynb #3ef885ec
+# %% ../nbs/19_identity.ipynb #d99338b6
 _KEYS = {'name', 'origin', 'shapes', 'classes', 'fingerprint', *_USED}
 
 def of_run(
     folder, # of a run
+    cure='give split= or data= (--data), or start again with another --out', # if it says nothing
 ) -> dict:  # what `about` wrote, or {} for a folder without a run
     "What a run says about its data. Raises `UserError` for one that says nothing"
     run = account(folder)
     if not run: return {}
     stored = run.get('dataset')
     if isinstance(stored, dict) and _KEYS <= set(stored): return stored
-    raise UserError(f'{folder} does not say what its data were, an earlier version wrote it: '
-                    'give split= or data= (--data), or start again with another --out')
+    raise UserError(f'{folder} does not say what its data were, an earlier version wrote it: {cure}')
 
 def must_agree(
     stored, # what `of_run` says
