@@ -7,7 +7,7 @@ __all__ = ['UserError', 'choose', 'device', 'seed_of', 'generator', 'seeded', 'w
            'halve_on_oom']
 
 # %% ../nbs/00_core.ipynb #9fb4e75b
-import contextlib, difflib, functools, hashlib, json, math, os, random, resource, sys, tempfile
+import contextlib, difflib, functools, hashlib, json, math, os, random, re, resource, sys, tempfile
 from pathlib import Path
 import torch
 
@@ -101,7 +101,7 @@ def as_json(
         if o is None or isinstance(o, (bool, int, str)): return o
         if hasattr(o, 'tolist'): return plain(o.tolist())
         if hasattr(o, '__dataclass_fields__'): return plain(vars(o))
-        return str(o)
+        return re.sub(r' at 0x[0-9a-fA-F]+', '', str(o))   # no address of this process
     return json.dumps(plain(obj), indent=1, ensure_ascii=False)
 
 # %% ../nbs/00_core.ipynb #ca3b223e

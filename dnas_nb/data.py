@@ -199,7 +199,7 @@ class Source:
     train: torch.Tensor = None  # (N,) bool: official half that trains weights; None: `sides` decides
     flip: bool = False    # does a mirrored picture keep its class?
     shift: int = 0        # shift that keeps the class, in pixels
-    origin: dict = None   # arguments of `load_data` that find it again: name and, for a file, layout
+    origin: dict = None   # arguments of `load_data` that find it again: name, layout of a file
 
 # %% ../nbs/06_data.ipynb #2d78e348
 def _hold_out(
@@ -288,9 +288,9 @@ def _reading(
     layout,  # one letter of N, C, H, W for each axis
 ) -> str:
     "What a layout would make of a shape, in words"
-    size = dict(zip(layout, shape))
-    channels = size.get('C', 1)
-    return f"{channels} channel{'s'*(channels != 1)} of {size.get('H', 1)} × {size.get('W', 1)} pixels (layout={layout!r})"
+    size = dict(C=1, H=1, W=1) | dict(zip(layout, shape))
+    channels = f"{size['C']} channel{'s'*(size['C'] != 1)}"
+    return f"{channels} of {size['H']} × {size['W']} pixels (layout={layout!r})"
 
 def _square(shape, layout):
     "Are the pictures square in this layout?"
@@ -301,7 +301,7 @@ def _guess(
     shape,  # of x: three or four axes
     name,   # for messages
 ) -> str:   # layout
-    "The one layout that the shape allows. Raises `UserError` with two readings where it allows more or none"
+    "The one layout that the shape allows. Raises `UserError` with two readings otherwise"
     if len(shape) == 3:
         readings = {'NHW': _square(shape, 'NHW'), 'NCW': False}
     else:
@@ -313,18 +313,19 @@ def _guess(
     fits = [layout for layout, ok in readings.items() if ok]
     if len(fits) == 1: return fits[0]
     told = ' or '.join(_reading(shape, layout) for layout in readings)
-    raise UserError(f'{name}: x of shape {tuple(shape)} can be read as {told}: say which with layout=')
+    raise UserError(f'{name}: x of shape {tuple(shape)} can be read as {told}: '
+                    'say which with layout=')
 
 def _channels_first(
     x,            # tensor of three or four axes
     layout=None,  # one letter of N, C, H, W for each axis, such as 'NHWC'; None: as the shape says
     name='data',  # for messages
 ) -> torch.Tensor: # (N, C, H, W)
-    "`x` with its axes in order. Raises `UserError` for a layout that does not fit or a shape that leaves it open"
+    "`x` with its axes in order. Raises `UserError` for a layout that does not fit"
     if layout is None: layout = _guess(x.shape, name)
-    letters = layout if isinstance(layout, str) else ''
-    if 'N' not in letters or set(letters) - set('NCHW') or len(set(letters)) < len(letters) or len(letters) != x.ndim:
-        raise UserError(f"{name}: layout {str(layout)[:20]!r} should name the {x.ndim} axes of x {tuple(x.shape)} "
+    letters = set(layout) if isinstance(layout, str) else set()
+    if 'N' not in letters or letters - set('NCHW') or not len(letters) == len(layout) == x.ndim:
+        raise UserError(f'{name}: layout {str(layout)[:20]!r} should name the axes of x {tuple(x.shape)} '
                         "by N (pictures), C, H and W, such as 'NHWC', 'NCHW' or 'NHW'")
     x = x.permute([layout.index(a) for a in 'NCHW' if a in layout])
     for k, axis in enumerate('NCHW'):
@@ -413,16 +414,19 @@ def read_npz(
 # %% ../nbs/06_data.ipynb #07cc3782
 def npz(
     path,        # .npz with x and y; may hold x_test, y_test, class_names and layout
-    layout=None, # one letter of N, C, H, W for each axis of x; None: as the file says, else its shape
+    layout=None, # one letter of N, C, H, W for each axis of x; None: as the file or the shape says
 ) -> Source:
     "A `.npz` file of your own as a `Source`"
-    z, name = read_npz(path, ('x', 'y'), ('x_test', 'y_test', 'class_names', 'layout')), Path(path).stem
+    optional = 'x_test', 'y_test', 'class_names', 'layout'
+    z, name = read_npz(path, ('x', 'y'), optional), Path(path).stem
     if ('x_test' in z) != ('y_test' in z): raise UserError(f'{path}: x_test and y_test go together')
     said = layout or (_said(z['layout'], path) if 'layout' in z else None)
     pool = as_images(z['x'], z['y'], name, said)
-    test = as_images(z['x_test'], z['y_test'], f'{name}, test part', said) if 'x_test' in z else None
+    test = None
+    if 'x_test' in z: test = as_images(z['x_test'], z['y_test'], f'{name}, test part', said)
     classes = _names(z['class_names'].ravel() if 'class_names' in z else None, pool, name)
-    return Source(name, pool, classes, test, origin=dict(name=str(Path(path).resolve()), layout=layout))
+    origin = dict(name=str(Path(path).resolve()), layout=layout)
+    return Source(name, pool, classes, test, origin=origin)
 
 def _said(
     array, # `layout` of the file
@@ -439,7 +443,8 @@ def digits() -> Source:
     from sklearn.datasets import load_digits
     d = load_digits()
     x = torch.from_numpy((d.images*255/16).round().astype(np.uint8))
-    return Source('digits', Images(x[:, None], torch.from_numpy(d.target).long()), tuple(map(str, d.target_names)), flip=False, shift=1, origin=dict(name='digits'))
+    pool, names = Images(x[:, None], torch.from_numpy(d.target).long()), tuple(map(str, d.target_names))
+    return Source('digits', pool, names, flip=False, shift=1, origin=dict(name='digits'))
 
 # %% ../nbs/06_data.ipynb #5226addd
 def _data_dirs() -> list:
@@ -566,8 +571,8 @@ def cifar(
     return Source(name, Images(x, y), names, Images(xt, yt), half, True, 4, dict(name=name))
 
 # %% ../nbs/06_data.ipynb #155c05a2
-BUILT_IN_DATA = MappingProxyType(
-    {'digits': digits, 'cifar10': partial(cifar, 'cifar10'), 'cifar100': partial(cifar, 'cifar100')})
+BUILT_IN_DATA = MappingProxyType(dict(
+    digits=digits, cifar10=partial(cifar, 'cifar10'), cifar100=partial(cifar, 'cifar100')))
 SOURCES = dict(BUILT_IN_DATA)   # known by name in this process: these, and what was added
 
 def is_file(
@@ -582,7 +587,8 @@ def source_of(
 ) -> Source:
     "A data set by name, as it comes"
     if is_file(name): return npz(name, layout)
-    if layout is not None: raise UserError(f'{str(name)[:40]!r} has a layout of its own: layout= is for .npz files')
+    if layout is not None:
+        raise UserError(f'{str(name)[:40]!r} has a layout of its own: layout= is for .npz files')
     return choose(str(name), SOURCES, 'data set (a path to a .npz file works too)')()
 
 def load_data(

@@ -17,7 +17,8 @@ from .data import Images, augment, batches, normalise
 from .depthwise import fast_depthwise
 from .folder import Keeper, checkpoint, lock, to_continue, versions
 from .genotype import Genotype, from_json, to_json, to_str
-from .identity import about as data_of, described, fingerprint, same_run, space_of, stands_for_itself
+from .identity import about as data_of, described, fingerprint, part_fingerprint
+from .identity import same_run, space_of, stands_for_itself
 from .schedule import cosine, ramp
 from .spaces import all_spaces
 from .supernet import n_weights, set_drop_path, subnet
@@ -96,7 +97,8 @@ def _changes(name, r, split):
     "What of a published recipe and its data is different here, in words"
     base, on = PRESETS[name], PUBLISHED_ON[name]
     images, (H, W) = len(split.train) + len(split.valid), split.train.x.shape[2:]
-    out = [f'{k} {getattr(r, k)}' for k in asdict(base) if k != 'source' and getattr(r, k) != getattr(base, k)]
+    here, there = asdict(r), asdict(base)
+    out = [f'{k} {v}' for k, v in here.items() if k != 'source' and v != there[k]]
     if split.name not in on.data: out.append(f'on {split.name[:40]}')
     if (H, W) != (on.size, on.size): out.append(f'{H} × {W} pixels')
     if images != on.images: out.append(f'{images:,} pictures')
@@ -219,6 +221,7 @@ class Trained:
     weights: int      # parameters of the network, without the second head
     net: torch.nn.Module
     out: Path = None  # folder of the run
+    tested: str = ''  # fingerprint of the test pictures and their labels
     @property
     def train_acc(self): return self.history[-1]['train_acc']
     def __repr__(self):
@@ -317,7 +320,7 @@ def train_arch(
     try: history, test = _go(net, opt, images, split, r, genotype, about, whole, _keeper(out, genotype, about, dev, split, space) if whole['test'] is None else None, on_epoch)
     finally: held and held.close()
     weights = n_weights(net) - (n_weights(net.aux) if r.auxiliary else 0)
-    return Trained(genotype, r, seed, split.name, len(images), history, *test, weights, net.eval(), out)
+    return Trained(genotype, r, seed, split.name, len(images), history, *test, weights, net.eval(), out, part_fingerprint(split.test))
 
 # %% ../nbs/21_evaluate.ipynb #65ce03bb
 def load_arch(
@@ -338,7 +341,7 @@ def report(
     "What was trained how, every seed's accuracy, mean and standard deviation. Raises `UserError` for one seed or unequal settings"
     runs = list(runs)
     if len({t.seed for t in runs}) < max(2, len(runs)): raise UserError('a report needs at least 2 runs with different seeds: train again with another seed=')
-    if len({(t.genotype, t.recipe, t.data, t.images) for t in runs}) > 1: raise UserError('these runs differ in genotype, recipe or data: report them apart')
+    if len({(t.genotype, t.recipe, t.data, t.images, t.tested) for t in runs}) > 1: raise UserError('these runs differ in genotype, recipe or data: report them apart')
     t, acc = runs[0], [100*t.test_acc for t in runs]
     r = t.recipe
     return '\n'.join([f'{t.genotype}', f'network: C={r.C}, n={r.n}, {t.weights/1e6:.3f} M weights', f'recipe: {r.epochs} epochs, batch {r.batch} ({r.source})',

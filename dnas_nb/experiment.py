@@ -18,7 +18,8 @@ from .bilevel import dists, evaluate, fill, make_loss, read, save, search, start
 from .data import Images, Split, batches, is_file, load_data
 from .fast import fast
 from .derive import by_joint_mode, by_mean, by_sequence
-from .evaluate import PRESETS as RECIPES, Recipe, Trained, is_published, judge, train_arch, train_epoch
+from .evaluate import PRESETS as RECIPES, Recipe, Trained, is_published, judge
+from .evaluate import train_arch, train_epoch
 from .folder import Keeper, account, csv_text, differences, free_folder, lock, to_continue, versions
 from .genotype import PUBLISHED, from_json, one_hot, parse, published, to_json, to_str
 from .identity import about as data_of, found_again, ask_for_split, described, differs
@@ -36,7 +37,7 @@ class Settings:
     "Everything that determines the bytes of a run"
     method: str = 'danas'
     space: str = 'nb201'
-    data: str = 'digits'    # 'digits', 'cifar10', 'cifar100', a .npz file by its absolute path, or the name of a split
+    data: str = 'digits'    # 'digits', 'cifar10', 'cifar100', the path of a .npz file, or a split's name
     epochs: int = 30
     warmup: int = 0         # epochs in which only weights learn
     channels: int = 8       # after the stem
@@ -49,7 +50,7 @@ class Settings:
     seed: int = 0
     precision: str = 'fp32' # or 'bf16'
     threads: int = 1        # of the CPU; fixed, because sums in another order are other bits
-    layout: str = None      # of the pictures in a file, such as 'NHWC'; None: as the file or its shapes say
+    layout: str = None      # of the pictures in a file, such as 'NHWC'
 
 # %% ../nbs/40_experiment.ipynb #3f407b51
 PRESETS = dict(
@@ -66,7 +67,8 @@ def settings(
     "Settings with the data set's preset, and the space's, under what was given. Raises `UserError` for values that cannot work"
     given = named({k: v for k, v in given.items() if v is not None})
     if is_file(given.get('data')): given['data'] = str(Path(given['data']).resolve())
-    deep = space_of(given.get('space', Settings.space)).cells[0].n_in > 1   # then `cells` counts the whole network
+    cell = space_of(given.get('space', Settings.space)).cells[0]
+    deep = cell.n_in > 1   # then `cells` counts the whole network
     preset = PRESETS.get(str(given.get('data', 'digits')), PRESETS['own'])
     fewer = {k: v for k, v in DEEP.items() if k != 'images' or 'images' in preset} if deep else {}   # small data sets are taken whole
     s = Settings(**{**preset, **fewer, **given})
@@ -197,7 +199,7 @@ def of_split(
     "The settings of a run on a split. Raises `UserError` for a field that says something else"
     if not isinstance(split, Split):
         what = type(split).__name__
-        raise UserError(f'split must be a Split, as from_tensors or load_data return it, not a {what}')
+        raise UserError(f'split must be a Split, made by from_tensors or load_data, not a {what}')
     origin = split.origin or {}
     told = dict(data=origin.get('name', split.name))
     told |= {k: origin.get(k) for k in ('images', 'size', 'layout')}
@@ -265,7 +267,7 @@ def run(
     out = Path(out) if out else free_folder(default_folder(s), asdict(s))
     whole = to_continue(out, resume, asdict(s), read)
     split = split or load_data(s.data, s.images, s.size, s.seed, s.layout)
-    same_run(out, split)
+    same_run(out, split, whole=whole)
     held, before = lock(out), torch.get_num_threads()
     torch.set_num_threads(s.threads)
     try: return finish(*go(s, dev, out, whole, to_device(split, dev), on_epoch, tell), report, tell)
@@ -308,7 +310,7 @@ def go(s, dev, out, whole, split, on_epoch, tell=None):
         about['batch'], t0 = batch, time.time()
         for state in search(state, method, split.search, space.cells, s.epochs, batch, s.seed, s.warmup, s.lr, bf16=s.precision == 'bf16'):
             past.append(round(time.time() - t0, 2)); t0 = time.time()
-            keeper.epoch(state.history, lambda p: save(state, p, plan=blueprint(state.net), settings=asdict(s), epoch_seconds=past, batch=batch), peak_mb=round(peak(dev)))
+            keeper.epoch(state.history, lambda p: save(state, p, plan=blueprint(state.net), settings=asdict(s), epoch_seconds=past, batch=batch, data=about['dataset']['fingerprint']), peak_mb=round(peak(dev)))
             if on_epoch: on_epoch(state, s)
         return space, method, state
     with keeper.watching():
@@ -394,7 +396,7 @@ def data_for(
     images=None,  # for training
     layout=None,  # of the pictures in a file
 ) -> Split:
-    "What a found cell is trained on. Raises `UserError` for data that are not those of the search, unless named"
+    "What a found cell is trained on. Raises `UserError` unless it was searched on, or is named"
     folder = run_of(Path(str(arch))) if found else None
     wanted = {k: v for k, v in dict(size=size, images=images).items() if v is not None}
     if split is not None: return _given_split(split, folder, data, wanted)
@@ -413,10 +415,12 @@ def data_for(
 
 def _given_split(split, folder, data, wanted):
     "The caller's split; under the name of the run's data it must be the same data"
-    if data is not None or wanted: raise UserError('give split= or data=, size= and images=, not both')
+    if data is not None or wanted:
+        raise UserError('give split= or data=, size= and images=, not both')
     stored = of_run(folder) if folder else {}
     if stored and split.origin is None and split.name == stored['name']:
-        must_agree(stored, split, folder, 'give the same split=, or give other data a name of their own')
+        cure = 'give the same split=, or give other data a name of their own'
+        must_agree(stored, split, folder, cure)
     return split
 
 def _note(folder, split):
@@ -434,7 +438,7 @@ def retrain(
     space=None,     # name of its space, or a `Space`, where the text does not say
     data=None,      # None: the data of the run that found it; without a run the digits
     preset='small', # a name in `evaluate.PRESETS`
-    size=None,      # pixels; None: a published recipe takes them as they are, 'small' as the search did
+    size=None,      # pixels; None: in published recipes as the data are, in 'small' as searched
     images=None,    # for training; None: likewise
     out=None,       # folder; None: runs/retrain-SPACE-DATA-sSEED, numbered when taken
     resume=False,   # continue a retraining that was stopped
@@ -442,7 +446,7 @@ def retrain(
     device='auto',  # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
     threads=1,      # of the CPU; sums in another order are other bits
     on_epoch=None,  # called with the row of the history and the recipe after every epoch
-    split=None,     # a `Split` of your own: the one that was searched, or another under a name of its own
+    split=None,     # a `Split`: the one that was searched, or another with a name of its own
     layout=None,    # of the pictures in a file, such as 'NHWC'
     **recipe,       # fields of the recipe: epochs, batch, lr, C, n ...; None keeps the preset's
 ) -> Trained:

@@ -314,9 +314,9 @@ def network_class(
 def to_python(
     net,               # a `SuperNet` with one operation per edge
     normalised=False,  # does it normalise images itself?
-    about=None,        # what to say about it: a dict of plain values
+    about=None,        # what to say about it, as its constant ABOUT: a dict of plain values
 ) -> str:
-    "The network as the text of a Python file that needs PyTorch only; `about` is its constant ABOUT"
+    "The network as the text of a Python file that needs PyTorch only"
     if not isinstance(net, SuperNet): raise UserError('only a network of `subnet` or `load_arch` can be written as Python: export other formats')
     if net.training: net = plain(net)
     found, cells, dags = {}, {}, [getattr(b, 'dag', b) for b in net.blocks]
@@ -327,7 +327,8 @@ def to_python(
     for m in (*net.blocks, net.stem):
         if isinstance(m, (ResBlock, TwoStems)): parts(type(m), found)
     told = [ABOUT.format(about=pprint.pformat(about, width=100, compact=True))] if about else []
-    body = '\n\n\n'.join([*found.values(), *cells.values(), network_class(net, normalised), *told, MAIN])
+    network = network_class(net, normalised)
+    body = '\n\n\n'.join([*found.values(), *cells.values(), network, *told, MAIN])
     used = {n.id for n in ast.walk(ast.parse(body)) if isinstance(n, ast.Name)}
     return '"A network found by architecture search. It needs PyTorch and the weights beside it: net = load()"\n' + '\n'.join(v for k, v in IMPORTS.items() if k in used) + '\n\n\n' + body + '\n'
 
@@ -416,9 +417,10 @@ def export(
     out,              # folder
     formats=WRITERS,  # of 'pt2', 'onnx', 'py'
     size=None,        # height and width of the images; None: as the run says, 32 for a network
-    normalise=None,   # None: as the run knows, a network as it is; (mean, std) per channel: images in [0, 1]; a `Split`: its own; False: normalised images
+    normalise=None,   # (mean, std) per channel: images in [0, 1]; a `Split`: its pixels; None: those of
+                      # the run, of a network normalised images; False: normalised images
     tolerance=1e-5,   # greatest difference of a logit, relative to the largest logit where that is above 1
-    split=None,       # the `Split` of the run: counts what each file gets right of its test pictures
+    split=None,       # the `Split` of the run: what each file gets right of its test pictures
     space=None,       # a `Space` of the caller's that the run was made in
 ) -> dict:            # also in export.json: differences, files, what pictures it takes
     "Write the network in several formats and check each. Raises `UserError` for anything a user can mend"
@@ -434,15 +436,18 @@ def export(
     x = take.example(5)
     try: want = whole(x)
     except RuntimeError as e:
+        shape = ' × '.join(map(str, (take.channels, *size)))
         why = str(e).splitlines()[0]
-        raise UserError(f'the network does not take images of {take.channels} × {size[0]} × {size[1]}: {why}') from None
+        raise UserError(f'the network does not take images of {shape}: {why}') from None
     files = write_all(whole, net, Path(out), formats, x[:2], take)
     diff = check(whole, out, x, formats)
     norm = None if take.mean is None else (list(take.mean), list(take.std))
-    about = dict(difference=diff, input=['batch', take.channels, *size], takes=take.words, pixels=take.told['pixels'],
-                 classes=want.shape[1], class_names=list(take.classes), normalises=norm, parameters=n_weights(net),
-                 bytes={f: (Path(out)/f).stat().st_size for f in files}, versions=versions())
-    if split is not None: about['test_accuracy'] = {f: accuracy_of(Path(out)/f'net.{f}', split.test) for f in formats}
+    about = dict(difference=diff, input=['batch', take.channels, *size], takes=take.words)
+    about |= dict(pixels=take.told['pixels'], normalises=norm, class_names=list(take.classes))
+    about |= dict(classes=want.shape[1], parameters=n_weights(net), versions=versions())
+    about['bytes'] = {f: (Path(out)/f).stat().st_size for f in files}
+    if split is not None:
+        about['test_accuracy'] = {f: accuracy_of(Path(out)/f'net.{f}', split.test) for f in formats}
     write_atomic(Path(out)/'export.json', as_json(about))
     limit = tolerance*max(1., want.abs().max().item())
     if bad := {f: d for f, d in diff.items() if not d <= limit}: raise UserError(f"{', '.join(f'{f} differs by {d:.1e}' for f, d in bad.items())}, more than {limit:.1e}: do not use it; try float32 weights, or report it")
@@ -486,7 +491,9 @@ def intake(
     channels = next(getattr(net, 'stem', net).parameters()).shape[1]
     pixels, classes = 'unit', stored.get('classes', ())
     if isinstance(normalise, Split): pixels = str(normalise.train.x.dtype).removeprefix('torch.')
-    if normalise is None and stored: normalise, pixels = (stored['mean'], stored['std']), stored.get('pixels', pixels)
+    if normalise is None and stored:
+        normalise = stored['mean'], stored['std']
+        pixels = 'uint8' if stored.get('pixels') == 'uint8' else 'float32'
     mean, std = moments(None if normalise is False else normalise, channels)
     return Intake(channels, tuple(size), mean, std, pixels, tuple(classes))
 
@@ -507,7 +514,8 @@ def trained(
     if about.get('task', 'search') != 'retraining': raise UserError(f'{run} holds a search, whose weights belong to all cells together: train the cell first (dnas_train {run}) and export that')
     if about.get('status') != 'finished': raise UserError(f'{run} is not finished: dnas_train with --resume goes on')
     stored = of_run(run, 'train it again (dnas_train)')
-    if split is not None: must_agree(stored, split, run, 'give the data it was trained on, or none: it knows how to normalise')
+    cure = 'give the data it was trained on, or none: it knows how to normalise'
+    if split is not None: must_agree(stored, split, run, cure)
     return load_arch(run, space), stored
 
 # %% ../nbs/25_export.ipynb #16fb6628

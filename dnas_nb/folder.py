@@ -52,7 +52,8 @@ def differences(
     old, new,  # dicts of settings
 ) -> str:
     "Which settings differ, in words; a data file may have moved to another folder"
-    other = [k for k in sorted({*old, *new}) if _placeless(k, old.get(k)) != _placeless(k, new.get(k))]
+    there, here = ({k: _placeless(k, v) for k, v in d.items()} for d in (old, new))
+    other = [k for k in sorted({*old, *new}) if there.get(k) != here.get(k)]
     return ', '.join(f'{k}: {old.get(k)!r} there, {new.get(k)!r} now' for k in other)
 
 def _placeless(k, value):
@@ -159,6 +160,7 @@ def free_folder(
     while (p := base if k == 1 else base.with_name(f'{base.name}-{k}')).exists():
         try: old = account(p)
         except UserError: old = {'status': 'finished'}
-        if old.get('status') != 'finished' and not differences(old.get('settings', wanted), wanted): break
+        same = not differences(old.get('settings', wanted), wanted)
+        if old.get('status') != 'finished' and same: break
         k += 1
     return p

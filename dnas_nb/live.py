@@ -7,6 +7,7 @@ __all__ = ['kernel', 'in_cell', 'correlations_of', 'paid', 'warm', 'Live', 'head
 
 # %% ../nbs/36_live.ipynb #c0be724c
 import sys, time, warnings
+from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from .core import UserError
@@ -112,6 +113,7 @@ def draw(self:Live, state, s) -> None:
 
 def heading(state, s) -> str:
     "What stands above the picture"
-    what = ', '.join(str(v) for v in (getattr(s, k, None) for k in ('method', 'space', 'data')) if v)
+    words = [getattr(s, k, None) for k in ('method', 'space', 'data')]
+    what = ', '.join(Path(str(w)).name for w in words if w)   # of a file the name
     row = state.history[-1]
     return f"{what}: epoch {state.epoch} of {s.epochs}, validation accuracy {row['valid_acc']:.1%}"

@@ -157,7 +157,7 @@ class Space:
 
     def __post_init__(self):
         object.__setattr__(self, 'cells', tuple(self.cells))
-        object.__setattr__(self, 'ops', dict(self.ops))   # a space does not change with the dict it was made of
+        object.__setattr__(self, 'ops', dict(self.ops))   # of its own: the other may change
         check_space(self)
 
     def __getitem__(self,

@@ -227,5 +227,5 @@ FURTHER = dict(macro=macro, shuffle=shuffle, size=size, nb101_1=partial(nb101, 1
 BUILT_IN = MappingProxyType(SPACES | FURTHER)   # those that every process knows
 
 def all_spaces() -> dict: # name -> function that makes the space
-    "Every space that is known by name: those of the command line, the further ones, and what was added to them"
+    "Every space that is known by name: those of the package, and what was added to them"
     return SPACES | FURTHER

@@ -238,15 +238,14 @@ def _data_key(settings): # of data.json
     return ' '.join(filter(None, (settings['data'], settings.get('layout'))))
 
 def data_of(
-    runs, # dict name -> settings
-    rows, # from `standing`
+    runs,       # dict name -> settings
+    missing=(), # names of runs that are still to be made
 ) -> dict: # name of the data -> `Split` of all that they hold
     "The data of a study: files always, others where a run is missing"
     out = {}
     for name, s in runs.items():
-        missing = rows.get(name, {}).get('status') != 'finished'
         key = _data_key(s)
-        if key not in out and (missing or is_file(s['data'])):
+        if key not in out and (name in missing or is_file(s['data'])):
             out[key] = load_data(s['data'], layout=s.get('layout'))
     return out
 
@@ -258,7 +257,8 @@ def known_data(
     try: found = json.loads(path.read_text())
     except FileNotFoundError:
         if not standing(out): return {}
-        raise UserError(f'{out} does not say what its data were, an earlier version wrote it: choose another --out') from None
+        raise UserError(f'{out} does not say what its data were, an earlier version wrote it: '
+                        'choose another --out') from None
     except (ValueError, OSError): found = None
     if isinstance(found, dict): return found
     raise UserError(f'{path} is not readable: choose another --out')
@@ -269,9 +269,9 @@ def same_data(
 ):
     "Raise `UserError` for data with other contents than when the study began"
     before = known_data(out)
+    cure = 'give other data another file name (--data), or choose another --out'
     for key, split in seen.items():
-        if key not in before: continue
-        must_agree(before[key], split, f'{out}, {key}', 'give other data another file name (--data), or choose another --out')
+        if key in before: must_agree(before[key], split, f'{out}, {key}', cure)
 
 # %% ../nbs/42_study.ipynb #d4e29642
 def study(
@@ -289,11 +289,13 @@ def study(
     runs, out = plan(what), Path(out).resolve()
     if not isinstance(workers, int) or workers < 1: raise UserError(f'workers must be a whole number of at least 1, not {workers!r}')
     loop = choose(backend, BACKENDS, 'backend')
-    seen = {} if address else data_of(runs, standing(out))   # a cluster may have images of its own
+    done = {n for n, r in standing(out).items() if r['status'] == 'finished'}
+    seen = {} if address else data_of(runs, set(runs) - done)   # a cluster may have its own
     same_data(out, seen)
     held = lock(out)
     try:
-        write_atomic(out/'data.json', as_json(known_data(out) | {k: about(split) for k, split in seen.items()}))
+        said = {key: about(split) for key, split in seen.items()}
+        write_atomic(out/'data.json', as_json(known_data(out) | said))
         rows = standing(out)
         rows |= {n: dict(settings=s, status='waiting', error='') for n, s in runs.items() if n not in rows}
         todo = to_do(rows, runs, retry)
@@ -307,7 +309,7 @@ def study(
         write_atomic(out/'study.json', as_json(rows))
         if jobs: loop(jobs, workers, lambda n: note(n, 'running'), done, *([address] if backend == 'ray' else []))
         found = keep(out, tell)
-        if jobs and seen: same_data(out, data_of(runs, {}))  # nobody wrote the files anew meanwhile
+        if jobs and seen: same_data(out, data_of(runs))      # nobody wrote the files anew meanwhile
         return found
     finally: held.close()
 
