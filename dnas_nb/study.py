@@ -21,7 +21,7 @@ from .compare import compare
 from .data import SOURCES, is_file, load_data
 from .experiment import Settings, run, settings
 from .folder import account, lock
-from .identity import about, folder_name, for_workers, must_agree
+from .identity import about, folder_name, for_workers, is_about, must_agree
 
 # %% ../nbs/42_study.ipynb #eca2620e
 def grid(
@@ -260,7 +260,7 @@ def known_data(
         raise UserError(f'{out} does not say what its data were, an earlier version wrote it: '
                         'choose another --out') from None
     except (ValueError, OSError): found = None
-    if isinstance(found, dict): return found
+    if isinstance(found, dict) and all(map(is_about, found.values())): return found
     raise UserError(f'{path} is not readable: choose another --out')
 
 def same_data(
