@@ -8,7 +8,19 @@ __all__ = ['UserError', 'WriteError', 'brief', 'choose', 'counted', 'finite', 'd
            'peak_mem', 'halve_on_oom']
 
 # %% ../nbs/00_core.ipynb #9fb4e75b
-import contextlib, difflib, errno, functools, hashlib, io, json, math, os, random, reprlib, tempfile
+import contextlib
+import difflib
+import errno
+import functools
+import hashlib
+import io
+import json
+import math
+import os
+import random
+import re
+import reprlib
+import tempfile
 from pathlib import Path
 import psutil
 import torch
@@ -235,7 +247,7 @@ def as_json(
         if o is None or isinstance(o, (bool, int, str)): return o
         if hasattr(o, 'tolist'): return plain(o.tolist())
         if hasattr(o, '__dataclass_fields__'): return plain(vars(o))
-        return str(o)
+        return re.sub(r' at 0x[0-9a-fA-F]+', '', str(o))   # no address of this process
     return json.dumps(plain(obj), indent=1, ensure_ascii=False)
 
 # %% ../nbs/00_core.ipynb #ca3b223e

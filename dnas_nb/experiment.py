@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'DEEP', 'SHORT', 'FILES', 'Settings', 'settings', 'shared_accuracy', 'tuner', 'trainer', 'conclude',
-           'from_table', 'Result', 'build', 'to_device', 'run', 'prepare', 'begin', 'go', 'finish', 'write_arrays',
-           'drawn', 'again', 'arrays_of', 'find_arch', 'retrain', 'unused']
+           'from_table', 'Result', 'of_split', 'asked', 'default_folder', 'build', 'to_device', 'run', 'prepare',
+           'begin', 'go', 'finish', 'write_arrays', 'drawn', 'again', 'arrays_of', 'find_arch', 'run_of', 'data_for',
+           'retrain', 'unused']
 
 # %% ../nbs/40_experiment.ipynb #9eb6a09d
 import dataclasses, sys, time
@@ -17,18 +18,21 @@ from .core import (UserError, brief, choose, counted, device as get_device, fini
                           write_atomic)
 from .bilevel import (dists, evaluate, fill, make_loss, read, save, search, start, take,
                              weight_step)
-from .data import Images, Split, batches, load_data
+from .data import Images, Split, batches, is_file, load_data
 from .fast import fast
 from .derive import by_joint_mode, by_mean, by_sequence
-from .evaluate import (LARGEST, PRESETS as RECIPES, Recipe, Trained, buildable, judge,
-                              train_arch, train_epoch)
+from .evaluate import (LARGEST, PRESETS as RECIPES, Recipe, Trained, buildable,
+                              is_published, judge, train_arch, train_epoch)
 from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owning, refuse,
                             save_arrays, to_continue, versions, written)
 from .genotype import PUBLISHED, from_json, one_hot, parse, published, to_json, to_str
+from .identity import (about as data_of, ask_for_split, described, differs, folder_name,
+                              found_again, given_again, is_digits, must_agree, named, of_run,
+                              placed, same_run, space_of)
 from .memory import forecast, forget_peak, free_mb, halving, peak, predict, resident
-from .methods import find_method
+from .methods import METHODS, find_method
 from .prune import blueprint, reshape
-from .spaces import all_spaces
+from .space import Space
 from .supernet import SuperNet, batch_stats, subnet
 
 # %% ../nbs/40_experiment.ipynb #e10082ae
@@ -37,7 +41,7 @@ class Settings:
     "Everything that determines the bytes of a run"
     method: str = 'danas'
     space: str = 'nb201'
-    data: str = 'digits'    # 'digits', 'cifar10', 'cifar100' or a .npz file
+    data: str = 'digits'    # 'digits', 'cifar10', 'cifar100', the path of a .npz file, or a split's name
     epochs: int = 30
     warmup: int = 0         # epochs in which only weights learn
     channels: int = 8       # after the stem
@@ -50,6 +54,7 @@ class Settings:
     seed: int = 0
     precision: str = 'fp32' # or 'bf16'
     threads: int = 1        # of the CPU; fixed, because sums in another order are other bits
+    layout: str = None      # of the pictures in a file, such as 'NHWC'
 
 # %% ../nbs/40_experiment.ipynb #3f407b51
 PRESETS = dict(
@@ -57,15 +62,17 @@ PRESETS = dict(
     cifar10=dict(epochs=20, channels=8, cells=1, batch=64, size=16, images=10_000, lr=0.05, arch_lr=6e-3),
     own=dict(epochs=30, channels=8, cells=1, batch=64, lr=0.05, arch_lr=0.01),
 )
-PRESETS['cifar100'] = PRESETS['cifar10']
+PRESETS['cifar100'] = dict(PRESETS['cifar10'])
 DEEP = dict(epochs=10, channels=4, cells=5, images=2_000)   # cells with two inputs: a step costs ten times as much
 
 def settings(
     **given,  # any field of `Settings`; None leaves it to the preset of the data set
 ) -> Settings:
     "Settings with the data set's preset, and the space's, under what was given. Raises `UserError` for values that cannot work"
-    given = {k: v for k, v in given.items() if v is not None}
-    deep = choose(given.get('space', Settings.space), all_spaces(), 'space')().cells[0].n_in > 1   # then `cells` counts the whole network
+    given = named({k: v for k, v in given.items() if v is not None})
+    if is_file(given.get('data')): given['data'] = str(Path(given['data']).resolve())
+    cell = space_of(given.get('space', Settings.space)).cells[0]
+    deep = cell.n_in > 1   # then `cells` counts the whole network
     preset = PRESETS.get(str(given.get('data', 'digits')), PRESETS['own'])
     fewer = {k: v for k, v in DEEP.items() if k != 'images' or 'images' in preset} if deep else {}   # small data sets are taken whole
     s = Settings(**{**preset, **fewer, **given})
@@ -167,13 +174,13 @@ def conclude(
 def from_table(
     g,      # `Genotype`
     space,  # `Space`
-    data,   # name of the data that was searched
+    split,  # `Split` that was searched
 ):
     "Records of the cell in the tables of its space, the searched task first; a sentence when there is no table"
     if space.name != 'nb201': return f'there is no table for the space {space.name!r}'
     from dnas_nb.bench import load, summary
     found, why = [], ''
-    for name in (['digits201'] if data == 'digits' else []) + ['nasbench201']:
+    for name in (['digits201'] if is_digits(split) else []) + ['nasbench201']:
         try: found += summary(load(name), g).to_dict('records')
         except UserError as e: why = str(e)
     return found or why
@@ -189,6 +196,43 @@ class Result:
     settings: Settings
     seconds: float
 
+# %% ../nbs/40_experiment.ipynb #a69cd487
+def of_split(
+    split, # a `Split` that the caller gives
+    given, # fields of `Settings` given beside it
+) -> Settings:
+    "The settings of a run on a split. Raises `UserError` for a field that says something else"
+    if not isinstance(split, Split):
+        what = type(split).__name__
+        raise UserError(f'split must be a Split, made by from_tensors or load_data, not a {what}')
+    origin = split.origin or {}
+    told = dict(data=origin.get('name', split.name))
+    told |= {k: origin.get(k) for k in ('images', 'size', 'layout')}
+    for k, v in told.items():
+        asked_for = given.get(k)
+        named_so = k == 'data' and split.name in (asked_for, Path(str(asked_for)).stem)
+        if asked_for is None or asked_for == v or named_so: continue
+        raise UserError(f'give split= or {k}=, not both: split {split.name[:40]!r} has {k} {v!r}')
+    s = settings(**{**given, 'data': told['data']})
+    return dataclasses.replace(s, **told)   # what a preset says of images and size does not count
+
+def asked(
+    out,   # folder of the run, or None
+    split, # the caller's `Split`, or None
+    given, # fields of `Settings`, as they were given
+) -> Settings:
+    "What a call of `run` asks for. Raises `UserError` for values that cannot work"
+    given_again(out, given)
+    if split is not None: return of_split(split, given)
+    if given.get('data') is None and out and account(out).get('dataset'): ask_for_split(out)
+    return settings(**{**given, 'data': placed(given.get('data') or Settings.data, out)})
+
+def default_folder(
+    s, # `Settings`
+) -> Path:
+    "runs/METHOD-SPACE-DATA-sSEED"
+    return Path('runs')/folder_name(s.method, s.space, Path(s.data).stem, f's{s.seed}')
+
 # %% ../nbs/40_experiment.ipynb #85ed878d
 def build(
     s,      # `Settings`
@@ -196,7 +240,7 @@ def build(
     dev,    # torch device
 ) -> tuple: # (space, method, fresh State)
     "Supernet and search state of a run, from its seed"
-    space, method = all_spaces()[s.space](), find_method(s.method)
+    space, method = space_of(s.space), find_method(s.method)
     if method.adapt: space = method.adapt(space)
     if hasattr(method.derive, 'suits'): method.derive.suits(space)   # before the search, not after it
     with seeded(s.seed, 'net'):
@@ -221,18 +265,19 @@ def run(
     on_epoch=None,  # called with (state, settings) after every epoch, for a progress bar
     report=True,    # write pictures and report.html at the end?
     tell=None,      # called with a line now and then: the memory a step will need, a batch that was halved
-    **given,        # fields of `Settings`: method, space, data, epochs, seed ...
+    **given,        # fields of `Settings`: method, space (names or values), data, epochs, seed ...
 ) -> Result:
     "Search, and write the run folder. Raises `UserError` for anything a user can mend"
-    s, dev = settings(**given), get_device(device)
-    out = Path(out) if out else free_folder(Path('runs')/f'{s.method}-{s.space}-{Path(s.data).stem}-s{s.seed}', asdict(s))
+    s, dev = asked(out, split, given), get_device(device)
+    out = Path(out) if out else free_folder(default_folder(s), asdict(s))
     before = torch.get_num_threads()
     with owning(out):   # first of all: what is read below stays as it is
         whole = to_continue(out, resume, asdict(s), read)
         torch.set_num_threads(s.threads)
         try:
+            split = split or load_data(s.data, s.images, s.size, s.seed, s.layout)
+            same_run(out, split, whole=whole)
             if account(out).get('status') == 'finished': return again(s, dev, out, whole, split, report)
-            split = split or load_data(s.data, s.images, s.size, s.seed)
             return finish(*go(s, dev, out, whole, to_device(split, dev), on_epoch, tell), report, tell)
         finally: torch.set_num_threads(before)
 
@@ -262,7 +307,8 @@ def go(s, dev, out, whole, split, on_epoch, tell=None):
     quiet, loud = tell or (lambda line: None), tell or (lambda line: print(line, file=sys.stderr))
     known = whole or dict(batch=s.batch, epoch_seconds=[], peak_mb=0, history=[])
     was, spent = known['batch'], {k: known[k] for k in ('epoch_seconds', 'peak_mb')}   # before the kill
-    about = dict(task='search', settings=asdict(s), status='running', method=s.method, space=s.space, data=s.data, device=str(dev), classes=list(split.classes), versions=versions(), batch=was,
+    about = dict(task='search', settings=asdict(s), status='running', method=s.method, space=s.space, data=split.name, device=str(dev), classes=list(split.classes), versions=versions(), batch=was,
+                 dataset=data_of(split), own=described(s.method, s.space),
                  images=dict(train=len(split.train.y), valid=len(split.valid.y), test=len(split.test.y)), started=account(out).get('started') or time.strftime('%Y-%m-%d %H:%M:%S'))
     keeper = Keeper(out, about)
     keeper.begin(known['history'], **spent)
@@ -275,7 +321,7 @@ def go(s, dev, out, whole, split, on_epoch, tell=None):
             now = time.monotonic()
             spent = dict(epoch_seconds=[*spent['epoch_seconds'], round(now - t0, 2)], peak_mb=max(spent['peak_mb'], round(peak(dev))))
             t0, plan = now, blueprint(state.net)
-            keeper.epoch(state.history, lambda p: save(state, p, plan=plan, settings=asdict(s), batch=batch, **spent), **spent)
+            keeper.epoch(state.history, lambda p: save(state, p, plan=plan, settings=asdict(s), batch=batch, data=about['dataset']['fingerprint'], **spent), **spent)
             if on_epoch: on_epoch(state, s)
         return space, method, state
     with keeper.watching():
@@ -292,7 +338,7 @@ def finish(s, dev, keeper, space, method, state, split, report, tell=None):
     out, about, t0 = keeper.out, keeper.about, time.monotonic()
     with keeper.watching():
         g, found = conclude(state, method, space, split, s.seed, tuner(state, split, about['batch'], s.lr, s.seed), trainer(space, split, s.seed, dev=dev, tell=tell))
-        found |= dict(table=from_table(g, space, s.data), memory=f"{about.get('predicted_mb') or 'no'} MB predicted, {about.get('peak_mb', 0)} MB at the peak of the search")
+        found |= dict(table=from_table(g, space, split), memory=f"{about.get('predicted_mb') or 'no'} MB predicted, {about.get('peak_mb', 0)} MB at the peak of the search")
         write_atomic(out/'genotype.json', to_json(g))
         write_arrays(out, state, method, space)
         spent = round(time.monotonic() - t0, 2)   # some rules train
@@ -315,14 +361,13 @@ def drawn(keeper):
 
 def again(s, dev, out, whole, split, report):
     "A finished run once more: write what is missing of it. Raises `UserError` for a file that was changed"
-    about, gone, space = account(out), lost(out), all_spaces()[s.space]()
+    about, gone, space = account(out), lost(out), space_of(s.space)
     adapt = find_method(s.method).adapt
     if adapt: space = adapt(space)
     if 'history.csv' in gone: write_atomic(out/'history.csv', csv_text(whole['history']))
     if 'genotype.json' in gone: write_atomic(out/'genotype.json', to_json(parse(about['result']['arch'], space)))
     if 'arrays.npz' in gone:
-        split = to_device(split or load_data(s.data, s.images, s.size, s.seed), dev)
-        space, method, state = begin(s, split, dev, whole)
+        space, method, state = begin(s, to_device(split, dev), dev, whole)
         write_arrays(out, state, method, space)
     there = [(out/name).is_file() for name in about.get('drawn', [])]
     if report and not (there and all(there)): drawn(Keeper(out, about))
@@ -337,45 +382,103 @@ def arrays_of(D, cell) -> dict:
 # %% ../nbs/40_experiment.ipynb #2213cd3d
 def find_arch(
     arch,       # run folder, genotype.json, architecture text, or the name of a published cell
-    space=None, # name of its space; None: as the run or the file says, else nb201
+    space=None, # name of its space, or a `Space`; None: as the run or the file says, else nb201
 ) -> tuple:     # (Genotype, Space, settings of the run that found it, or {})
     "The architecture that is meant. Raises `UserError` that says what it looked for"
     arch, found = str(arch).strip(), {}
     path = Path(arch) if '|' not in arch and '(' not in arch and len(arch) < 1000 else None
+    if path and (path.is_dir() or path.is_file()): found = account(run_of(path)).get('settings', {})
     if path and path.is_dir():
-        found = account(path).get('settings', {})
         path = path/'genotype.json'
         if not path.is_file(): raise UserError(f'{arch} holds no genotype.json: name the folder of a finished search')
     if path and path.is_file():
         try: text = written(path.parent, path.name).decode()
         except UnicodeDecodeError: raise UserError(f'{path} is not a genotype file: it is no text') from None
-        s = _space_of(space or from_json(text).space, found)
+        s = _space_of(space or from_json(text).space, found, arch)
         return from_json(text, s), s, found
-    if arch in PUBLISHED: return published(arch), all_spaces()[published(arch).space](), {}
+    if arch in PUBLISHED: return published(arch), space_of(published(arch).space), {}
     if path: raise UserError(f"no architecture {arch!r}: give a run folder, a genotype.json, an architecture string, or one of {', '.join(PUBLISHED)}")
     s = _space_of(space or ('darts' if 'Genotype' in arch else 'nb201'), {})
     return parse(arch, s), s, {}
 
-def _space_of(name, found):
+def run_of(
+    path, # a run folder, or a file in it
+) -> Path:
+    "The folder of the run"
+    return path if path.is_dir() else path.parent
+
+def _space_of(name, found, folder=''):
     "The space of that name; with the changes that the method of a run made"
-    adapt = find_method(found['method']).adapt if 'method' in found else None
-    if adapt and (s := adapt(choose(found['space'], all_spaces(), 'space')())).name == name: return s
-    return choose(name, all_spaces(), 'space')()
+    if isinstance(name, Space): return name
+    row = METHODS.get(found.get('method'))
+    if row and row.adapt:
+        made = row.adapt(space_of(found['space'], folder))
+        if made.name == name: return made
+    return space_of(name, folder)
+
+# %% ../nbs/40_experiment.ipynb #3b65dd51
+def data_for(
+    arch,         # see `find_arch`
+    found,        # settings of the run that found it, or {}
+    preset,       # name of the recipe
+    split=None,   # a `Split` of the caller's
+    data=None,    # name of a data set; None: the data of the run, without a run the digits
+    size=None,    # pixels
+    images=None,  # for training
+    layout=None,  # of the pictures in a file
+) -> Split:
+    "What a found cell is trained on. Raises `UserError` unless it was searched on, or is named"
+    folder = run_of(Path(str(arch))) if found else None
+    wanted = {k: v for k, v in dict(size=size, images=images).items() if v is not None}
+    if split is not None: return _given_split(split, folder, data, wanted)
+    if data is None and folder:
+        whole = dict(size=None, images=None) if is_published(preset) else {}
+        return found_again(folder, **{**whole, **wanted})
+    data = placed(data or 'digits', folder)
+    same = Path(str(found.get('data'))).name == Path(data).name
+    before = {k: found.get(k) for k in ('size', 'images')} if same else {}
+    quick = {k: v for k, v in PRESETS.get(data, {}).items() if k in ('size', 'images')}
+    follows = {} if is_published(preset) else {**quick, **before}
+    layout = layout or (found.get('layout') if same else None)
+    split = load_data(data, **{**follows, **wanted}, seed=found.get('seed', 0), layout=layout)
+    if same and folder: _note(folder, split)
+    return split
+
+def _given_split(split, folder, data, wanted):
+    "The caller's split; under the name of the run's data it must be the same data"
+    if data is not None or wanted:
+        raise UserError('give split= or data=, size= and images=, not both')
+    stored = of_run(folder) if folder else {}
+    if stored and split.origin is None and split.name == stored['name']:
+        cure = 'give the same split=, or give other data a name of their own'
+        must_agree(stored, split, folder, cure)
+    return split
+
+def _note(folder, split):
+    "Say so when data that were named are others than before under the same name"
+    stored = account(folder).get('dataset')
+    same_cut = isinstance(stored, dict) and isinstance(stored.get('origin'), dict)
+    keys = 'images', 'size', 'seed'
+    if not same_cut or any(stored['origin'].get(k) != split.origin.get(k) for k in keys): return
+    said = differs(stored, split)
+    if said: print(f'note: {folder} was searched on other data ({said})', file=sys.stderr)
 
 # %% ../nbs/40_experiment.ipynb #42949383
 def retrain(
     arch,           # see `find_arch`
-    space=None,     # name of its space, where the text does not say
-    data=None,      # as in the run that found it, else digits
+    space=None,     # name of its space, or a `Space`, where the text does not say
+    data=None,      # None: the data of the run that found it; without a run the digits
     preset='small', # a name in `evaluate.PRESETS`
-    size=None,      # pixels; None: as in the run, else the data's preset
-    images=None,    # for training; None: as in the run, else the data's preset
+    size=None,      # pixels; None: in published recipes as the data are, in 'small' as searched
+    images=None,    # for training; None: likewise
     out=None,       # folder; None: runs/retrain-SPACE-DATA-sSEED, numbered when taken
     resume=False,   # continue a retraining that was stopped
     seed=0,
     device='auto',  # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
     threads=1,      # of the CPU; sums in another order are other bits
     on_epoch=None,  # called with the row of the history and the recipe after every epoch
+    split=None,     # a `Split`: the one that was searched, or another with a name of its own
+    layout=None,    # of the pictures in a file, such as 'NHWC'
     **recipe,       # fields of the recipe: epochs, batch, lr, C, n ...; None keeps the preset's
 ) -> Trained:
     "Train a found architecture from scratch, and write its run folder. Raises `UserError` for anything a user can mend"
@@ -386,13 +489,14 @@ def retrain(
     r = choose(preset, RECIPES, 'preset')
     if s.cells[0].n_in > 1 and r.n < 3: r = dataclasses.replace(r, n=5)   # here `n` counts all cells, two of them reductions
     r = dataclasses.replace(r, **{k: v for k, v in recipe.items() if v is not None})
-    data = data or found.get('data', 'digits')
-    given = {**PRESETS.get(data, {}), **({k: found[k] for k in ('size', 'images')} if found.get('data') == data else {}), **{k: v for k, v in dict(size=size, images=images).items() if v}}
-    base, before = Path('runs')/f'retrain-{s.name}-{Path(data).stem}-s{seed}', torch.get_num_threads()
+    searched = account(run_of(Path(str(arch)))).get('data') if found else None
+    name = split.name if isinstance(split, Split) else Path(str(data or searched or 'digits')).stem
+    base = Path('runs')/folder_name('retrain', s.name, name, f's{seed}')
+    before = torch.get_num_threads()
     out = Path(out) if out else unused(base, resume)
     with owning(out):   # first of all: what is read below stays as it is
         refuse(out, resume, 'retraining')
-        split = load_data(data, given.get('images'), given.get('size'), found.get('seed', 0))
+        split = data_for(arch, found, preset, split, data, size, images, layout)
         torch.set_num_threads(threads)
         try: return train_arch(g, s, split, r, out, resume, seed, device, on_epoch and (lambda row: on_epoch(row, r)), held=True)
         finally: torch.set_num_threads(before)

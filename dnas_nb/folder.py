@@ -84,8 +84,15 @@ def versions() -> dict:
 def differences(
     old, new,  # dicts of settings
 ) -> str:
-    "Which settings differ, in words"
-    return ', '.join(f'{k}: {old.get(k)!r} there, {new.get(k)!r} now' for k in sorted({*old, *new}) if old.get(k) != new.get(k))
+    "Which settings differ, in words; a data file may have moved to another folder"
+    there, here = ({k: _placeless(k, v) for k, v in d.items()} for d in (old, new))
+    other = [k for k in sorted({*old, *new}) if there.get(k) != here.get(k)]
+    return ', '.join(f'{k}: {old.get(k)!r} there, {new.get(k)!r} now' for k in other)
+
+def _placeless(k, value):
+    "A setting without the folder of a data file: contents are compared elsewhere"
+    if k == 'data' and str(value).endswith('.npz'): return Path(value).name
+    return value
 
 # %% ../nbs/19_folder.ipynb #d9ca0fc7
 @dataclass
@@ -270,6 +277,7 @@ def free_folder(
     while (p := base if k == 1 else base.with_name(f'{base.name}-{k}')).exists():
         try: old = account(p)
         except UserError: old = {'status': 'finished'}
-        if old.get('status') != 'finished' and old.get('settings', wanted) == wanted: break
+        same = not differences(old.get('settings', wanted), wanted)
+        if old.get('status') != 'finished' and same: break
         k += 1
     return p

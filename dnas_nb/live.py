@@ -7,6 +7,7 @@ __all__ = ['Live']
 
 # %% ../nbs/36_live.ipynb #c0be724c
 import sys, time, warnings
+from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from .core import UserError
@@ -76,7 +77,7 @@ def _is_last(state, s) -> bool:
 def _heading(state, s) -> str:
     "What stands above the picture"
     words = [getattr(s, k, None) for k in ('method', 'space', 'data')]
-    what = ', '.join(str(word) for word in words if word)
+    what = ', '.join(Path(str(word)).name for word in words if word)  # of a file the name
     accuracy = state.history[-1]['valid_acc']
     return (
         f'{what}: epoch {state.epoch} of {s.epochs}, '

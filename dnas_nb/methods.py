@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['free', 'best_of_64', 'RELAXATIONS', 'DANAS', 'move', 'GRADIENTS', 'STABILISERS', 'FACTORISED', 'PRUNING', 'SELECTION',
-           'CALM', 'METHODS', 'adam', 'times', 'Method', 'danas', 'aligned', 'relax_minus', 'with_relu', 'factor_mix',
-           'calm', 'find_method', 'slot_name', 'describe']
+           'CALM', 'ROWS', 'METHODS', 'adam', 'times', 'Method', 'danas', 'aligned', 'relax_minus', 'with_relu',
+           'factor_mix', 'calm', 'find_method', 'slot_name', 'describe']
 
 # %% ../nbs/18_methods.ipynb #38a58ad8
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from types import MappingProxyType
 import torch
 from torch import nn
 from .core import choose
@@ -195,7 +196,8 @@ def calm(
 CALM = (calm('danas-beta'), calm('danas-beta-prune', stages=(dependency_pruning(), strip)), calm('danas-beta-frozen', True, stages=(dependency_pruning(), strip)),
         calm('danas-race', stages=(dependency_pruning(), strip), derive=finalists(first=by_sequence)),
         calm('danas-climb', derive=climb()), calm('danas-climb-frozen', True, derive=climb()), calm('danas-large', derive=enlarge(climb())))
-METHODS = {m.name: m for m in (*RELAXATIONS, *DANAS, *GRADIENTS, *STABILISERS, *FACTORISED, *PRUNING, *SELECTION, *CALM)}
+ROWS = MappingProxyType({m.name: m for m in (*RELAXATIONS, *DANAS, *GRADIENTS, *STABILISERS, *FACTORISED, *PRUNING, *SELECTION, *CALM)})
+METHODS = dict(ROWS)   # known by name in this process: the rows, and what was added
 
 # %% ../nbs/18_methods.ipynb #94821e12
 def find_method(

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 import torch
 from .core import UserError, choose
-from .ops import DARTS_OPS, OPS
+from .ops import DARTS_OPS, NB201
 
 # %% ../nbs/03_space.ipynb #d8572465
 def reachable(
@@ -156,7 +156,9 @@ class Space:
     last: int = 0                          # channels of a 1×1 convolution before the classifier, as a multiple of C; 0: there is none
 
     def __post_init__(self):
-        object.__setattr__(self, 'cells', tuple(self.cells)); check_space(self)
+        object.__setattr__(self, 'cells', tuple(self.cells))
+        object.__setattr__(self, 'ops', dict(self.ops))   # of its own: the other may change
+        check_space(self)
 
     def __getitem__(self,
         name, # name of a cell type
@@ -185,7 +187,7 @@ def three_stages(
 def nb201() -> Space:
     "The NAS-Bench-201 space: 4 nodes, 6 edges, 5 operations (Dong & Yang 2020, section 2.1)"
     edges = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-    return Space('nb201', (Cell('cell', 1, edges, (tuple(OPS),)*6),), OPS, three_stages)
+    return Space('nb201', (Cell('cell', 1, edges, (tuple(NB201),)*6),), NB201, three_stages)
 
 # %% ../nbs/03_space.ipynb #f31636c5
 def two_stages(
@@ -198,7 +200,7 @@ def two_stages(
 def toy() -> Space:
     "Three nodes, three edges, three operations: small enough to try every architecture (ours)"
     ops = ('none', 'skip_connect', 'nor_conv_3x3')
-    return Space('toy', (Cell('cell', 1, ((0, 1), (0, 2), (1, 2)), (ops,)*3),), OPS, two_stages)
+    return Space('toy', (Cell('cell', 1, ((0, 1), (0, 2), (1, 2)), (ops,)*3),), NB201, two_stages)
 
 # %% ../nbs/03_space.ipynb #5e6a60ed
 def n_relaxed(

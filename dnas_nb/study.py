@@ -5,20 +5,33 @@
 # %% auto #0
 __all__ = ['BACKENDS', 'CLOCK', 'grid', 'checked', 'run_name', 'plan', 'free', 'attempt', 'context', 'without_main',
            'leave_with_parent', 'answer', 'ending', 'by_name', 'start', 'in_processes', 'open_ray', 'on_ray',
-           'standing', 'to_do', 'study', 'row_of', 'frame', 'read_parquet', 'keep', 'histories', 'plot_anytime',
-           'read_plan', 'shown']
+           'standing', 'to_do', 'data_of', 'known_data', 'same_data', 'study', 'row_of', 'frame', 'read_parquet',
+           'keep', 'histories', 'plot_anytime', 'read_plan', 'shown']
 
 # %% ../nbs/42_study.ipynb #596f107f
-import contextlib, importlib, io, itertools, json, multiprocessing, os, signal, sys, threading, time, types
+import contextlib
+import importlib
+import io
+import itertools
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import types
 from dataclasses import asdict, fields
 from multiprocessing import connection
 from pathlib import Path
 import numpy as np
-from .core import UserError, as_json, brief, choose, counted, device as get_device, seed_of, write_atomic
+from .core import (UserError, as_json, brief, choose, counted, device as get_device,
+                          seed_of, write_atomic)
 from .compare import compare
-from .data import SOURCES, load_data
+from .data import SOURCES, is_file, load_data
 from .experiment import Settings, run, settings
 from .folder import account, lock, owning, written
+from .identity import about, folder_name, for_workers, is_about, must_agree
 
 # %% ../nbs/42_study.ipynb #eca2620e
 def grid(
@@ -36,15 +49,18 @@ def checked(
     for k in entry: choose(k, [f.name for f in fields(Settings)], 'setting')
     s = settings(**entry)
     if not isinstance(s.seed, int): raise UserError(f'seed must be a whole number, not {s.seed!r}')
-    if not str(s.data).endswith('.npz'): choose(s.data, SOURCES, 'data set (a path to a .npz file works too)')
+    if not is_file(s.data): choose(s.data, SOURCES, 'data set (a path to a .npz file works too)')
     elif not Path(s.data).is_file(): raise UserError(f'there is no file {s.data}')
+    for_workers(method=s.method, space=s.space, data=s.data)
     return s
 
 def run_name(
     s, # `Settings`
 ) -> str:
     "Folder of a run: readable, and different for different settings"
-    return f'{s.method}-{s.space}-{Path(s.data).stem}-s{s.seed}-{seed_of(sorted(asdict(s).items())) % 16**8:08x}'
+    told = sorted((k, v) for k, v in asdict(s).items() if k != 'layout' or v)
+    mark = f'{seed_of(told) % 16**8:08x}'
+    return folder_name(s.method, s.space, Path(s.data).stem, f's{s.seed}', mark)
 
 # %% ../nbs/42_study.ipynb #98bd5966
 def plan(
@@ -234,6 +250,47 @@ def to_do(
     "What still has to be run"
     return [n for n in names if rows[n]['status'] != 'finished' and (retry or rows[n]['status'] not in ('failed', 'died'))]
 
+# %% ../nbs/42_study.ipynb #8d28f356
+def _data_key(settings): # of data.json
+    "How a study calls the data of a run"
+    return ' '.join(filter(None, (settings['data'], settings.get('layout'))))
+
+def data_of(
+    runs,       # dict name -> settings
+    missing=(), # names of runs that are still to be made
+) -> dict: # name of the data -> `Split` of all that they hold
+    "The data of a study: files always, others where a run is missing"
+    out = {}
+    for name, s in runs.items():
+        key = _data_key(s)
+        if key not in out and (name in missing or is_file(s['data'])):
+            out[key] = load_data(s['data'], layout=s.get('layout'))
+    return out
+
+def known_data(
+    out, # folder of a study
+) -> dict: # name of the data -> what `identity.about` said
+    "What the study says about its data. Raises `UserError` for a study that says nothing"
+    path = Path(out)/'data.json'
+    try: found = json.loads(path.read_text())
+    except FileNotFoundError:
+        if not standing(out): return {}
+        raise UserError(f'{out} does not say what its data were, an earlier version wrote it: '
+                        'choose another --out') from None
+    except (ValueError, OSError): found = None
+    if isinstance(found, dict) and all(map(is_about, found.values())): return found
+    raise UserError(f'{path} is not readable: choose another --out')
+
+def same_data(
+    out,  # folder of a study
+    seen, # from `data_of`
+):
+    "Raise `UserError` for data with other contents than when the study began"
+    before = known_data(out)
+    cure = 'give other data another file name (--data), or choose another --out'
+    for key, split in seen.items():
+        if key in before: must_agree(before[key], split, f'{out}, {key}', cure)
+
 # %% ../nbs/42_study.ipynb #d4e29642
 def study(
     what,                # grid or list of grids, see `plan`
@@ -255,8 +312,11 @@ def study(
     if not address: get_device(device)
     with owning(out):                                # first of all: what is read below stays as it is
         rows = standing(out)
-        if not address:                              # images that are not here would fail every run; a cluster may have its own
-            for d in dict.fromkeys(s['data'] for n, s in runs.items() if rows.get(n, {}).get('status') != 'finished'): load_data(d)
+        done = {n for n, r in rows.items() if r['status'] == 'finished'}
+        seen = {} if address else data_of(runs, set(runs) - done)   # a cluster may have its own
+        same_data(out, seen)
+        said = {key: about(split) for key, split in seen.items()}
+        write_atomic(out/'data.json', as_json(known_data(out) | said))
         rows |= {n: dict(settings=s, status='waiting', error='') for n, s in runs.items() if n not in rows}
         todo = to_do(rows, runs, retry)
         def note(name, status, error=''):
@@ -269,7 +329,9 @@ def study(
         write_atomic(out/'study.json', as_json(rows))
         if on_start: on_start(sum(rows[n]['status'] == 'finished' for n in runs), len(runs))
         if jobs: loop(jobs, workers, lambda n: note(n, 'running'), done, *([address] if backend == 'ray' else []))
-        return keep(out, tell)
+        found = keep(out, tell)
+        if jobs and seen: same_data(out, data_of(runs))      # nobody wrote the files anew meanwhile
+        return found
 
 
 # %% ../nbs/42_study.ipynb #718401cd

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 from conftest import ROOT, fails
-from dnas_nb import export as ex
+from dnas_nb import export as ex, identity
 from dnas_nb.cli import dnas_export
 from dnas_nb.core import UserError, generator, seeded
-from dnas_nb.data import load_data
+from dnas_nb.data import from_tensors, load_data, normalise
 from dnas_nb.evaluate import PRESETS, load_arch, train_arch
 from dnas_nb.fast import fast
 from dnas_nb.genotype import from_ops, parse, published, random_arch
@@ -147,12 +147,40 @@ def test_run_folder(run, tmp_path, capsys):
     assert ex.export(run, tmp_path, ('py',), size=8, normalise=split)['normalises'] == (list(split.mean), list(split.std))
 
 
-def test_size_from_the_run(run, tmp_path, monkeypatch):
-    "A run that says how large its images were needs no size."
-    monkeypatch.setattr(ex, 'account', lambda p: dict(task='retraining', status='finished', input=dict(size=[8, 8])))
-    assert ex.export(run, tmp_path, ('py',))['input'] == ['batch', 1, 8, 8]
-    monkeypatch.setattr(ex, 'account', lambda p: dict(task='retraining', status='finished'))
-    fails(lambda: ex.export(run, tmp_path, ('py',)), '--size')
+def test_a_run_knows_its_pictures(run, tmp_path):
+    "Size, bytes, mean, deviation and classes come from the run; each file takes raw pixels and says what its logits mean"
+    split = load_data('digits', images=80)
+    about = ex.export(run, tmp_path, ('pt2', 'py'))
+    assert (about['input'], about['pixels'], about['takes']) == (['batch', 1, 8, 8], 'uint8', 'bytes, 0 to 255')
+    assert about['class_names'] == list(split.classes) and about['normalises'] == (list(split.mean), list(split.std))
+    with torch.no_grad(): want = load_arch(run)(normalise(split.test.x, split))
+    for name in ('pt2', 'py'): assert (ex.RUNNERS[name](tmp_path/f'net.{name}')(split.test.x) - want).abs().max() <= LIMIT
+    assert (ex.python_runner(tmp_path/'net.py')(split.test.x.float()/255) - want).abs().max() <= LIMIT    # the file takes both
+    told = {'about.json': ''}; torch.export.load(tmp_path/'net.pt2', extra_files=told)
+    said = [ast.literal_eval(line.value) for line in ast.parse((tmp_path/'net.py').read_text()).body if isinstance(line, ast.Assign) and line.targets[0].id == 'ABOUT']
+    assert said == [json.loads(told['about.json'])] and said[0]['classes'] == list(split.classes) and said[0]['mean'] == list(split.mean)
+
+
+def test_floats_stay_as_they_are(tmp_path):
+    "Pictures that were numbers leave as numbers, in their own range"
+    g = torch.Generator().manual_seed(0)
+    split = from_tensors(torch.randn(60, 1, 8, 8, generator=g)*9, torch.arange(60) % 2, classes=('a', 'b'))
+    t = train_arch(random_arch(toy(), generator('floats')), toy(), split, replace(PRESETS['small'], epochs=1, batch=16, C=2), out=tmp_path/'r', device='cpu')
+    about = ex.export(tmp_path/'r', tmp_path, ('pt2', 'py'), split=split)
+    assert about['pixels'] == 'float32' and set(about['test_accuracy'].values()) == {t.test_acc}
+
+
+def test_without_normalisation(run, tmp_path):
+    about = ex.export(run, tmp_path, ('py',), normalise=False)
+    assert about['normalises'] is None and about['takes'] == 'normalised images' and about['class_names']
+
+
+def test_a_run_that_does_not_know(run, tmp_path, monkeypatch):
+    real = json.loads((run/'run.json').read_text())
+    for dataset in (None, 3, {}, {**real['dataset'], 'shapes': 5}, {**real['dataset'], 'mean': 'x'}, {**real['dataset'], 'classes': None}):
+        monkeypatch.setattr(ex, 'account', lambda p: real)
+        monkeypatch.setattr(identity, 'account', lambda p: {**real, 'dataset': dataset})
+        fails(lambda: ex.export(run, tmp_path, ('py',)), 'does not say what its data were', 'dnas_train')
 
 
 @pytest.mark.parametrize('given, part', [(dict(size=8, formats='pt'), "'pt2'"), (dict(size=8, mean='0.5'), 'both'), (dict(size=8, mean='x', std='1'), '--mean'), (dict(size=8, mean='.5,.5,.5', std='1,1,1'), '1 channels'),

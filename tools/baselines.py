@@ -47,7 +47,7 @@ def main():
     p.add_argument('--seconds', type=float, help='of training, where the table knows them')
     p.add_argument('--epochs', type=int, help='of the training that is compared (the longest; NAS-Bench-201: 12)')
     p.add_argument('--proxies', type=int, default=400, help='architectures in the pool of the proxies; 0: no proxies')
-    p.add_argument('--images', default=None, help='data set that the proxies look at (the one of the table, where it is here, else digits)')
+    p.add_argument('--images', default=None, help='data set that the proxies look at (the one of the table)')
     p.add_argument('--batch', type=int, default=32); p.add_argument('--channels', type=int, default=8); p.add_argument('--cells', type=int, default=1)
     p.add_argument('--save', action='store_true', help='write nbs/baselines_TABLE.json')
     a = p.parse_args()
@@ -58,7 +58,8 @@ def main():
     searches, tau = dict(SEARCHES), {}
     if a.proxies:
         try: split = load_data(a.images or a.dataset, 400)
-        except UserError: split = load_data('digits', 400)
+        except UserError as e: raise UserError(f'the proxies look at pictures: {e}. Name others with --images digits, or --proxies 0') from None
+        print(f'proxies look at {split}', file=sys.stderr)
         pool = list(dict.fromkeys(random_arch(space, generator('pool', k)) for k in range(a.proxies)))
         pool = [g for g in pool if test.iloc[index(table, g)] == test.iloc[index(table, g)]]
         truth = test.iloc[[index(table, g) for g in pool]].to_numpy()

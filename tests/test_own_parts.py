@@ -1,0 +1,37 @@
+"Operations, spaces and methods of one's own: usable or refused in one line, and nothing existing changes."
+import pytest
+from dnas_nb import ops, spaces
+from dnas_nb.space import SPACES, Space
+from dnas_nb.spaces import all_spaces
+
+FIXED = [(ops, 'NB201'), (ops, 'DARTS_OPS'), (spaces, 'MACRO_OPS'), (spaces, 'SHUFFLE_OPS'),
+         (spaces, 'NB101_OPS'), (spaces, 'SIZE_OPS')]
+
+
+def wide(C, stride, affine=False): return ops.relu_conv_bn(C, C, 5, stride, affine)
+
+
+def names(space): return [c.ops for c in space.cells]
+
+
+def test_a_registered_operation_changes_no_space(monkeypatch):
+    "A new entry, and another function under a name that is there"
+    before = {k: make() for k, make in all_spaces().items()}
+    for name in ('wide', *ops.OPS): monkeypatch.setitem(ops.OPS, name, wide)
+    for k, make in all_spaces().items():
+        now = make()
+        assert names(now) == names(before[k]), k
+        assert now.ops == before[k].ops and wide not in now.ops.values(), k
+
+
+@pytest.mark.parametrize('module, name', FIXED, ids=[n for _, n in FIXED])
+def test_the_tables_of_the_spaces_cannot_change(module, name):
+    with pytest.raises(TypeError): getattr(module, name)['wide'] = wide
+
+
+def test_a_space_keeps_its_operations():
+    "The dict that a space was made of may change later"
+    mine = dict(ops.OPS, wide=wide)
+    space = Space('mine', SPACES['toy']().cells, mine, SPACES['toy']().skeleton)
+    mine['none'] = mine['later'] = wide
+    assert 'later' not in space.ops and space.ops['none'] is ops.none
