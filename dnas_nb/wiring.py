@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from .core import UserError, seeded
-from .data import normalise
+from .data import judging, normalise
 from .distribution import edge_entropy
 from .space import reachable
 
@@ -299,14 +299,14 @@ def probe(
     split,      # `Split` or `Search`
     part='valid', # 'train' or 'valid'
     batch=32,   # images per pass
-    most=256,   # look at no more images than this
+    most=256,   # a class-balanced sample of so many images
     progress=1., # in [0, 1]
     seed=0,     # of the draws
 ) -> tuple:     # (dict as in `calibration`, `CostTracker`)
     "Costs and calibration of the supernet on one half of the search images"
     images, logits, labels = getattr(split, part), [], []
     with CostTracker(state.net) as costs:
-        for k, at in enumerate(torch.arange(min(most, len(images.y))).split(batch)):
+        for k, at in enumerate(judging(images, batch, most)):
             x, y = normalise(images.x[at], split).contiguous(memory_format=torch.channels_last), images.y[at]
             with seeded(seed, 'probe', part, k), torch.no_grad(): theta = {c: method.relax(p, progress, state.live[c]).rsample() for c, p in state.phi.items()}
             theta = {c: t.detach().clone().requires_grad_() for c, t in theta.items()}
