@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 from .core import UserError, generator, load_tensors, save_tensors, seeded
-from .data import augment, batches, normalise
+from .data import JUDGED, augment, batches, judging, normalise
 from .distribution import edge_entropy
+from .supernet import enough_pixels
 
 # %% ../nbs/13_bilevel.ipynb #fcf5a139
 def at_weights(
@@ -147,16 +148,19 @@ def evaluate(
     theta,   # {cell: (E, O)} or None for a discrete network
     images,  # `Images`
     split,   # `Split`, for its normalisation
-    batch=256,
+    batch=JUDGED, # images that see each other
     live=None,
-    most=2048, # look at no more images than this
+    most=2048, # a class-balanced sample of so many images; None: the whole part
+    seed=0,    # of the sample and of who sits beside whom
 ) -> tuple:  # (mean loss, accuracy in [0, 1])
-    "Cross-entropy and accuracy of a network on the first `most` images"
-    total, right, n = 0., 0, min(most, len(images.y))
-    for i in range(0, n, batch):
-        x, y = normalise(images.x[i:min(i + batch, n)], split), images.y[i:min(i + batch, n)]
-        out = net(x.contiguous(memory_format=torch.channels_last), theta, live)
-        total += F.cross_entropy(out, y, reduction='sum').item(); right += (out.argmax(-1) == y).sum().item()
+    "Cross-entropy and accuracy of a network, the same bits for any order of the images"
+    total, right, n = 0., 0, 0
+    for i in judging(images, batch, most, seed):
+        x, y = normalise(images.x[i], split), images.y[i]
+        with enough_pixels(): out = net(x.contiguous(memory_format=torch.channels_last), theta, live)
+        total += F.cross_entropy(out, y, reduction='sum').item()
+        right += (out.argmax(-1) == y).sum().item()
+        n += len(y)
     return total/n, right/n
 
 # %% ../nbs/13_bilevel.ipynb #67099b96
@@ -222,7 +226,7 @@ def search(
             tr, va = take(train, idx, split, (seed, 'augment', epoch, step)), take(valid, order[step % len(order)], split, (seed, 'augment-valid', epoch, step))
             draw = lambda what, relax: make_loss(state.net, relax, state.live, progress, (seed, what, epoch, step), bf16)
             try:
-                with seeded(seed, 'step', epoch, step):   # for estimators and perturbations that draw directions
+                with seeded(seed, 'step', epoch, step), enough_pixels():   # for estimators and perturbations that draw directions
                     if method.grad and epoch >= warmup and step % getattr(method, 'every', 1) == 0:
                         arch_step(state, method, draw('arch', method.relax), tr, va, rate, progress)
                     losses.append(weight_step(state, method, draw('weight', getattr(method, 'w_relax', None) or method.relax), tr, progress).item())

@@ -22,7 +22,7 @@ from .genotype import Genotype, from_json, to_json, to_str
 from .identity import (about as data_of, described, fingerprint, part_fingerprint, same_run,
                               space_of, stands_for_itself)
 from .schedule import cosine, ramp
-from .supernet import n_weights, set_drop_path, subnet
+from .supernet import enough_pixels, n_weights, set_drop_path, subnet
 from .bilevel import sound_history, sound_memory
 
 # %% ../nbs/21_evaluate.ipynb #fbba90b2
@@ -196,7 +196,7 @@ def train_epoch(
     "One pass over the images. Raises `UserError` when the loss is no number, with its place"
     for g in opt.param_groups: g['lr'] = rate(r, epoch)
     set_drop_path(net.train(), silence(r, epoch))
-    with seeded('retrain', seed, epoch): seen = torch.stack([_step(net, opt, x, y, r) for x, y in _views(images, split, r, seed, epoch)]).cpu()
+    with seeded('retrain', seed, epoch), enough_pixels(): seen = torch.stack([_step(net, opt, x, y, r) for x, y in _views(images, split, r, seed, epoch)]).cpu()
     bad = (~seen[:, 0].isfinite()).nonzero()
     if len(bad): raise UserError(f'epoch {epoch + 1}, step {int(bad[0]) + 1}: the loss is {seen[bad[0, 0], 0]:.3g}; lower lr={r.lr} or set clip')
     if not all(p.isfinite().all() for p in net.state_dict().values()): raise UserError(f'epoch {epoch + 1}: a weight is not finite after the last step; lower lr={r.lr} or set clip')

@@ -18,7 +18,7 @@ from .core import (UserError, brief, choose, counted, device as get_device, fini
                           write_atomic)
 from .bilevel import (dists, evaluate, fill, make_loss, read, save, search, start, take,
                              weight_step)
-from .data import Images, Split, batches, is_file, load_data
+from .data import JUDGED, Images, Split, batches, is_file, load_data
 from .fast import fast
 from .derive import by_joint_mode, by_mean, by_sequence
 from .evaluate import (LARGEST, PRESETS as RECIPES, Recipe, Trained, buildable,
@@ -94,7 +94,7 @@ def shared_accuracy(
     split,    # `Split`, for its normalisation
     tune=None,# theta -> None: trains the supernet a little
     fresh=None, # genotype -> accuracy after a short training of its own
-    most=1024,# images looked at
+    most=1024,# a class-balanced sample of so many images; None: all
 ):
     "`genotype -> accuracy in [0, 1]` with the supernet's weights; also `.at(theta)`, `.tune(theta)` and `.fresh(genotype)` for rules that train"
     seen, dev = {}, next(net.parameters()).device
@@ -140,6 +140,7 @@ def trainer(
     tell=None,   # called with a line per network
 ):
     "`genotype -> accuracy in [0, 1]` of a small network of its own, trained for a few epochs"
+    recipe = dataclasses.replace(recipe, batch=min(recipe.batch, len(split.train)))
     r, seen = dataclasses.replace(recipe, epochs=max(recipe.epochs, -(-least//-(-len(split.train)//recipe.batch)))), {}
     def fresh(g):
         if g in seen: return seen[g]
@@ -163,10 +164,11 @@ def conclude(
 ) -> tuple:  # (Genotype, dict of results)
     "Derive the cell and say how good it is, by the shared weights and by the table where there is one"
     D = {c: d for c, d in dists(state, method).items()}
-    on_valid, on_test = (shared_accuracy(state.net, space, im, split, tune, fresh) for im in (split.valid, split.test))
-    g = method.derive(D, space, on_valid, seed)
+    g = method.derive(D, space, shared_accuracy(state.net, space, split.valid, split, tune, fresh), seed)
+    on_valid, on_test = (shared_accuracy(state.net, space, im, split, most=None) for im in (split.valid, split.test))
     rules = dict(mean=by_mean, sequential=by_sequence, joint_mode=by_joint_mode) if all(hasattr(d, 'corr') for d in D.values()) else dict(mean=by_mean)
     result = dict(arch=to_str(g), derive=getattr(method.derive, '__name__', 'rule'), valid_acc=on_valid(g), test_acc=on_test(g),
+                  judged=f'on {len(split.valid)} validation and {len(split.test)} test images, {JUDGED} at a time, drawn by class',
                   other_rules={k: to_str(f(D, space)) for k, f in rules.items()})
     return g, result
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from .core import UserError, choose, generator, seeded
 from .bilevel import dists, evaluate
-from .data import normalise
+from .data import interleaved, normalise
 from .derive import by_mean
 from .genotype import one_hot
 from .hypergrad import dot, from_vector, leaves, moved, product, purely, rebuild, same_noise, to_vector, trainable
@@ -89,8 +89,9 @@ def first_batch(
     n=64,  # images
     like=None, # a tensor: its device and precision; None: as they are
 ) -> tuple: # (x, y)
-    "The first validation images, normalised, never augmented: the same at every call"
-    x, y = normalise(split.valid.x[:n], split), split.valid.y[:n]
+    "A class-balanced draw of validation images, normalised, never augmented: the same at every call and for every order of the file"
+    i = interleaved(split.valid, 'landscape')[:n]
+    x, y = normalise(split.valid.x[i], split), split.valid.y[i]
     return (x, y) if like is None else (x.to(like), y.to(like.device))
 
 # %% ../nbs/30_landscape.ipynb #a3b22379
@@ -354,7 +355,7 @@ def eigen(
     n=64,        # validation images
     tol=1e-4,    # relative accuracy
 ) -> dict:
-    "The dominant eigenvalue of the architecture Hessian, at the mean architecture, on the first validation images"
+    "The dominant eigenvalue of the architecture Hessian, at the mean architecture, on a class-balanced draw of validation images"
     around = at_mean(state, method, progress)
     dev = next(state.net.parameters())
     return dict(eig=top_eig(operator(*around, first_batch(split, n, dev)), tol)[0])

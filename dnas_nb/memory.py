@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from .core import UserError, halve_on_oom, peak_mem, seeded
 from .bilevel import arch_step, dists, make_loss, take, weight_step
-from .data import normalise
+from .data import JUDGED, normalise
 from .hypergrad import first_order
 
 # %% ../nbs/34_memory.ipynb #bfb0448c
@@ -108,7 +108,7 @@ def tensors_of_search(
     split,  # `Split`
     batch,  # images of a step
     bf16=False, # bfloat16 autocast?
-    seen=256,   # images of an evaluation
+    seen=JUDGED, # images of an evaluation
 ) -> tuple: # MB in a step, MB in an evaluation
     "Tensors held at the worst moment of a step and of an evaluation, from a few images"
     C = state.net.blocks[0].C[0] if hasattr(state.net.blocks[0], 'C') else state.net.blocks[0].dag.C[0]

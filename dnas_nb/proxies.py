@@ -14,11 +14,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from .core import generator, seeded
+from .core import UserError, generator, seeded
 from .baselines import Seen
 from .bench import accuracies, index
 from .bilevel import evaluate
-from .data import batches, normalise
+from .data import interleaved, normalise
 from .genotype import from_ops, one_hot
 from .supernet import n_weights, subnet
 
@@ -125,8 +125,9 @@ def first_batch(
     batch=64,  # pictures
     seed=0,
 ) -> tuple:    # (x, y)
-    "Normalised training pictures and their labels, without augmentation"
-    i = batches(len(split.train), batch, seed, 'proxy')[0]
+    "Normalised training pictures, class-balanced and drawn by `seed`, and their labels; the order of the file plays no part"
+    if batch > len(split.train): raise UserError(f'batch={batch} is more than the {len(split.train)} training images')
+    i = interleaved(split.train, 'proxy', seed)[:batch]
     return normalise(split.train.x[i], split), split.train.y[i]
 
 def untrained(
@@ -202,7 +203,7 @@ def fidelity(
     archs,        # N genotypes
     dataset,      # of the table
     part='test',  # of the table
-    most=1024,    # pictures looked at
+    most=1024,    # a class-balanced sample of so many pictures; None: all
 ) -> Fidelity:
     "Kendall's tau between one-shot and stand-alone accuracy"
     with torch.no_grad():

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from .core import UserError, seeded
-from .data import normalise
+from .data import judging, normalise
 from .distribution import edge_entropy, speed_of
 
 # %% ../nbs/31_wiring.ipynb #3ab3c2d9
@@ -514,25 +514,26 @@ def probe(
     split,      # `Split` or `Search`
     part='valid', # 'train' or 'valid'
     batch=32,   # images per pass
-    most=256,   # look at no more images than this
+    most=256,   # a class-balanced sample of so many images
     progress=1., # in [0, 1]
     seed=0,     # of the draws
 ) -> tuple:     # (dict as in `calibration`, `CostTracker`)
     "Costs and calibration of the supernet on one half of the search images"
     images = getattr(split, part)
-    rows = torch.arange(min(most, len(images.y)))
-    logits = []
+    logits, labels = [], []
     with CostTracker(state.net) as costs:
-        for k, at in enumerate(rows.split(batch)):
+        for k, at in enumerate(judging(images, batch, most)):
             x = normalise(images.x[at], split)
             x = x.contiguous(memory_format=torch.channels_last)
             with seeded(seed, 'probe', part, k):
                 theta = _draw(state, method, progress)
             out = state.net(x, theta, state.live)
-            loss = F.cross_entropy(out, images.y[at])
+            y = images.y[at]
+            loss = F.cross_entropy(out, y)
             torch.autograd.grad(loss, list(theta.values()), allow_unused=True)
             logits.append(out.detach())
-    return calibration(torch.cat(logits), images.y[rows]), costs
+            labels.append(y)
+    return calibration(torch.cat(logits), torch.cat(labels)), costs
 
 @torch.no_grad()
 def _draw(state, method, progress) -> dict:

@@ -48,10 +48,10 @@ def top_eig(state, split, steps=5):
     "Largest eigenvalue, in size, of the Hessian of the validation loss in alpha at the mean architecture, by power iteration on Hessian-vector products"
     import torch, torch.nn.functional as F
     from dnas_nb.core import generator
-    from dnas_nb.data import normalise
+    from dnas_nb.landscape import first_batch
     a = state.phi['cell'].get('alpha')
     if a is None: return float('nan')
-    x, y = normalise(split.valid.x[:64], split), split.valid.y[:64]
+    x, y = first_batch(split)
     a = a.detach().clone().requires_grad_()
     loss = F.cross_entropy(state.net(x, {'cell': a.softmax(-1)}), y)
     g, = torch.autograd.grad(loss, a, create_graph=True)

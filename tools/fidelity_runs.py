@@ -30,7 +30,7 @@ def drawn(live, space, seed, n=CELLS) -> list:
 def judged(net, space, split, cells) -> list:
     "Accuracy of each cell with the weights of the supernet"
     from dnas_nb.experiment import shared_accuracy
-    accuracy = shared_accuracy(net, space, split.valid, split, most=512)
+    accuracy = shared_accuracy(net, space, split.valid, split)
     return [accuracy(g) for g in cells]
 
 
