@@ -143,10 +143,10 @@ def imported(path) -> set:
 
 
 def test_notebook_numbers():
-    "One notebook, one module: NN_name.ipynb exports name. Two notebooks may share a number: the name then decides which is read first."
+    "One notebook, one module: NN_name.ipynb or NNx_name.ipynb exports name. Two notebooks may share a number: the letter, then the name decides which is read first."
     names = [nb.stem for nb in NBS.glob('*.ipynb') if nb.stem != 'index']
-    must(all(re.fullmatch(r'\d\d_[a-z0-9_]+', n) for n in names), f'notebook names are NN_name: {names}')
-    wrong = [m for m, k in numbers().items() if k[3:] != m]
+    must(all(re.fullmatch(r'\d\d[a-z]?_[a-z0-9_]+', n) for n in names), f'notebook names are NN_name or NNx_name: {names}')
+    wrong = [m for m, k in numbers().items() if k.partition('_')[2] != m]
     must(not wrong, f'these modules are exported by a notebook of another name: {wrong}')
 
 
