@@ -15,6 +15,8 @@ from torch.func import functional_call
 from .core import UserError, generator, seeded, write_atomic
 from .data import augment, batches, normalise
 from .distribution import edge_entropy
+from .safe import brief_line, has_file, place
+from .unpickle import check_tensors
 
 # %% ../nbs/13_bilevel.ipynb #fcf5a139
 def at_weights(
@@ -232,9 +234,11 @@ def read(
     path,  # file written by `save`
 ) -> dict:
     "The checkpoint as a dict, without executing anything in it. Raises `UserError` when the file is no checkpoint"
-    try: whole = torch.load(path, map_location='cpu', weights_only=True)
+    try:
+        if has_file(path): check_tensors(path)
+        whole = torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError: raise UserError(f'no checkpoint {path}: start without resuming') from None
-    except Exception as e: raise UserError(f'{path} is not a readable checkpoint ({type(e).__name__}): delete it to start again') from None
+    except Exception as e: raise UserError(f'{place(path)} is not a readable checkpoint ({brief_line(e)}): delete it to start again') from None
     if not isinstance(whole, dict) or not {'net', 'phi', 'w_opt', 'epoch', 'history', 'live'} <= set(whole): raise UserError(f'{path} is not a checkpoint of a search: delete it to start again')
     return whole
 
