@@ -15,7 +15,7 @@ from torch.func import functional_call
 from .core import UserError, generator, seeded, write_atomic
 from .data import augment, batches, normalise
 from .distribution import edge_entropy
-from .safe import brief_line, has_file, place
+from .safe import brief_line, has_file, path_text
 from .unpickle import check_tensors
 
 # %% ../nbs/13_bilevel.ipynb #fcf5a139
@@ -238,7 +238,7 @@ def read(
         if has_file(path): check_tensors(path)
         whole = torch.load(path, map_location='cpu', weights_only=True)
     except FileNotFoundError: raise UserError(f'no checkpoint {path}: start without resuming') from None
-    except Exception as e: raise UserError(f'{place(path)} is not a readable checkpoint ({brief_line(e)}): delete it to start again') from None
+    except Exception as e: raise UserError(f'{path_text(path)} is not a readable checkpoint ({brief_line(e)}): delete it to start again') from None
     if not isinstance(whole, dict) or not {'net', 'phi', 'w_opt', 'epoch', 'history', 'live'} <= set(whole): raise UserError(f'{path} is not a checkpoint of a search: delete it to start again')
     return whole
 

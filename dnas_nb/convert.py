@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 from .core import UserError, brief, write_atomic
-from .safe import brief_line, fields, has_file, parse_json, place, read_json
+from .safe import brief_line, fields, has_file, parse_json, path_text, read_json
 from .tablefile import DATASETS, NB201_NAMES, write_table
 from .unpickle import STEPS, read_pickle
 
@@ -25,21 +25,21 @@ def unpack(
     limit=1 << 25,  # bytes it may unpack to
 ) -> bytes:
     "The content of a bz2 file. Raises `UserError` for one that is damaged, cut off or too large"
-    if not has_file(path): raise UserError(f'there is no file {place(path)}')
+    if not has_file(path): raise UserError(f'there is no file {path_text(path)}')
     try:
         with open(path, 'rb') as f: packed = f.read(limit + 1)
-    except OSError as e: raise UserError(f'cannot read {place(path)}: {e.strerror or e}') from None
-    if len(packed) > limit: raise UserError(f'{place(path)} unpacks to more than {limit >> 20} MB')
+    except OSError as e: raise UserError(f'cannot read {path_text(path)}: {e.strerror or e}') from None
+    if len(packed) > limit: raise UserError(f'{path_text(path)} unpacks to more than {limit >> 20} MB')
     out = []
     for _ in range(STREAMS):
         if not packed: return b''.join(out)
         d = bz2.BZ2Decompressor()
         try: out.append(d.decompress(packed, limit + 1 - sum(map(len, out))))
-        except (OSError, ValueError): raise UserError(f'{place(path)} is no bz2 file') from None
-        if sum(map(len, out)) > limit: raise UserError(f'{place(path)} unpacks to more than {limit >> 20} MB')
-        if not d.eof: raise UserError(f'{place(path)} is cut off')
+        except (OSError, ValueError): raise UserError(f'{path_text(path)} is no bz2 file') from None
+        if sum(map(len, out)) > limit: raise UserError(f'{path_text(path)} unpacks to more than {limit >> 20} MB')
+        if not d.eof: raise UserError(f'{path_text(path)} is cut off')
         packed = d.unused_data
-    raise UserError(f'{place(path)} is no record: it holds more than {STREAMS} archives')
+    raise UserError(f'{path_text(path)} is no record: it holds more than {STREAMS} archives')
 
 # %% ../nbs/23_convert.ipynb #71ae1f5f
 SPLITS = {'cifar10-valid': ('cifar10', dict(valid='x-valid')), 'cifar10': ('cifar10', dict(test='ori-test')),
@@ -104,12 +104,12 @@ def architectures(
 ) -> list:
     "The architecture strings in official order, from the folder's `meta` file"
     path = Path(folder)/'meta.pickle.pbz2'
-    if not has_file(path): raise UserError(f'{place(folder)} is no NATS-Bench folder: it has no meta.pickle.pbz2')
+    if not has_file(path): raise UserError(f'{path_text(folder)} is no NATS-Bench folder: it has no meta.pickle.pbz2')
     meta = read_pickle(unpack(path), path)
     archs = meta.get('meta_archs') if isinstance(meta, dict) else None
     texts = type(archs) is list and all(type(a) is str and a.isprintable() and 0 < len(a) <= 300 for a in archs)
-    if not archs or not texts: raise UserError(f'{place(path)} lists no architectures')
-    if len(set(archs)) < len(archs): raise UserError(f'{place(path)} lists an architecture twice')
+    if not archs or not texts: raise UserError(f'{path_text(path)} lists no architectures')
+    if len(set(archs)) < len(archs): raise UserError(f'{path_text(path)} lists an architecture twice')
     return archs
 
 # %% ../nbs/23_convert.ipynb #b2cf3ed9
@@ -186,7 +186,7 @@ def gathered(
     columns, missing, refused = {}, [], {}
     for part in parts:
         p = kept(part)
-        if p is None: raise UserError(f'{place(part)} was changed while it was needed: run it again')
+        if p is None: raise UserError(f'{path_text(part)} was changed while it was needed: run it again')
         missing += p['missing']; refused |= {int(k): v for k, v in p['refused'].items()}
         for i, row in p['rows'].items():
             for k, v in row.items(): columns.setdefault(k, np.full(n, np.nan, 'f8'))[int(i)] = v

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from .core import UserError, choose, generator
-from .safe import CEILING, allowance, brief_line, has_dir, has_file, picture, place, read_arrays, read_bytes, webp_size
+from .safe import CEILING, allowance, brief_line, has_dir, has_file, picture, path_text, read_arrays, read_bytes, webp_size
 from .unpickle import read_pickle
 
 # %% ../nbs/06_data.ipynb #f9a3e95f
@@ -380,7 +380,7 @@ def digits() -> Source:
 def _data_dirs() -> list:
     "Folders that may hold data files: `DNAS_DATA` alone if it is set, else every `shared/data` above the working directory or the package"
     if env := os.environ.get('DNAS_DATA'):
-        if not has_dir(env): raise UserError(f'DNAS_DATA names {place(env)}, which is no folder')
+        if not has_dir(env): raise UserError(f'DNAS_DATA names {path_text(env)}, which is no folder')
         return [Path(env)]
     above = [d for here in (Path.cwd(), Path(__file__).parent if '__file__' in globals() else Path.cwd()) for d in (here, *here.resolve().parents)]
     return list(dict.fromkeys(d/'shared'/'data' for d in above if has_dir(d/'shared'/'data')))
@@ -401,17 +401,17 @@ def _cuts(
     "The strips of an archive. Raises `UserError` unless they are as many pictures as labels"
     blob, offsets, labels = z['blob'], z['offsets'], z['labels']
     lines = [(blob.dtype.kind + str(blob.itemsize), blob.ndim) == ('u1', 1), offsets.dtype.kind in 'iu', offsets.ndim == 1]
-    if not all([*lines, labels.dtype.kind in 'iu', labels.ndim == 1]): raise UserError(f'{place(path)} is damaged: its arrays are not those of an archive')
+    if not all([*lines, labels.dtype.kind in 'iu', labels.ndim == 1]): raise UserError(f'{path_text(path)} is damaged: its arrays are not those of an archive')
     cut = offsets.tolist()
     rising = len(cut) > 1 and cut[0] >= 0 and cut[-1] <= len(blob) and cut == sorted(set(cut))
     strips = [blob[i:j].tobytes() for i, j in zip(cut, cut[1:])] if rising else []
     sizes = [webp_size(s) for s in strips]
     if not strips or any(s is None or s[0] != SIDE or s[1] % SIDE for s in sizes):
-        raise UserError(f'{place(path)} is damaged: a picture cannot be decoded')
+        raise UserError(f'{path_text(path)} is damaged: a picture cannot be decoded')
     n = sum(H//SIDE for _, H in sizes)
-    if n != len(labels): raise UserError(f'{place(path)} holds {n} images but {len(labels)} labels')
+    if n != len(labels): raise UserError(f'{path_text(path)} holds {n} images but {len(labels)} labels')
     may = allowance(Path(path).stat().st_size)
-    if n*3*SIDE**2 > may: raise UserError(f'{place(path)} would unpack to more than {may/2**20:,.0f} MB: not read')
+    if n*3*SIDE**2 > may: raise UserError(f'{path_text(path)} would unpack to more than {may/2**20:,.0f} MB: not read')
     return strips
 
 def webp(
@@ -421,7 +421,7 @@ def webp(
     z = read_npz(path, ('blob', 'offsets', 'labels'), ('class_names',))
     strips = _cuts(z, path)
     try: x = np.concatenate([picture(s).reshape(-1, SIDE, SIDE, 3) for s in strips])
-    except UserError as e: raise UserError(f'{place(path)} is damaged: {e}') from None
+    except UserError as e: raise UserError(f'{path_text(path)} is damaged: {e}') from None
     x = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
     names = z.get('class_names', np.zeros(0, 'U1')).ravel()
     return x, torch.from_numpy(z['labels'].astype(np.int64)), tuple(str(n) for n in names[:1000])
@@ -435,8 +435,8 @@ def _original(
 ) -> list: # what it holds under them
     "Entries of a pickled dictionary. Raises `UserError` when it is none or lacks one"
     d = read_pickle(read_bytes(path, BATCH), path)
-    if not isinstance(d, dict): raise UserError(f'{place(path)} is no file of CIFAR: it holds a {type(d).__name__}')
-    if lost := [k for k in keys if k not in d]: raise UserError(f'{place(path)} is no file of CIFAR: it has no {lost[0]!r}')
+    if not isinstance(d, dict): raise UserError(f'{path_text(path)} is no file of CIFAR: it holds a {type(d).__name__}')
+    if lost := [k for k in keys if k not in d]: raise UserError(f'{path_text(path)} is no file of CIFAR: it has no {lost[0]!r}')
     return [d[k] for k in keys]
 
 def _read_batch(
@@ -447,7 +447,7 @@ def _read_batch(
     x, y = _original(path, b'data', labels)
     numbers = isinstance(y, list) and all(type(k) is int and 0 <= k < 256 for k in y)
     pixels = isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 2
-    if not (numbers and pixels and x.shape == (len(y), 3*SIDE**2)): raise UserError(f'{place(path)} is no batch of CIFAR: unexpected content')
+    if not (numbers and pixels and x.shape == (len(y), 3*SIDE**2)): raise UserError(f'{path_text(path)} is no batch of CIFAR: unexpected content')
     return torch.from_numpy(x.copy()).reshape(-1, 3, SIDE, SIDE), torch.tensor(y, dtype=torch.int64)
 
 def _read_names(
@@ -457,7 +457,7 @@ def _read_names(
     "Class names of an original CIFAR folder"
     names, = _original(path, key)
     if not isinstance(names, list) or not all(type(n) is bytes and n.isascii() for n in names):
-        raise UserError(f'{place(path)} does not hold the class names of CIFAR')
+        raise UserError(f'{path_text(path)} does not hold the class names of CIFAR')
     return tuple(n.decode() for n in names)
 
 # %% ../nbs/06_data.ipynb #307c5301

@@ -9,19 +9,20 @@ __all__ = ['TRANSFORMS', 'SHARE_COLORS', 'KINDS', 'rows_of', 'grid', 'Effects', 
            'last_weights', 'pooled', 'agreements', 'verdicts', 'plot_agreements', 'between']
 
 # %% ../nbs/29_interactions.ipynb #2881c8d4
-import math
+import math, re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 import torch
-from .core import UserError, choose, seeded
+from .core import UserError, brief, choose, seeded
 from .bench import accuracies, row_name
 from .dependence import relax_danas
-from .folder import account, stored_arrays
+from .folder import account, stored_arrays, stored_correlation
 from .genotype import all_archs
 from .prune import weights
+from .safe import has_file, path_text, read_csv
 from .spaces import all_spaces
 from .viz import axes, band, bow, op_color, place, short, sides
 
@@ -345,17 +346,20 @@ def read_learned(
 ) -> Learned:
     "The correlation of a run. Raises `UserError` for a run without one"
     folder, about = Path(folder), account(folder)
-    if not (folder/'arrays.npz').is_file():
-        why = f'method {about["method"]!r} learns none, danas does' if about.get('status') == 'finished' else 'it has not finished' if about else 'it is no run folder'
+    if not has_file(folder/'arrays.npz'):
+        why = f'method {brief(about.get("method"))} learns none, danas does' if about.get('status') == 'finished' else 'it has not finished' if about else 'it is no run folder'
         raise UserError(f'{folder} holds no correlation: {why}')
     have = stored_arrays(folder)
     cells = [k.removeprefix('corr/') for k in have if k.startswith('corr/')]
-    if not cells: raise UserError(f"{folder} holds no correlation: method {about.get('method')!r} learns none, danas does")
+    if not cells: raise UserError(f"{folder} holds no correlation: method {brief(about.get('method'))} learns none, danas does")
     if cell is None and len(cells) > 1: raise UserError(f"{folder} has correlations of {' and '.join(cells)}: name one, cell={cells[0]!r}")
     cell = choose(cell or cells[0], cells, 'cell')
     if f'labels/{cell}' not in have: raise UserError(f'{folder}/arrays.npz has no labels for cell {cell!r}: run the search again')
-    names = tuple(map(str, have[f'labels/{cell}']))
-    return Learned(have[f'corr/{cell}'].astype(float), names, last_weights(folder, cell, names), {**about.get('settings', {}), 'folder': str(folder)})
+    C, names = stored_correlation(have, cell, folder)
+    odd = [n for n in names if not re.fullmatch('[0-9]{1,3}(→|->)[0-9]{1,3} .+', n)]
+    if odd: raise UserError(f"{path_text(folder)}/arrays.npz is damaged: {brief(odd[0])} should be an edge and an operation, as in '0→1 none'")
+    names = tuple(n.replace('->', '→') for n in names)
+    return Learned(C.astype(float), names, last_weights(folder, cell, names), {**(about.get('settings') or {}), 'folder': str(folder)})
 
 def last_weights(
     folder,  # Path of a run folder
@@ -363,9 +367,11 @@ def last_weights(
     names,   # E*O texts 'edge operation'
 ): # (E, O), or None
     "Expected mixing weights after the last epoch, from history.csv; where the edges have equally many operations"
-    import pandas as pd
-    if not (folder/'history.csv').is_file(): return None
-    last = weights(pd.read_csv(folder/'history.csv').iloc[-1].to_dict()).get(cell, {})
+    if not has_file(folder/'history.csv'): return None
+    h = read_csv(folder/'history.csv')
+    if not len(h): return None
+    mine = {k: v for k, v in h.iloc[-1].items() if re.fullmatch('p/[^/]+/[0-9]+-[0-9]+/.+', k)}
+    last = weights(mine).get(cell, {})
     q = np.array([last.get(edge, {}).get(op, 0.) for edge, op in ((tuple(map(int, e.split('→'))), op) for e, op in (n.split(' ', 1) for n in names))])
     E = len({n.split(' ')[0] for n in names})
     return q.reshape(E, -1) if len(q) % E == 0 and q.any() else None

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TEXT', 'DEPTH', 'TYPES', 'PLAN', 'COLUMNS', 'FREE', 'TIMES', 'CEILING', 'LISTING', 'KINDS', 'PIXELS', 'has_file',
-           'has_dir', 'place', 'mega', 'read_bytes', 'read_text', 'digest_of', 'deepest', 'brief_line', 'parse_json',
-           'read_json', 'fields', 'bounded', 'parse_toml', 'read_csv', 'allowance', 'archive', 'read_arrays',
-           'webp_size', 'picture']
+           'has_dir', 'path_text', 'mega', 'read_bytes', 'read_text', 'digest_of', 'deepest', 'brief_line',
+           'parse_json', 'read_json', 'fields', 'bounded', 'parse_toml', 'read_csv', 'allowance', 'archive',
+           'read_arrays', 'webp_size', 'picture']
 
 # %% ../nbs/00b_safe.ipynb #d31dedab
 import contextlib, csv, hashlib, io, json, math, re, warnings, zipfile
@@ -32,7 +32,7 @@ def has_dir(
 # %% ../nbs/00b_safe.ipynb #3b4972fa
 TEXT = 1 << 24   # bytes of a text file: a run's own files stay far below
 
-def place(
+def path_text(
     path,  # str or Path
 ) -> str:
     "A path as a message names it: one line, at most 200 characters"
@@ -51,11 +51,11 @@ def read_bytes(
     most=TEXT,  # bytes
 ) -> bytes:
     "The content of a file. Raises `UserError` when there is none, or more than `most`"
-    if not has_file(path): raise UserError(f'there is no file {place(path)}')
+    if not has_file(path): raise UserError(f'there is no file {path_text(path)}')
     try:
         with open(path, 'rb') as f: data = f.read(most + 1)
-    except OSError as e: raise UserError(f'cannot read {place(path)}: {e.strerror or e}') from None
-    if len(data) > most: raise UserError(f'{place(path)} is larger than {mega(most)}: not read')
+    except OSError as e: raise UserError(f'cannot read {path_text(path)}: {e.strerror or e}') from None
+    if len(data) > most: raise UserError(f'{path_text(path)} is larger than {mega(most)}: not read')
     return data
 
 def read_text(
@@ -65,7 +65,7 @@ def read_text(
     "A text file in UTF-8, without a byte order mark. Raises `UserError` when it is no text"
     data = read_bytes(path, most)
     try: return data.decode('utf-8-sig')
-    except UnicodeDecodeError: raise UserError(f'{place(path)} is no text: it was damaged, or is another kind of file') from None
+    except UnicodeDecodeError: raise UserError(f'{path_text(path)} is no text: it was damaged, or is another kind of file') from None
 
 # %% ../nbs/00b_safe.ipynb #9811ac09
 def digest_of(
@@ -165,7 +165,7 @@ def read_json(
     nan=False,  # may NaN and infinity occur?
 ):
     "The value in a JSON file; the one way in which this package reads them"
-    return parse_json(read_text(path, most), kind, place(path), nan)
+    return parse_json(read_text(path, most), kind, path_text(path), nan)
 
 # %% ../nbs/00b_safe.ipynb #232399b9
 def fields(
@@ -220,8 +220,8 @@ def read_csv(
     import pandas as pd
     text = read_text(path)
     wide = max((line.count(',') for line in text.splitlines()), default=0)
-    if wide >= COLUMNS: raise UserError(f'{place(path)} has more than {COLUMNS:,} columns: not read')
-    if '\0' in text: raise UserError(f'{place(path)} is damaged: it holds NUL')
+    if wide >= COLUMNS: raise UserError(f'{path_text(path)} has more than {COLUMNS:,} columns: not read')
+    if '\0' in text: raise UserError(f'{path_text(path)} is damaged: it holds NUL')
     bad = (ValueError, OverflowError, csv.Error, pd.errors.ParserError, pd.errors.ParserWarning)
     try:
         with warnings.catch_warnings():
@@ -229,7 +229,7 @@ def read_csv(
             frame = pd.read_csv(io.StringIO(text), index_col=False, low_memory=False)
         frame = frame.apply(pd.to_numeric, errors='coerce')
     except pd.errors.EmptyDataError: return pd.DataFrame()
-    except bad as e: raise UserError(f'{place(path)} is damaged: {brief_line(e)}') from None
+    except bad as e: raise UserError(f'{path_text(path)} is damaged: {brief_line(e)}') from None
     return frame.astype({k: float for k in frame if frame[k].dtype == bool})
 
 # %% ../nbs/00b_safe.ipynb #8d6badc4
@@ -244,7 +244,7 @@ def allowance(
 
 def _too_much(path, wants, size, most):
     may = f'{mega(allowance(size, most))} ({mega(FREE)} and {TIMES} times its own size, {mega(most)} at most)'
-    return UserError(f'{place(path)} would unpack to {mega(wants)}, it may hold {may}: not read. Save it uncompressed')
+    return UserError(f'{path_text(path)} would unpack to {mega(wants)}, it may hold {may}: not read. Save it uncompressed')
 
 # %% ../nbs/00b_safe.ipynb #02f01579
 LISTING = 1 << 23   # bytes of an archive's list of members: about 100,000
@@ -276,7 +276,7 @@ def archive(
     most=CEILING,  # bytes that all members may unpack to
 ):
     "A `ZipFile` whose members have plain names and sizes within `allowance`. Raises `UserError` for others"
-    if not has_file(path): raise UserError(f'there is no file {place(path)}')
+    if not has_file(path): raise UserError(f'there is no file {path_text(path)}')
     try:
         f = open(path, 'rb')
         with f:
@@ -288,9 +288,9 @@ def archive(
             if total > allowance(size, most): raise _too_much(path, total, size, most)
             yield z
     except UserError: raise
-    except _Damaged as e: raise UserError(f'{place(path)} {e}: copy it again, or write it with numpy.savez') from None
+    except _Damaged as e: raise UserError(f'{path_text(path)} {e}: copy it again, or write it with numpy.savez') from None
     except Exception as e:   # a damaged archive can fail in any layer: zip, deflate, the header of an array
-        raise UserError(f'{place(path)} is damaged or no .npz archive ({brief_line(e, 60)}): copy it again, or write it with numpy.savez') from None
+        raise UserError(f'{path_text(path)} is damaged or no .npz archive ({brief_line(e, 60)}): copy it again, or write it with numpy.savez') from None
 
 # %% ../nbs/00b_safe.ipynb #e3acf7db
 KINDS = 'biufcSU'   # truth values, numbers, text
@@ -333,7 +333,7 @@ def read_arrays(
         if needs is None: needs = list(have)
         if missing := [k for k in needs if k not in have]:
             there = brief_line(', '.join(have) or 'none')
-            raise UserError(f"{place(path)} has no array {', '.join(missing)} (it has: {there})")
+            raise UserError(f"{path_text(path)} has no array {', '.join(missing)} (it has: {there})")
         return {k: _array(z, have[k]) for k in (*needs, *optional) if k in have}
 
 # %% ../nbs/00b_safe.ipynb #b5fc08f6

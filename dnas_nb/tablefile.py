@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from .core import UserError, brief, choose, write_atomic
 from .data import find_data, read_npz
-from .safe import TEXT, archive, brief_line, digest_of, fields, has_dir, has_file, parse_json, place, read_arrays
+from .safe import TEXT, archive, brief_line, digest_of, fields, has_dir, has_file, parse_json, path_text, read_arrays
 
 # %% ../nbs/19_tablefile.ipynb #78bfe8cd
 def sha_of(
@@ -98,13 +98,13 @@ def header_of(
     "The header of a table file, or None for another `.npz` archive. Raises `UserError` for a damaged one or a newer format"
     with archive(path, LIMIT) as z: names = z.namelist()
     if 'header.npy' not in names: return None
-    raw, what = read_npz(path, ('header',), most=LIMIT)['header'], f'{place(path)}: its header'
+    raw, what = read_npz(path, ('header',), most=LIMIT)['header'], f'{path_text(path)}: its header'
     try: text = raw.tobytes()[:TEXT + 1].decode()
     except UnicodeDecodeError: raise UserError(f'{what} is damaged; copy it again') from None
     if raw.dtype != np.uint8 or raw.size > TEXT: raise UserError(f'{what} is damaged; copy it again')
     h = parse_json(text, dict, what)
     if not isinstance(h.get('columns'), dict) or not h['columns']: raise UserError(f'{what} is damaged; copy it again')
-    if h.get('format') != FORMAT: raise UserError(f"{place(path)} has the format {brief(h.get('format'))}, this version reads {FORMAT!r}")
+    if h.get('format') != FORMAT: raise UserError(f"{path_text(path)} has the format {brief(h.get('format'))}, this version reads {FORMAT!r}")
     return checked_header(h, what)
 
 # %% ../nbs/19_tablefile.ipynb #392ff5ea
@@ -115,16 +115,16 @@ def read_table(
 ) -> tuple: # (dict name -> array, header)
     "Columns and header, every checksum verified. Raises `UserError` for a changed, incomplete or other table"
     h = header_of(path)
-    if h is None: raise UserError(f'{place(path)} is no table file: it has no header (`write_table` writes one)')
-    if name is not None and h.get('name') != name: raise UserError(f"{place(path)} holds the table {brief(h.get('name'))}, not {brief(name)}")
+    if h is None: raise UserError(f'{path_text(path)} is no table file: it has no header (`write_table` writes one)')
+    if name is not None and h.get('name') != name: raise UserError(f"{path_text(path)} holds the table {brief(h.get('name'))}, not {brief(name)}")
     order = h['order'] if sorted(h.get('order') or ()) == sorted(h['columns']) else h['columns']
     names = list(order) if names is None else [choose(n, list(h['columns']), f"column of {brief(h.get('name'))}") for n in names]
     columns = read_npz(path, names, most=LIMIT)
     bad = [k for k, a in columns.items() if sha_of(a) != h['columns'][k].get('sha256')]
-    if bad: raise UserError(f"{place(path)}: {brief_line(', '.join(bad))} not as written (checksum mismatch); copy the file again")
+    if bad: raise UserError(f"{path_text(path)}: {brief_line(', '.join(bad))} not as written (checksum mismatch); copy the file again")
     body = json.dumps({k: v for k, v in h.items() if k != 'sha256'}, sort_keys=True)
-    if hashlib.sha256(body.encode()).hexdigest() != h.get('sha256'): raise UserError(f'{place(path)}: its header was changed (checksum mismatch); copy the file again')
-    if missing := [k for k in NEEDS if not h.get(k)]: raise UserError(f"{place(path)}: its header does not say {', '.join(missing)}")
+    if hashlib.sha256(body.encode()).hexdigest() != h.get('sha256'): raise UserError(f'{path_text(path)}: its header was changed (checksum mismatch); copy the file again')
+    if missing := [k for k in NEEDS if not h.get(k)]: raise UserError(f"{path_text(path)}: its header does not say {', '.join(missing)}")
     return (checked_columns(columns) if len(names) == len(h['columns']) else columns), h
 
 # %% ../nbs/19_tablefile.ipynb #0cfd5ad2
@@ -164,10 +164,10 @@ def checked(
 ) -> Path:
     "`path`, if its content is the expected one; else `UserError`"
     path = Path(path)
-    if not has_file(path): raise UserError(f'there is no file {place(path)}')
-    if path.stat().st_size > LIMIT: raise UserError(f'{place(path)} is larger than {LIMIT >> 20} MB: it is no table')
+    if not has_file(path): raise UserError(f'there is no file {path_text(path)}')
+    if path.stat().st_size > LIMIT: raise UserError(f'{path_text(path)} is larger than {LIMIT >> 20} MB: it is no table')
     got = digest_of(path)
-    if got != sha256: raise UserError(f'{place(path)} is not the {name} table (SHA-256 {got[:12]}…, not {sha256[:12]}…): it is truncated, changed or another benchmark; copy it again')
+    if got != sha256: raise UserError(f'{path_text(path)} is not the {name} table (SHA-256 {got[:12]}…, not {sha256[:12]}…): it is truncated, changed or another benchmark; copy it again')
     return path
 
 # %% ../nbs/19_tablefile.ipynb #ff7dc8b9
@@ -371,5 +371,5 @@ def open_table(
     elif has_dir(path): found = next((f for f in (Path(path)/f'{name}.npz', Path(path)/file) if has_file(f)), Path(path)/file)
     else: found = Path(path)
     if found is None or not has_file(found):
-        raise UserError(f"no {place(file)}{'' if found is None else f' at {place(found)}'}: put it in a folder and set DNAS_DATA to that folder. A search runs without it, only rank and regret need it")
+        raise UserError(f"no {path_text(file)}{'' if found is None else f' at {path_text(found)}'}: put it in a folder and set DNAS_DATA to that folder. A search runs without it, only rank and regret need it")
     return read_published(PUBLISHED[name], found) if name in PUBLISHED and not has_header(found) else read_table(found, name=name)

@@ -13,7 +13,7 @@ __all__ = ['ITEMS', 'STEPS', 'NUMBER', 'NAMES', 'PLAIN', 'INSTRUCTIONS', 'WIDTHS
 import pickletools, re, struct
 import numpy as np
 from .core import UserError, brief
-from .safe import DEPTH, archive, place
+from .safe import DEPTH, archive, path_text
 
 # %% ../nbs/00c_unpickle.ipynb #46f1f606
 ITEMS, STEPS = 5_000_000, 500_000   # of values counting repetitions, of instructions
@@ -248,7 +248,7 @@ def read_pickle(
     try: return run_pickle(data, steps, **more)
     except _DAMAGED as e:
         why = ' '.join(str(e).split()) if isinstance(e, Refused) else 'it is damaged or cut off'
-        raise UserError(f'{place(what)} is not read: {why}. Only plain containers, numbers and arrays are') from None
+        raise UserError(f'{path_text(what)} is not read: {why}. Only plain containers, numbers and arrays are') from None
 
 # %% ../nbs/00c_unpickle.ipynb #5357bae6
 WIDTHS = dict(Double=8, Float=4, Half=2, BFloat16=2, Long=8, Int=4, Short=2, Char=1, Byte=1, Bool=1,
@@ -297,10 +297,10 @@ def check_tensors(
     "Raise `UserError` unless the file is a whole checkpoint of plain containers and tensors, none larger than the file"
     with archive(path) as z:
         names = {i.filename: i for i in z.infolist()}
-        if any(i.compress_type for i in names.values()): raise UserError(f'{place(path)} is packed: no checkpoint of PyTorch')
+        if any(i.compress_type for i in names.values()): raise UserError(f'{path_text(path)} is packed: no checkpoint of PyTorch')
         top = [n.removesuffix('data.pkl') for n in names if n.endswith('/data.pkl') and n.count('/') == 1]
-        if len(top) != 1: raise UserError(f'{place(path)} is no checkpoint of PyTorch')
+        if len(top) != 1: raise UserError(f'{path_text(path)} is no checkpoint of PyTorch')
         sizes = {n.removeprefix(f'{top[0]}data/'): i.file_size for n, i in names.items() if n.startswith(f'{top[0]}data/')}
-        if bad := z.testzip(): raise UserError(f'{place(path)} is damaged: {brief(bad)} is not as written')
+        if bad := z.testzip(): raise UserError(f'{path_text(path)} is damaged: {brief(bad)} is not as written')
         data = z.read(f'{top[0]}data.pkl')
     read_pickle(data, path, steps=10*STEPS, names=TENSORS, storages=sizes)

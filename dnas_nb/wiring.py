@@ -8,7 +8,6 @@ __all__ = ['advantage', 'CostTracker', 'blocks', 'table', 'edge_costs', 'gain', 
            'distance', 'probe']
 
 # %% ../nbs/31_wiring.ipynb #3eb9d1c4
-import json
 from pathlib import Path
 import numpy as np
 import torch
@@ -16,6 +15,8 @@ import torch.nn.functional as F
 from .core import UserError, seeded
 from .data import normalise
 from .distribution import edge_entropy
+from .folder import account
+from .safe import has_dir, has_file, path_text, read_csv
 from .space import reachable
 
 # %% ../nbs/31_wiring.ipynb #3ab3c2d9
@@ -176,14 +177,13 @@ def read_history(
     run,  # run folder, or a history.csv
 ): # DataFrame, one row per epoch; `.attrs['note']` says what is missing
     "The epochs of a run. Unreadable rows are left out. Raises `UserError` when there is no epoch"
-    import pandas as pd
-    path = Path(run)/'history.csv' if Path(run).is_dir() else Path(run)
-    try: frame = pd.read_csv(path).apply(pd.to_numeric, errors='coerce')
-    except OSError: raise UserError(f'no history at {path}: name the folder of a search, or its history.csv') from None
-    except ValueError as e: raise UserError(f'{path} is not a history: {str(e).splitlines()[0]}') from None
-    if 'epoch' not in frame or not any(c.startswith('p/') for c in frame): raise UserError(f'{path} is not the history of a search: it has no epochs or no probabilities')
+    path = Path(run)/'history.csv' if has_dir(run) else Path(run)
+    if not has_file(path): raise UserError(f'no history at {path_text(path)}: name the folder of a search, or its history.csv')
+    frame = read_csv(path)
+    if 'epoch' not in frame or not any(c.startswith('p/') for c in frame): raise UserError(f'{path_text(path)} is not the history of a search: it has no epochs or no probabilities')
+    frame['epoch'] = frame['epoch'].where(np.isfinite(frame['epoch']))
     whole = frame.dropna(subset=[c for c in frame if c == 'epoch' or c.startswith('p/')])
-    if not len(whole): raise UserError(f'{path} holds no finished epoch: let the search finish one')
+    if not len(whole): raise UserError(f'{path_text(path)} holds no finished epoch: let the search finish one')
     whole.attrs['note'] = missing(path.with_name('run.json'), len(whole), len(frame) - len(whole))
     return whole.reset_index(drop=True)
 
@@ -194,9 +194,10 @@ def missing(
     bad,    # rows left out
 ) -> str:   # '' when nothing is
     "What a history lacks, in words"
-    try: said = json.loads(Path(about).read_text()); said = said if isinstance(said, dict) else {}
-    except (OSError, ValueError): said = {}
-    want = said.get('settings', {}).get('epochs', n) if said.get('status') != 'finished' else n
+    try: said = account(Path(about).parent)
+    except UserError: said = {}
+    want = (said.get('settings') or {}).get('epochs') if said.get('status') != 'finished' else n
+    if type(want) is not int: want = n
     notes = [f"{n} of {want} epochs, the run did not finish"]*(want > n) + [f'{bad} damaged row{"s"[:bad > 1]} left out']*(bad > 0)
     return '; '.join(notes)
 

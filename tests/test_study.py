@@ -43,7 +43,7 @@ def test_bad_arguments(tmp_path, straight):
     fails(lambda: study(FOUR, tmp_path, backend='rai'), "did you mean 'ray'")
     fails(lambda: frame(tmp_path), 'holds no study')
     (tmp_path/'study.json').write_text('{')
-    fails(lambda: frame(tmp_path), 'study.json')
+    fails(lambda: frame(tmp_path), 'is not readable')
     (tmp_path/'x.parquet').write_text('no parquet')
     fails(lambda: frame(tmp_path/'x.parquet'), 'not a readable Parquet file')
 
