@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 from .core import UserError, brief, write_atomic
-from .safe import brief_line, fields, has_file, parse_json, path_text, read_json
+from .safe import brief_line, has_file, parse_json, path_text, read_json, typed
 from .tablefile import DATASETS, NB201_NAMES, write_table
 from .unpickle import STEPS, read_pickle
 
@@ -158,7 +158,7 @@ def kept(
 ):
     "What a chunk file holds, or None when there is none or it has changed"
     try:
-        said = fields(read_json(part, most=1 << 28), 'a chunk', body=str, sha256=str)
+        said = typed(read_json(part, most=1 << 28), 'a chunk', body=str, sha256=str)
         body = said.get('body') or ''
         return parse_json(body, nan=True) if seal_of(body) == said.get('sha256') else None
     except UserError: return None

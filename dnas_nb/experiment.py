@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 import torch
-from .core import UserError, choose, device as get_device, seeded, write_atomic
+from .core import UserError, brief, choose, device as get_device, seeded, write_atomic
 from .bilevel import dists, evaluate, fill, make_loss, read, save, search, start, take, weight_step
 from .data import Images, Split, batches, load_data
 from .fast import fast
@@ -24,6 +24,7 @@ from .genotype import PUBLISHED, from_json, one_hot, parse, published, to_json, 
 from .memory import forecast, forget_peak, free_mb, halving, peak, predict, resident
 from .methods import find_method
 from .prune import blueprint, reshape
+from .safe import has_dir, has_file, path_text, read_text
 from .spaces import all_spaces
 from .supernet import SuperNet, batch_stats, subnet
 
@@ -310,24 +311,23 @@ def find_arch(
     "The architecture that is meant. Raises `UserError` that says what it looked for"
     arch, found = str(arch).strip(), {}
     path = Path(arch) if '|' not in arch and '(' not in arch and len(arch) < 1000 else None
-    if path and path.is_dir():
-        found = account(path).get('settings', {})
+    if path and has_dir(path):
+        found = account(path).get('settings') or {}
         path = path/'genotype.json'
-        if not path.is_file(): raise UserError(f'{arch} holds no genotype.json: name the folder of a finished search')
-    if path and path.is_file():
-        try: g = from_json(path.read_text())
-        except UnicodeDecodeError: raise UserError(f'{path} is not a genotype file: it is no text') from None
-        s = _space_of(space or g.space, found)
-        return from_json(path.read_text(), s), s, found
+        if not has_file(path): raise UserError(f'{path_text(arch)} holds no genotype.json: name the folder of a finished search')
+    if path and has_file(path):
+        text = read_text(path)
+        s = _space_of(space or from_json(text).space, found)
+        return from_json(text, s), s, found
     if arch in PUBLISHED: return published(arch), all_spaces()[published(arch).space](), {}
-    if path: raise UserError(f"no architecture {arch!r}: give a run folder, a genotype.json, an architecture string, or one of {', '.join(PUBLISHED)}")
+    if path: raise UserError(f"no architecture {brief(arch)}: give a run folder, a genotype.json, an architecture string, or one of {', '.join(PUBLISHED)}")
     s = _space_of(space or ('darts' if 'Genotype' in arch else 'nb201'), {})
     return parse(arch, s), s, {}
 
 def _space_of(name, found):
     "The space of that name; with the changes that the method of a run made"
     adapt = find_method(found['method']).adapt if 'method' in found else None
-    if adapt and (s := adapt(choose(found['space'], all_spaces(), 'space')())).name == name: return s
+    if adapt and (s := adapt(choose(found.get('space'), all_spaces(), 'space')())).name == name: return s
     return choose(name, all_spaces(), 'space')()
 
 # %% ../nbs/40_experiment.ipynb #42949383

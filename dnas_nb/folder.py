@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import torch
 from .core import UserError, as_json, brief, write_atomic
-from .safe import brief_line, fields, has_file, path_text, read_arrays, read_json
+from .safe import brief_line, has_file, path_text, read_arrays, read_json, typed
 from .unpickle import check_tensors
 
 # %% ../nbs/19_folder.ipynb #7d4d518a
@@ -141,8 +141,8 @@ def account(
     path = Path(out)/'run.json'
     if not has_file(path): return {}
     try:
-        old = fields(read_json(path), path_text(path), **ACCOUNT)
-        fields(old.get('result') or {}, f'{path_text(path)}, result', **FOUND)
+        old = typed(read_json(path), path_text(path), **ACCOUNT)
+        typed(old.get('result') or {}, f'{path_text(path)}, result', **FOUND)
     except UserError as e: raise UserError(f'{path_text(path)} is not readable ({brief_line(e)}): choose another --out or delete it') from None
     odd = [k for k, v in (old.get('settings') or {}).items() if not isinstance(v, PLAIN)]
     if odd: raise UserError(f'{path_text(path)}: the setting {brief(odd[0], 40)} should be a single value: choose another --out or delete it')

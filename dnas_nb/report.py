@@ -26,9 +26,8 @@ from .viz import style, short, op_color, panels, ribbons, curves, heat, draw_dag
 def read_run(folder # run folder
             ) -> dict: # contents of its run.json
     "Settings and result of a run. Raises `UserError` when the folder holds none."
-    run = account(folder)
-    if not run: raise UserError(f"no run in '{path_text(folder)}' (no run.json there): name a folder that a search has written")
-    return run
+    if not has_file(Path(folder)/'run.json'): raise UserError(f"no run in '{path_text(folder)}' (no run.json there): name a folder that a search has written")
+    return account(folder)
 
 # %% ../nbs/33_report.ipynb #4792b77f
 def found(folder # run folder

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TEXT', 'DEPTH', 'TYPES', 'PLAN', 'COLUMNS', 'FREE', 'TIMES', 'CEILING', 'LISTING', 'KINDS', 'PIXELS', 'has_file',
            'has_dir', 'path_text', 'mega', 'read_bytes', 'read_text', 'digest_of', 'deepest', 'brief_line',
-           'parse_json', 'read_json', 'fields', 'bounded', 'parse_toml', 'read_csv', 'allowance', 'archive',
+           'parse_json', 'read_json', 'typed', 'bounded', 'parse_toml', 'read_csv', 'allowance', 'archive',
            'read_arrays', 'webp_size', 'picture']
 
 # %% ../nbs/00b_safe.ipynb #d31dedab
@@ -168,7 +168,7 @@ def read_json(
     return parse_json(read_text(path, most), kind, path_text(path), nan)
 
 # %% ../nbs/00b_safe.ipynb #232399b9
-def fields(
+def typed(
     value,    # dict, from a file
     what,     # it is called this in a message
     **kinds,  # entry -> type; [type] for a list of it, (type, type) for either; null passes

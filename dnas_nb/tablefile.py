@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from .core import UserError, brief, choose, write_atomic
 from .data import find_data, read_npz
-from .safe import TEXT, archive, brief_line, digest_of, fields, has_dir, has_file, parse_json, path_text, read_arrays
+from .safe import TEXT, archive, brief_line, digest_of, has_dir, has_file, parse_json, path_text, read_arrays, typed
 
 # %% ../nbs/19_tablefile.ipynb #78bfe8cd
 def sha_of(
@@ -57,12 +57,12 @@ def checked_header(
     what,    # it is called this in a message
 ) -> dict:
     "The header, if its entries have the types that readers rely on; else `UserError`"
-    fields(header, what, **SAYS)
+    typed(header, what, **SAYS)
     long = [k for k in NEEDS if len(header.get(k) or '') > 10*LABEL or not (header.get(k) or ' ').isprintable()]
     if long: raise UserError(f'{what}: {long[0]!r} should be a line of text')
     for k, c in (header.get('columns') or {}).items():
         if not isinstance(c, dict): raise UserError(f'{what}: column {brief(k, 40)} is not described')
-        fields(c, f'{what}, column {brief(k, 40)}', dtype=str, shape=[int], sha256=str)
+        typed(c, f'{what}, column {brief(k, 40)}', dtype=str, shape=[int], sha256=str)
     return header
 
 # %% ../nbs/19_tablefile.ipynb #2e6d0c87
