@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from .core import UserError, choose, generator
+from .core import UserError, brief, choose, generator
 from .safe import CEILING, allowance, brief_line, has_dir, has_file, picture, path_text, read_arrays, read_bytes, webp_size
 from .unpickle import read_pickle
 
@@ -186,7 +186,7 @@ def resize(
     size,  # height and width wanted, in pixels
 ) -> torch.Tensor:
     "(N, C, size, size) by area averaging, block means where `size` divides H and W; keeps the dtype"
-    if not isinstance(size, int) or not 1 <= size <= 1024: raise UserError(f'size must be a whole number of pixels from 1 to 1024, not {size!r}')
+    if type(size) is not int or not 1 <= size <= 1024: raise UserError(f'size must be a whole number of pixels from 1 to 1024, not {brief(size)}')
     if x.shape[-2:] == (size, size): return x
     byte = x.dtype == torch.uint8
     small = lambda c: F.interpolate(c.float(), size=(size, size), mode='area')
@@ -247,10 +247,10 @@ def _enough(
     "Raise `UserError` unless every class has `least` images and `images` can be had"
     n, K = source.pool.y.bincount(minlength=len(source.classes)), len(source.classes)
     if n.min() < least:
-        raise UserError(f'{source.name}: class {source.classes[int(n.argmin())]!r} has {int(n.min())} images to search with; it needs {least}')
+        raise UserError(f'{source.name}: class {brief(source.classes[int(n.argmin())], 40)} has {int(n.min())} images to search with; it needs {least}')
     if images is None: return
-    if not isinstance(images, int) or not 2*K <= images <= len(source.pool):
-        raise UserError(f'images must be from {2*K} (two of each of the {K} classes) to {len(source.pool)} for {source.name}, not {images!r}')
+    if type(images) is not int or not 2*K <= images <= len(source.pool):
+        raise UserError(f'images must be from {2*K} (two of each of the {K} classes) to {len(source.pool)} for {source.name}, not {brief(images)}')
 
 def _halve(
     source: Source, # without duplicates, with a test set
@@ -294,6 +294,7 @@ def as_images(
     "Arrays or tensors as `Images`, with the channel axis in its place"
     try: x, y = torch.as_tensor(x), torch.as_tensor(y)
     except (TypeError, ValueError, RuntimeError, OverflowError) as e: raise UserError(f'{name}: x and y must be numeric arrays ({brief_line(e)})') from None
+    if y.ndim != 1: raise UserError(f'{name}: y must be one int64 label per image, it is {y.dtype} {tuple(y.shape)}')
     if any(t.layout != torch.strided or t.is_quantized or t.is_meta for t in (x, y)): raise UserError(f'{name}: x and y must be plain arrays, neither sparse nor quantised')
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool: raise UserError(f'{name}: y must hold whole-number labels, it is {y.dtype}')
     if x.ndim == 3: x = x[:, None]
@@ -321,6 +322,7 @@ def _names(
 ) -> tuple:
     "Class names; the labels' own numbers if there are none, provided every class up to the largest can have an image"
     if not pool.y.numel(): raise UserError(f'{name}: there are no images')
+    if classes is not None and not isinstance(classes, (list, tuple, np.ndarray)): raise UserError(f'{name}: class names are a list, one per class, not {brief(classes, 40)}')
     if classes is not None and len(classes) > max(1000, len(pool)): raise UserError(f'{name}: {len(classes):,} class names for {len(pool):,} images')
     if classes is not None: return tuple(str(c) for c in classes)
     K = int(pool.y.max()) + 1
@@ -574,7 +576,7 @@ def batches(
     *key,   # seed, stream, epoch ...: see `core.generator`
 ) -> tuple:
     "Index tensors (batch,) of one epoch, shuffled by `key`; the partial last batch is dropped"
-    if not isinstance(batch, int) or batch < 1: raise UserError(f'batch must be a whole number of at least 1, not {batch!r}')
+    if type(batch) is not int or batch < 1: raise UserError(f'batch must be a whole number of at least 1, not {brief(batch)}')
     if batch > n: raise UserError(f'batch={batch} is more than the {n} images there are: lower batch or raise images')
     return torch.randperm(n, generator=generator('batches', *key)).split(batch)[:n//batch]
 

@@ -27,7 +27,7 @@ def redacted(
     url,  # text
 ) -> str:
     "The address for a message: without name and password, without what follows a question mark, cut"
-    plain = re.sub(r'(?<=//)[^/?#]*@', '', str(url))
+    plain = re.sub(r'[^/?#\\]*@', '', str(url))
     return brief_line(re.sub('[?#].*', '?…', plain, flags=re.S), 200)
 
 def address(

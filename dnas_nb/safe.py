@@ -8,13 +8,13 @@ __all__ = ['TEXT', 'DEPTH', 'TYPES', 'PLAN', 'COLUMNS', 'FREE', 'TIMES', 'CEILIN
            'parse_json', 'read_json', 'typed', 'bounded', 'parse_toml', 'read_csv', 'allowance', 'archive',
            'read_arrays', 'webp_size', 'picture']
 
-# %% ../nbs/00b_safe.ipynb #d31dedab
+# %% ../nbs/00b_safe.ipynb #9ea79f52
 import contextlib, csv, hashlib, io, json, math, re, warnings, zipfile
 from pathlib import Path
 import numpy as np
 from .core import UserError, brief
 
-# %% ../nbs/00b_safe.ipynb #0c6e04d2
+# %% ../nbs/00b_safe.ipynb #3df34e83
 def has_file(
     path,  # str or Path
 ) -> bool:
@@ -29,7 +29,7 @@ def has_dir(
     try: return Path(path).is_dir()
     except (OSError, ValueError): return False
 
-# %% ../nbs/00b_safe.ipynb #3b4972fa
+# %% ../nbs/00b_safe.ipynb #3b860e1d
 TEXT = 1 << 24   # bytes of a text file: a run's own files stay far below
 
 def path_text(
@@ -67,7 +67,7 @@ def read_text(
     try: return data.decode('utf-8-sig')
     except UnicodeDecodeError: raise UserError(f'{path_text(path)} is no text: it was damaged, or is another kind of file') from None
 
-# %% ../nbs/00b_safe.ipynb #9811ac09
+# %% ../nbs/00b_safe.ipynb #fbcc043b
 def digest_of(
     path,  # of a file
 ) -> str:
@@ -77,7 +77,7 @@ def digest_of(
         while piece := f.read(1 << 20): found.update(piece)
     return found.hexdigest()
 
-# %% ../nbs/00b_safe.ipynb #dfbcb56e
+# %% ../nbs/00b_safe.ipynb #05f2049c
 DEPTH = 32   # brackets within brackets, in any file
 _MARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.S)
 
@@ -92,7 +92,7 @@ def deepest(
         most = max(most, now)
     return most
 
-# %% ../nbs/00b_safe.ipynb #89b6164e
+# %% ../nbs/00b_safe.ipynb #29fe0dca
 class _Odd(ValueError):
     "Why a text is not read although it may be JSON"
 
@@ -123,7 +123,7 @@ def brief_line(
     if not text: text = type(e).__name__
     return text if len(text) <= most else f'{text[:most - 3]}...'
 
-# %% ../nbs/00b_safe.ipynb #57f1c972
+# %% ../nbs/00b_safe.ipynb #6cc089fb
 TYPES = {dict: 'an object {...}', list: 'a list [...]', str: 'a text', int: 'a whole number',
          float: 'a number', bool: 'true or false'}
 
@@ -139,7 +139,7 @@ def _called(kind):
     if isinstance(kind, tuple): return ' or '.join(map(_called, kind))
     return TYPES[kind]
 
-# %% ../nbs/00b_safe.ipynb #a953398e
+# %% ../nbs/00b_safe.ipynb #08045835
 def parse_json(
     text,            # of a file
     kind=dict,       # what it must be: dict, list ...
@@ -167,7 +167,7 @@ def read_json(
     "The value in a JSON file; the one way in which this package reads them"
     return parse_json(read_text(path, most), kind, path_text(path), nan)
 
-# %% ../nbs/00b_safe.ipynb #232399b9
+# %% ../nbs/00b_safe.ipynb #9d3ff795
 def typed(
     value,    # dict, from a file
     what,     # it is called this in a message
@@ -180,7 +180,7 @@ def typed(
             raise UserError(f'{what}: {k!r} should be {_called(kind)}, not {brief(v, 40)}')
     return value
 
-# %% ../nbs/00b_safe.ipynb #eb10cb09
+# %% ../nbs/00b_safe.ipynb #2a7c3d14
 PLAN = 1 << 16   # bytes of a plan
 _DOTTED = re.compile(r'(?:[\w"\'-]+[ \t]*\.[ \t]*){%d}' % DEPTH)
 
@@ -210,8 +210,13 @@ def parse_toml(
     except (ValueError, RecursionError) as e: raise UserError(f'{what} is not TOML: {brief_line(e)}') from None
     return bounded(value, what)
 
-# %% ../nbs/00b_safe.ipynb #107e0e6d
+# %% ../nbs/00b_safe.ipynb #bec27349
 COLUMNS = 20_000   # of a CSV file
+
+def _number(value):
+    "As a float, NaN where there is none"
+    try: return float(value)
+    except (ValueError, TypeError, OverflowError): return math.nan
 
 def read_csv(
     path,  # str or Path
@@ -228,11 +233,13 @@ def read_csv(
             warnings.simplefilter('error', pd.errors.ParserWarning)   # a row that is longer than the first
             frame = pd.read_csv(io.StringIO(text), index_col=False, low_memory=False)
         frame = frame.apply(pd.to_numeric, errors='coerce')
+        odd = [k for k in frame if frame[k].dtype.kind not in 'iuf']   # truth values; whole numbers beyond 64 bits
+        frame = frame.assign(**{k: frame[k].map(_number).astype(float) for k in odd})
     except pd.errors.EmptyDataError: return pd.DataFrame()
     except bad as e: raise UserError(f'{path_text(path)} is damaged: {brief_line(e)}') from None
-    return frame.astype({k: float for k in frame if frame[k].dtype == bool})
+    return frame
 
-# %% ../nbs/00b_safe.ipynb #8d6badc4
+# %% ../nbs/00b_safe.ipynb #49f4b662
 FREE, TIMES, CEILING = 1 << 26, 10, 1 << 31   # bytes that any file may unpack to, times its own size more, at most
 
 def allowance(
@@ -246,7 +253,7 @@ def _too_much(path, wants, size, most):
     may = f'{mega(allowance(size, most))} ({mega(FREE)} and {TIMES} times its own size, {mega(most)} at most)'
     return UserError(f'{path_text(path)} would unpack to {mega(wants)}, it may hold {may}: not read. Save it uncompressed')
 
-# %% ../nbs/00b_safe.ipynb #02f01579
+# %% ../nbs/00b_safe.ipynb #2e92edae
 LISTING = 1 << 23   # bytes of an archive's list of members: about 100,000
 
 class _Damaged(ValueError):
@@ -292,7 +299,7 @@ def archive(
     except Exception as e:   # a damaged archive can fail in any layer: zip, deflate, the header of an array
         raise UserError(f'{path_text(path)} is damaged or no .npz archive ({brief_line(e, 60)}): copy it again, or write it with numpy.savez') from None
 
-# %% ../nbs/00b_safe.ipynb #e3acf7db
+# %% ../nbs/00b_safe.ipynb #c021a98f
 KINDS = 'biufcSU'   # truth values, numbers, text
 
 def _shape_of(f):
@@ -336,7 +343,7 @@ def read_arrays(
             raise UserError(f"{path_text(path)} has no array {', '.join(missing)} (it has: {there})")
         return {k: _array(z, have[k]) for k in (*needs, *optional) if k in have}
 
-# %% ../nbs/00b_safe.ipynb #b5fc08f6
+# %% ../nbs/00b_safe.ipynb #98554daa
 PIXELS = 1 << 24   # of one picture
 
 def webp_size(

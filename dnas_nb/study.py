@@ -24,7 +24,7 @@ from .folder import PLAIN, account, lock
 from .safe import PLAN, allowance, brief_line, has_file, parse_json, parse_toml, path_text, read_csv, read_json, read_text, typed
 
 # %% ../nbs/42_study.ipynb #eca2620e
-RUNS = 100_000   # of one study
+RUNS = 5_000   # of one study
 
 def grid(
     **values, # field of `Settings` -> value, or list of values
@@ -67,7 +67,10 @@ def plan(
     "All runs of a study, each once. Raises `UserError` naming the first entry that cannot work"
     if not isinstance(what, (dict, list, tuple)) or not all(isinstance(e, dict) for e in (what if isinstance(what, (list, tuple)) else [])):
         raise UserError('a study is a dict of settings, each a value or a list of values, or a list of such dicts')
-    entries, out = [e for d in ([what] if isinstance(what, dict) else what) for e in grid(**d)], {}
+    entries, out = [], {}
+    for d in ([what] if isinstance(what, dict) else what):
+        entries += grid(**d)
+        if len(entries) > RUNS: raise UserError(f'these entries make more than {RUNS:,} runs, which is the most of one study')
     for k, e in enumerate(entries):
         try: s = checked({**e, **({'data': resolved(e['data'])} if str(e.get('data')).endswith('.npz') else {})})
         except UserError as err: raise UserError(f'entry {k + 1} of {len(entries)}: {err}') from None
@@ -318,7 +321,7 @@ def frame(
     if out.suffix == '.parquet': f = read_parquet(out)
     else:
         rows = standing(out)
-        if not rows: raise UserError(f'{out} holds no study: it has no study.json')
+        if not rows: raise UserError(f'{path_text(out)} holds no study: it has no study.json')
         f = pd.DataFrame([row_of(out, n, rows[n]) for n in sorted(rows)])
     return f if clock else f.drop(columns=CLOCK)
 
