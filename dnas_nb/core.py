@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 # %% ../nbs/00_core.ipynb #385e167d
-MESSAGE = 2000   # characters of a message: names may come from files, and a file may hold anything
+MESSAGE = 1000   # characters of a message: names may come from files, and a file may hold anything
 _BREAKS = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+')
 
 class UserError(ValueError):

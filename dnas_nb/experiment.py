@@ -68,10 +68,12 @@ def settings(
     s = Settings(**{**preset, **fewer, **given})
     for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads'):
         v = getattr(s, k)
-        if v is not None and (not isinstance(v, int) or v < 1): raise UserError(f'{k} must be a whole number of at least 1, not {v!r}')
+        if v is not None and (type(v) is not int or v < 1): raise UserError(f'{k} must be a whole number of at least 1, not {brief(v)}')
     for k in ('lr', 'arch_lr'):
-        if not 0 <= getattr(s, k) < math.inf: raise UserError(f'{k} must be a number of at least 0, not {getattr(s, k)!r}')
-    if not 0 <= s.warmup <= s.epochs: raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {s.warmup}')
+        v = getattr(s, k)
+        if type(v) not in (int, float) or not 0 <= v < math.inf: raise UserError(f'{k} must be a number of at least 0, not {brief(v)}')
+    if type(s.warmup) is not int or not 0 <= s.warmup <= s.epochs: raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {brief(s.warmup)}')
+    if type(s.seed) is not int: raise UserError(f'seed must be a whole number, not {brief(s.seed)}')
     choose(s.precision, ['fp32', 'bf16'], 'precision'); find_method(s.method)
     return s
 

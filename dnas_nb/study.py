@@ -42,7 +42,7 @@ def checked(
     "The settings of one run. Raises `UserError` for a field or value that cannot work"
     for k in entry: choose(k, [f.name for f in fields(Settings)], 'setting')
     s = settings(**entry)
-    if not isinstance(s.seed, int): raise UserError(f'seed must be a whole number, not {s.seed!r}')
+    if not isinstance(s.seed, int): raise UserError(f'seed must be a whole number, not {brief(s.seed)}')
     if not str(s.data).endswith('.npz'): choose(s.data, SOURCES, 'data set (a path to a .npz file works too)')
     elif not Path(s.data).is_file(): raise UserError(f'there is no file {s.data}')
     return s

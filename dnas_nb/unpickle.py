@@ -9,7 +9,7 @@ __all__ = ['ITEMS', 'STEPS', 'NUMBER', 'NAMES', 'PLAIN', 'INSTRUCTIONS', 'WIDTHS
            'Piece', 'finished', 'run_pickle', 'read_pickle', 'as_tensor', 'as_parameter', 'stored', 'build_more',
            'check_tensors']
 
-# %% ../nbs/00c_unpickle.ipynb #13815e3d
+# %% ../nbs/00c_unpickle.ipynb #9102315a
 import pickletools, re, struct
 import numpy as np
 from .core import UserError, brief
@@ -187,7 +187,7 @@ INSTRUCTIONS = dict(
     GLOBAL=lambda m, text: m.push(name(*text.split(' ', 1), m.names)), STACK_GLOBAL=lambda m, _: m.push(name(*two(m), m.names)),
     SHORT_BINSTRING=_push_old, BINSTRING=_push_old, REDUCE=call, BUILD=lambda m, _: build(m.stack[-2], m.pop()))
 
-# %% ../nbs/00c_unpickle.ipynb #d5c3a8bb
+# %% ../nbs/00c_unpickle.ipynb #c21284fa
 class Piece:
     "Where a tensor of a checkpoint lies; see the end of this chapter"
     def __init__(self, numbers): self.numbers = numbers
@@ -250,7 +250,7 @@ def read_pickle(
         why = ' '.join(str(e).split()) if isinstance(e, Refused) else 'it is damaged or cut off'
         raise UserError(f'{path_text(what)} is not read: {why}. Only plain containers, numbers and arrays are') from None
 
-# %% ../nbs/00c_unpickle.ipynb #5357bae6
+# %% ../nbs/00c_unpickle.ipynb #e02f28b4
 WIDTHS = dict(Double=8, Float=4, Half=2, BFloat16=2, Long=8, Int=4, Short=2, Char=1, Byte=1, Bool=1,
               ComplexDouble=16, ComplexFloat=8)   # bytes of a number, by the name of the storage
 
@@ -290,7 +290,7 @@ TENSORS = {'collections.OrderedDict': as_dict, 'torch._utils._rebuild_tensor_v2'
 TENSORS |= {f'torch.{k}Storage': None for k in WIDTHS}
 INSTRUCTIONS |= dict(BINPERSID=stored, BUILD=build_more)
 
-# %% ../nbs/00c_unpickle.ipynb #40c09f70
+# %% ../nbs/00c_unpickle.ipynb #ac6efa10
 def check_tensors(
     path,  # a file that `torch.save` wrote
 ):

@@ -56,11 +56,11 @@ def number(n): return b'\x8a\x08' + struct.pack('<q', n)
 
 
 def array(code, state=b'', shape=b'K\x01', data=b'C\x08AAAAAAAA'):
-    "A pickled dictionary whose array has that type, type state, shape and content."
+    "A pickled batch whose pixels and labels are one array of that type, type state, shape and content."
     kind = ask('numpy', 'dtype') + b'(' + text(code) + b'\x89\x88tR' + state
     fresh = ask('numpy.core.multiarray', '_reconstruct') + b'(' + ask('numpy', 'ndarray') + b'K\x00\x85C\x01btR'
     value = fresh + b'(K\x01' + shape + b'\x85' + kind + b'\x89' + data + b'tb'
-    return b'\x80\x04}(C\x04data' + value + b'C\x06labels]K\x00au.'
+    return b'\x80\x04}(C\x04data' + value + b'q\x09C\x06labelsh\x09u.'
 
 
 def state(order='<', fields=b'NN', size=8, flags=0, sub=b'N'):
@@ -73,7 +73,8 @@ def field(name, offset): return b'(' + text(name) + b't}' + text(name) + b'(' + 
 
 
 TYPES = {
-    'objects': array('O8'), 'objects, flagged': array('O8', state('|', size=-1, flags=63)), 'void with an object inside': array('V8', state('|', field('f', 0), 8, 63)),
+    'addresses as objects': array('O8', state('|', size=8, flags=0)), 'void with an address inside': array('V8', state('|', field('f', 0), 8, 0)), 'void with an address a billion bytes away': array('V8', state('|', field('f', 10**9), 8, 0)),
+    'void with an address before its start': array('V8', state('|', field('f', -10**9), 8, 0)), 'floats with an address inside': array('f8', state('|', field('f', 0), 8, 0)), 'objects': array('O8'), 'objects, flagged': array('O8', state('|', size=-1, flags=63)), 'void with an object inside': array('V8', state('|', field('f', 0), 8, 63)),
     'void with an object a billion bytes away': array('V8', state('|', field('f', 10**9), 8, 63)), 'void with an object before its start': array('V8', state('|', field('f', -8), 8, 63)),
     'numbers of eight gigabytes each': array('V8', state('|', size=1 << 33)), 'floats flagged as objects': array('f8', state(flags=63)), 'floats of another size': array('f8', state(size=1 << 33)),
     'floats with an object inside': array('f8', state('|', field('f', 0), 8, 63)), 'sub-arrays': array('f8', state(sub=b'(' + OBJECT + b'K\x02t')), 'a text type': array('U2'), 'a time': array('M8[s]'),
