@@ -90,10 +90,11 @@ def compact(r) -> dict:
 @contextlib.contextmanager
 def stored():
     "The list of runs, held while it changes; written back atomically"
+    from dnas_nb.safe import read_json
     from dnas_nb.core import write_atomic
     with open(Path(tempfile.gettempdir())/f'wiring-runs-{os.getuid()}.lock', 'w') as f:
         fcntl.flock(f, fcntl.LOCK_EX)
-        runs = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+        runs = read_json(RESULTS, (dict, list), nan=True) if RESULTS.exists() else []
         before = len(runs)
         yield runs
         if len(runs) > before or any('cost' not in r for r in runs):
