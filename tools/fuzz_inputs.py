@@ -109,7 +109,7 @@ def odd(rng):
     "A value that nobody expects"
     v = rng.choice(ODD)
     if rng.random() < .03:
-        for _ in range(rng.choice([20, 40, 500])): v = [v] if rng.random() < .5 else {'a': v}
+        for _ in range(rng.choice([20, 40])): v = [v] if rng.random() < .5 else {'a': v}
     return v
 
 
