@@ -24,12 +24,14 @@ def at_weights(
     w,    # parameter name -> tensor
     args, # of `net`
 ):
-    "`functional_call(net, w, args)` in one pass over the modules; buffers and shared weights take the general way"
+    "`functional_call(net, w, args)` in one pass over the modules; buffers, shared weights and unknown modules take the general way"
     at, todo = {}, [('', net)]
     while todo:
         path, m = todo.pop()
-        at.update({path + k: (m._parameters, k) for k, p in m._parameters.items() if p is not None})
-        todo += [(f'{path}{k}.', c) for k, c in m._modules.items() if c is not None]
+        own, parts = getattr(m, '_parameters', None), getattr(m, '_modules', None)
+        if not isinstance(own, dict) or not isinstance(parts, dict): return functional_call(net, w, args)
+        at.update({path + k: (own, k) for k, p in own.items() if p is not None})
+        todo += [(f'{path}{k}.', c) for k, c in parts.items() if c is not None]
     held = {n: d[k] for n, (d, k) in at.items()}
     if not w.keys() <= held.keys() or len(set(map(id, held.values()))) < len(held): return functional_call(net, w, args)
     try:

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['init_alpha', 'checked', 'masked_softmax', 'edge_entropy', 'kl_uniform', 'Relaxed', 'relax_softmax', 'concentration',
-           'draw_dirichlet', 'kl_dirichlet', 'dirichlet_log_prob', 'relax_dirichlet', 'l2_prior', 'uniform_points',
-           'kl_normal', 'normal_log_prob', 'logistic_normal', 'init_gaussian', 'relax_gaussian', 'snas_tau', 'gdas_tau',
-           'one_hot', 'draw_gumbel', 'relax_gumbel', 'draw_onehot', 'relax_onehot', 'relax_uniform', 'init_balenas',
-           'relax_balenas', 'VAdam', 'vadam', 'relax_sigmoid', 'init_factor', 'relax_factor']
+           'speed_of', 'draw_dirichlet', 'kl_dirichlet', 'dirichlet_log_prob', 'relax_dirichlet', 'l2_prior',
+           'uniform_points', 'kl_normal', 'normal_log_prob', 'logistic_normal', 'init_gaussian', 'relax_gaussian',
+           'snas_tau', 'gdas_tau', 'one_hot', 'draw_gumbel', 'relax_gumbel', 'draw_onehot', 'relax_onehot',
+           'relax_uniform', 'init_balenas', 'relax_balenas', 'VAdam', 'vadam', 'relax_sigmoid', 'init_factor',
+           'relax_factor']
 
 # %% ../nbs/10_distribution.ipynb #7bfa6ffc
 import math
@@ -133,6 +134,16 @@ def concentration(
     return torch.where(beta > 0, beta + 1, beta.clamp(max=0).exp()).clamp_min(1e-6)
 
 # %% ../nbs/10_distribution.ipynb #8a48743c
+def speed_of(
+    x,     # (..., E, O) Dirichlet sample
+    c,     # (..., E, O) its concentrations
+    live,  # (E, O) bool
+):
+    "The speed of each weight along its own concentration (Figurnov et al. 2018; PyTorch has it under a private name only)"
+    grad = getattr(torch, '_dirichlet_grad', None)
+    if grad is None: raise UserError(f'PyTorch {torch.__version__} has no _dirichlet_grad: a Dirichlet method needs another release of PyTorch')
+    return grad(x, c, (c*live).sum(-1, keepdim=True).expand_as(c))
+
 def draw_dirichlet(
     c,         # (E, O) concentrations > 0
     live,      # (E, O) bool
@@ -140,10 +151,11 @@ def draw_dirichlet(
 ):
     "Dirichlet samples `(*shape, E, O)` as a softmax of log-gammas, with the pathwise gradient attached"
     c = c.expand(*shape, *c.shape); k = c.detach()
-    log_g = torch._standard_gamma(k + 1).log() - torch.empty_like(k).exponential_()/k
+    gamma = torch.distributions.Gamma(k + 1, torch.ones_like(k), validate_args=False).sample()
+    log_g = gamma.log() - torch.empty_like(k).exponential_()/k
     x = masked_softmax(log_g, live)
     if not (c.requires_grad and torch.is_grad_enabled()): return x
-    speed = torch._dirichlet_grad(x, k, (k*live).sum(-1, keepdim=True).expand_as(k))
+    speed = speed_of(x, k, live)
     u = speed.where(live & speed.isfinite(), 0)*(c - k)
     return x + u - x*u.sum(-1, keepdim=True)
 

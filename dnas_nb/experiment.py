@@ -8,17 +8,17 @@ __all__ = ['PRESETS', 'DEEP', 'SHORT', 'Settings', 'settings', 'shared_accuracy'
            'find_arch', 'retrain', 'unused']
 
 # %% ../nbs/40_experiment.ipynb #9eb6a09d
-import dataclasses, math, io, sys, time
+import dataclasses, io, sys, time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 import torch
-from .core import UserError, brief, choose, device as get_device, seeded, write_atomic
+from .core import UserError, brief, choose, counted, device as get_device, finite, seeded, write_atomic
 from .bilevel import dists, evaluate, fill, make_loss, read, save, search, start, take, weight_step
 from .data import Images, Split, batches, load_data
 from .fast import fast
 from .derive import by_joint_mode, by_mean, by_sequence
-from .evaluate import PRESETS as RECIPES, Recipe, Trained, judge, train_arch, train_epoch
+from .evaluate import LARGEST, PRESETS as RECIPES, Recipe, Trained, buildable, judge, train_arch, train_epoch
 from .folder import Keeper, account, csv_text, differences, free_folder, lock, to_continue, versions
 from .genotype import PUBLISHED, from_json, one_hot, parse, published, to_json, to_str
 from .memory import forecast, forget_peak, free_mb, halving, peak, predict, resident
@@ -67,13 +67,12 @@ def settings(
     fewer = {k: v for k, v in DEEP.items() if k != 'images' or 'images' in preset} if deep else {}   # small data sets are taken whole
     s = Settings(**{**preset, **fewer, **given})
     for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads'):
-        v = getattr(s, k)
-        if v is not None and (type(v) is not int or v < 1): raise UserError(f'{k} must be a whole number of at least 1, not {brief(v)}')
-    for k in ('lr', 'arch_lr'):
-        v = getattr(s, k)
-        if type(v) not in (int, float) or not 0 <= v < math.inf: raise UserError(f'{k} must be a number of at least 0, not {brief(v)}')
-    if type(s.warmup) is not int or not 0 <= s.warmup <= s.epochs: raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {brief(s.warmup)}')
+        v, short = getattr(s, k), dict(channels='C', cells='n').get(k, k)
+        if v is not None: counted(v, k, LARGEST[short])
+    buildable(s.channels, s.cells, 'channels and cells')
+    for k in ('lr', 'arch_lr'): finite(getattr(s, k), k)
     if type(s.seed) is not int: raise UserError(f'seed must be a whole number, not {brief(s.seed)}')
+    if type(s.warmup) is not int or not 0 <= s.warmup <= s.epochs: raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {brief(s.warmup)}')
     choose(s.precision, ['fp32', 'bf16'], 'precision'); find_method(s.method)
     return s
 
@@ -271,7 +270,8 @@ def go(s, dev, out, whole, split, on_epoch, tell=None):
             if on_epoch: on_epoch(state, s)
         return space, method, state
     with keeper.watching():
-        keeper.note(predicted_mb=round(prepare(s, split, dev, quiet)))
+        need = prepare(s, split, dev, quiet)
+        keeper.note(predicted_mb=need and round(need))
         space, method, state = halving(epochs, loud, once=was == s.batch)(was)
     return s, dev, keeper, space, method, state, split
 
@@ -281,7 +281,7 @@ def finish(s, dev, keeper, space, method, state, split, report, tell=None):
     out, about, t0 = keeper.out, keeper.about, time.time()
     with keeper.watching():
         g, found = conclude(state, method, space, split, s.seed, tuner(state, split, about['batch'], s.lr, s.seed), trainer(space, split, s.seed, dev=dev, tell=tell))
-        found |= dict(table=from_table(g, space, s.data), memory=f"{about.get('predicted_mb', 0)} MB predicted, {about.get('peak_mb', 0)} MB at the peak of the search")
+        found |= dict(table=from_table(g, space, s.data), memory=f"{about.get('predicted_mb') or 'no'} MB predicted, {about.get('peak_mb', 0)} MB at the peak of the search")
         write_atomic(out/'genotype.json', to_json(g))
         D = dists(state, method)
         arrays = {f'{k}/{c.name}': v for c in space.cells for k, v in arrays_of(D[c.name], c).items()}
@@ -349,6 +349,9 @@ def retrain(
     **recipe,       # fields of the recipe: epochs, batch, lr, C, n ...; None keeps the preset's
 ) -> Trained:
     "Train a found architecture from scratch, and write its run folder. Raises `UserError` for anything a user can mend"
+    counted(threads, 'threads', LARGEST['threads'])
+    for k, v in dict(size=size, images=images).items():
+        if v is not None: counted(v, k, LARGEST[k])
     g, s, found = find_arch(arch, space)
     r = choose(preset, RECIPES, 'preset')
     if s.cells[0].n_in > 1 and r.n < 3: r = dataclasses.replace(r, n=5)   # here `n` counts all cells, two of them reductions

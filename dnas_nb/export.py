@@ -6,16 +6,15 @@
 __all__ = ['SHOWN', 'NETWORK', 'MAIN', 'IMPORTS', 'ALONE', 'WRITERS', 'RUNNERS', 'plain', 'Normalised', 'to_program',
            'program_bytes', 'needs', 'onnx_bytes', 'onnx_runner', 'bare', 'foreign', 'parts', 'call', 'literal', 'attr',
            'chosen', 'node_lines', 'cell_class', 'block_call', 'renamed', 'network_class', 'to_python', 'python_runner',
-           'check', 'export', 'write_all', 'moments', 'trained', 'numbers', 'dnas_export']
+           'check', 'export', 'write_all', 'moments', 'trained', 'numbers', 'export_run']
 
 # %% ../nbs/25_export.ipynb #6c258fa4
-import ast, contextlib, copy, inspect, io, json, logging, re, subprocess, sys, tempfile, textwrap, types, warnings
+import ast, contextlib, copy, inspect, io, json, logging, math, re, subprocess, sys, tempfile, textwrap, types, warnings
 from functools import partial
 from pathlib import Path
 import torch
 from torch import nn
-from fastcore.script import call_parse
-from .core import UserError, as_json, choose, generator, write_atomic
+from .core import UserError, as_json, brief, choose, counted, finite, generator, write_atomic
 from .depthwise import DepthwiseConv
 from .evaluate import load_arch
 from .fast import FastCell
@@ -358,11 +357,11 @@ def export(
     formats = [choose(f, list(WRITERS), 'export format') for f in formats]
     if 'onnx' in formats: needs('onnx', 'onnxscript', 'onnxruntime')
     net, said = (net, {}) if isinstance(net, nn.Module) else trained(net)
-    size = size or said.get('size') or (32 if not said else None)
+    if size is None: size = said.get('size', None if said else 32)
     if size is None: raise UserError('the run does not say how large its images are: give size (--size 32)')
     size = (size, size) if isinstance(size, int) else tuple(size)
     net = plain(net)
-    if min(size) < 1: raise UserError(f'images of {size[0]} × {size[1]} pixels: size must be at least 1')
+    for s in size: counted(s, 'size of the images', 1024)
     channels = next(getattr(net, 'stem', net).parameters()).shape[1]
     norm = moments(normalise, channels)
     whole = (Normalised(net, *norm) if norm else net).eval()
@@ -420,25 +419,25 @@ def numbers(
     name,  # of the option
 ) -> list:
     "Numbers with commas between them"
-    try: return [float(t) for t in text.split(',')]
-    except ValueError: raise UserError(f'--{name} takes numbers with commas between them, not {text!r}') from None
+    try: return [finite(float(t), f'--{name}', -math.inf) for t in text.split(',')]
+    except ValueError: pass
+    raise UserError(f'--{name} takes numbers with commas between them, not {brief(text)}')
 
-@call_parse
-def dnas_export(
-    run:str,                     # folder that dnas_train wrote
-    out:str=None,                # folder to write (RUN/export)
-    formats:str='pt2,onnx,py',   # which of pt2, onnx, py
-    size:int=None,               # height and width of the images (as in the run)
-    mean:str=None,               # per channel: the exported network normalises images in [0, 1] itself
-    std:str=None,                # per channel
-):
-    "Export a trained network: a PyTorch program, ONNX, a standalone Python file"
-    def go():
-        if (mean is None) != (std is None): raise UserError('give both --mean and --std, or neither')
-        about = export(run, out or Path(run)/'export', formats.split(','), size, mean and (numbers(mean, 'mean'), numbers(std, 'std')))
-        shape = ' × '.join(map(str, about['input']))
-        print(f"input     {shape}, {'images in [0, 1]' if about['normalises'] else 'normalised images'}; {about['classes']} classes, {about['parameters']:,} parameters")
-        print('\n'.join(f"{f:9} {Path(out or Path(run)/'export')/f'net.{f}'}, greatest difference {d:.1e}" for f, d in about['difference'].items()))
-    try: go()
-    except UserError as e: print(f'dnas_export: {e}', file=sys.stderr); sys.exit(2)
-    except KeyboardInterrupt: print('\ndnas_export: stopped', file=sys.stderr); sys.exit(130)
+def export_run(
+    run,                   # folder that dnas_train wrote
+    out=None,              # folder to write (RUN/export)
+    formats='pt2,onnx,py', # which of pt2, onnx, py
+    size=None,             # height and width of the images (as in the run)
+    mean=None,             # '0.5,0.4,0.4': the exported network normalises images in [0, 1] itself
+    std=None,              # likewise
+) -> str:
+    "What the command `dnas_export` does, and prints. Raises `UserError` for anything a user can mend"
+    if (mean is None) != (std is None): raise UserError('give both --mean and --std, or neither')
+    out = Path(out or Path(run)/'export')
+    norm = None if mean is None else (numbers(mean, 'mean'), numbers(std, 'std'))
+    about = export(run, out, formats.split(','), size, norm)
+    shape = ' × '.join(map(str, about['input']))
+    takes = 'images in [0, 1]' if about['normalises'] else 'normalised images'
+    lines = [f"input     {shape}, {takes}; {about['classes']} classes, {about['parameters']:,} parameters"]
+    lines += [f"{f:9} {out/f'net.{f}'}, greatest difference {d:.1e}" for f, d in about['difference'].items()]
+    return '\n'.join(lines)

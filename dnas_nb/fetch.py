@@ -7,15 +7,14 @@ __all__ = ['HERE', 'MOVED', 'HOPS', 'MEASURE', 'RECORDS', 'redacted', 'address',
            'secret', 'resumes_at', 'Unusable', 'usable', 'expected_size', 'stream', 'fetch_once', 'same_place', 'noted',
            'attempt', 'addresses', 'download', 'hexadecimal', 'wrong', 'clear', 'settle', 'about', 'known', 'memory',
            'measure', 'verify', 'elsewhere', 'no_table', 'file_name', 'fetch_table', 'rewrite', 'lines', 'listing',
-           'convert_to', 'dnas_table']
+           'convert_to', 'verified', 'table_action']
 
 # %% ../nbs/24_fetch.ipynb #25a42e17
 import base64, contextlib, hashlib, json, os, re, socket, ssl, sys, threading, time
 import urllib.error, urllib.parse, urllib.request
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from pathlib import Path
-from fastcore.script import Param, call_parse, store_true
-from .core import UserError, brief, choose, peak_mem
+from .core import UserError, brief, choose, counted, peak_mem
 from .data import find_data
 from .safe import brief_line, digest_of, has_dir, has_file, parse_json, path_text, read_json
 from .tablefile import PUBLISHED, checked, has_header, header_of, locate, open_table, read_table, table_names, write_table
@@ -481,22 +480,28 @@ def convert_to(name, out, workers):
     return f'wrote {c.path}: {c.rows} architectures' + some('records missing', c.missing) + some('records refused', c.refused) + (f'\nfor example: {next(iter(c.refused.values()))}' if c.refused else '')
 
 # %% ../nbs/24_fetch.ipynb #7a4c071e
-@call_parse
-def dnas_table(
-    action:Param('list, verify, convert or download', str, nargs='?', opt=False)='list',
-    name:Param('a table; convert: or a NATS-Bench folder; download: or an address', str, nargs='?', opt=False)=None,
-    out:str=None,            # file to write (download: or folder)
-    mirror:str=None,         # download: another address, or a folder of addresses ending in /
-    sha256:str=None,         # download: what the file must hash to
-    workers:int=None,        # convert: processes (one per CPU core)
-    measure:store_true=False, # list: load each table, report seconds and MB
-):
-    "Benchmark tables: list, verify, convert, download"
-    def go():
-        need = lambda: name or (_ for _ in ()).throw(UserError(f'{action} needs a name: dnas_table {action} NAME'))
-        do = dict(list=lambda: listing(measure), verify=lambda: '\n'.join(f"{v['name']}: in order, {v['rows']} rows, {v['accuracies']} accuracies, {v['costs']} costs each" for v in map(verify, [name] if name else known().query("found != ''").name)),
-                  convert=lambda: convert_to(need(), out, workers), download=lambda: f'wrote {fetch_table(need(), mirror, out, sha256)}')
-        print(choose(action, do, 'action')())
-    try: go()
-    except UserError as e: print(f'dnas_table: {e}', file=sys.stderr); sys.exit(2)
-    except KeyboardInterrupt: print('\ndnas_table: stopped; the same command goes on from there', file=sys.stderr); sys.exit(130)
+def verified(
+    name=None,  # of a table, or its file; None: every table that is here
+) -> str:
+    "A line per table that is in order. Raises `UserError` for the first that is not"
+    rows = map(verify, [name] if name else known().query("found != ''").name)
+    return '\n'.join(f"{v['name']}: in order, {v['rows']} rows, {v['accuracies']} accuracies, {v['costs']} costs each" for v in rows)
+
+def table_action(
+    action,          # 'list', 'verify', 'convert' or 'download'
+    name=None,       # a table; convert: or a NATS-Bench folder; download: or an address
+    out=None,        # file to write (download: or folder)
+    mirror=None,     # download: another address, or a folder of addresses ending in /
+    sha256=None,     # download: what the file must hash to
+    workers=None,    # convert: processes (one per CPU core)
+    measured=False,  # list: load each table, report seconds and MB
+) -> str:
+    "What the command `dnas_table` does, and prints. Raises `UserError` for anything a user can mend"
+    choose(action, ('list', 'verify', 'convert', 'download'), 'action')
+    if workers is not None: counted(workers, 'workers', 1024)
+    if sha256 is not None and not re.fullmatch('[0-9a-fA-F]{64}', sha256): raise UserError(f'sha256 must be 64 hexadecimal digits, not {brief(sha256)}')
+    if action == 'list': return listing(measured)
+    if action == 'verify': return verified(name)
+    if not name: raise UserError(f'{action} needs a name: dnas_table {action} NAME')
+    if action == 'convert': return convert_to(name, out, workers)
+    return f'wrote {fetch_table(name, mirror, out, sha256)}'

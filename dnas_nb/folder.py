@@ -19,17 +19,15 @@ from .unpickle import check_tensors
 def lock(
     folder,  # of the run
 ):
-    "An open file that keeps other runs out of the folder until it is closed. Raises `UserError` when the folder is taken"
-    folder = Path(folder)
+    "Keeps other runs out of the folder until `.close()`, or to the end of a `with`. Raises `UserError` when the folder is taken"
+    from filelock import FileLock, Timeout
+    folder, held = Path(folder), contextlib.ExitStack()
     write_atomic(folder/'.writable', '')   # says in one line when the folder cannot be written
     (folder/'.writable').unlink()
-    f = open(folder/'.lock', 'w')
-    try:
-        import fcntl
-        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError: pass   # no locks on this system
-    except OSError: f.close(); raise UserError(f'{folder} is in use by another run: wait for it or choose another --out') from None
-    return f
+    try: held.enter_context(FileLock(folder/'.lock', timeout=0))
+    except Timeout: raise UserError(f'{folder} is in use by another run: wait for it or choose another --out') from None
+    except (OSError, NotImplementedError) as e: raise UserError(f'cannot lock {folder}: {e}. Choose another --out') from None
+    return held
 
 # %% ../nbs/19_folder.ipynb #ead47a1e
 def csv_text(

@@ -10,14 +10,16 @@ __all__ = ['HOLES', 'WORDS', 'Held', 'resident', 'forget_peak', 'peak', 'prime',
 import ctypes, gc, os, weakref
 from pathlib import Path
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from .core import UserError, halve_on_oom, peak_mem, seeded
 from .bilevel import arch_step, dists, make_loss, take, weight_step
 from .data import normalise
 from .hypergrad import first_order
 
 # %% ../nbs/34_memory.ipynb #bfb0448c
-class Held(TorchDispatchMode):
+try: from torch.utils._python_dispatch import TorchDispatchMode   # its only home so far, for all that it is used by many
+except ImportError: TorchDispatchMode = None                      # then a search starts without a forecast
+
+class Held(TorchDispatchMode or object):
     "Bytes of all tensors made inside the block and still alive, as if `trial` images were `batch`"
     def __init__(self,
         trial=1, # images that are really computed: a prime, so that a size it divides belongs to images
@@ -34,7 +36,7 @@ class Held(TorchDispatchMode):
 
     def add(self, storage):
         "Count a piece of memory until it is freed"
-        key, n = storage._cdata, storage.nbytes()
+        key, n = storage.data_ptr(), storage.nbytes()
         if key in self.sizes or not n: return
         self.sizes[key] = n*self.batch//self.trial if n % self.trial == 0 else n
         self.now += self.sizes[key]; self.peak = max(self.peak, self.now)
@@ -132,8 +134,9 @@ def predict(
     batch,  # images of a step
     dev='cpu',  # torch device
     bf16=False, # bfloat16 autocast?
-) -> float: # MB
+) -> float: # MB, None where this PyTorch does not let us look
     "Peak memory of a search in this process, before it starts"
+    if TorchDispatchMode is None: return None
     both = tensors_of_search(state, method, split, batch, bf16)
     return resident(dev) + HOLES*(max if torch.device(dev).type == 'cuda' else sum)(both)
 
@@ -151,11 +154,12 @@ def free_mb(
     return min(left, default=None)
 
 def forecast(
-    need,     # MB, from `predict`
+    need,     # MB, from `predict`, or None
     here,     # MB held now
     free=None,# MB left
 ) -> str:
     "The prediction as one line, with a warning when it will not fit"
+    if need is None: return 'what a step will need cannot be predicted with this PyTorch'
     if free is None or need - here <= free: return f'a step will need about {need:.0f} MB'
     return f'a step will need about {need:.0f} MB, {need - here:.0f} MB more than now, but {free:.0f} MB are free: give a smaller --batch, --channels or --size'
 

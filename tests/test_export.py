@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from conftest import ROOT, fails
 from dnas_nb import export as ex
+from dnas_nb.cli import dnas_export
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.data import load_data
 from dnas_nb.evaluate import PRESETS, load_arch, train_arch
@@ -131,7 +132,7 @@ def run(tmp_path_factory):
 
 
 def cli(capsys, *args, **kw):
-    try: ex.dnas_export(*args, **kw); code = 0
+    try: dnas_export(*args, **kw); code = 0
     except SystemExit as e: code = e.code
     return code, *capsys.readouterr()
 
@@ -195,6 +196,6 @@ def test_a_difference_is_no_success(monkeypatch, tmp_path):
 
 def test_command(tmp_path):
     "The command itself, in a process of its own."
-    (tmp_path/'dnas_export').write_text('from dnas_nb.export import dnas_export\nif __name__ == "__main__": dnas_export()\n')
+    (tmp_path/'dnas_export').write_text('from dnas_nb.cli import dnas_export\nif __name__ == "__main__": dnas_export()\n')
     done = subprocess.run([sys.executable, tmp_path/'dnas_export', str(tmp_path/'nowhere')], capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert done.returncode == 2 and done.stdout == '' and done.stderr.count('\n') == 1 and 'dnas_train' in done.stderr

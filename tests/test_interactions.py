@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from conftest import fails
 from dnas_nb.bench import load, make_table
-from dnas_nb.interactions import (Learned, agreement, agreements, between, by_order, contrast, decompose, ideal, live_of, partial, pooled,
-                                  ranks, read_learned, rows_of, strongest, truth, verdicts)
+from dnas_nb.interactions import (Agreement, Effects, Learned, _partial, agreement, agreements, between,
+                                  contrast, decompose, ideal, plot_agreements, pooled, ranks,
+                                  read_learned, rows_of, strongest, truth, verdicts)
 
 RNG = np.random.default_rng(0)
 LABELS, OPS, ARCHS = rows_of('toy')
@@ -30,7 +31,7 @@ def test_least_squares_finds_the_same(E, O):
     assert abs(t.rest.ravel() - (Y.ravel() - fit)).max() < 1e-9
     pairs = sum((t.pair[e, :, f]**2).mean() for f in range(E) for e in range(f))
     assert abs(((t.main**2).mean(1).sum() + pairs + t.rest.var())/Y.var() - 1) < 1e-9
-    assert np.allclose(t.shares[:2].sum(), ((t.main**2).mean(1).sum() + pairs)/Y.var(), atol=1e-9) and np.isclose(by_order(Y).sum(), 1)
+    assert np.allclose(t.shares[:2].sum(), ((t.main**2).mean(1).sum() + pairs)/Y.var(), atol=1e-9) and np.isclose(t.shares.sum(), 1)
 
 
 def test_main_effects_leave_pairs_alone():
@@ -52,7 +53,7 @@ def test_partial_is_regression():
     X = X - X.mean(0)
     others = np.delete(X, [1, 4], 1)
     a, b = (X[:, k] - others @ np.linalg.lstsq(others, X[:, k], rcond=None)[0] for k in (1, 4))
-    assert abs(partial(np.corrcoef(X.T), 0)[1, 4] - np.corrcoef(a, b)[0, 1]) < 1e-9
+    assert abs(_partial(np.corrcoef(X.T), 0)[1, 4] - np.corrcoef(a, b)[0, 1]) < 1e-9
 
 
 def test_agreement_is_symmetric_in_names(t):
@@ -60,7 +61,7 @@ def test_agreement_is_symmetric_in_names(t):
     C, (e, o) = ideal(ranks(truth(load('digits201'), 'digits').rest), names(t.labels, t.ops), steps=5).corr, (RNG.permutation(6), RNG.permutation(5))
     at = (e[:, None]*5 + o).ravel()
     moved = decompose(np.zeros((5,)*6), t.labels, t.ops)
-    moved = type(t)('moved', t.labels, t.ops, t.mean, t.main[e][:, o], t.pair[e][:, o][:, :, e][:, :, :, o], t.rest, t.shares)
+    moved = Effects('moved', t.labels, t.ops, t.mean, t.main[e][:, o], t.pair[e][:, o][:, :, e][:, :, :, o], t.rest, t.shares)
     a, b = agreement(C, t, n=99), agreement(C[at][:, at], moved, n=99)
     assert abs(a.rho - b.rho) < 1e-9 and abs(a.r2 - b.r2) < 1e-9
 
@@ -86,7 +87,7 @@ def test_pruned_logits_take_no_part(t):
     C = np.corrcoef(RNG.normal(size=(30, 80)))
     C[5:9] = C[:, 5:9] = 0
     C[range(5, 9), range(5, 9)] = 1                                   # edge 1 is decided: one operation is left
-    live = live_of(C, 6, 5)
+    live = Learned(C, names(t.labels, t.ops)).live
     assert live.sum() == 26 and np.isnan(contrast(C, live)[1]).all()
     a = agreement(C, t, n=50)
     assert a.of == 10*25 and np.isfinite(a.rho)
@@ -148,6 +149,8 @@ def test_many_runs():
     t = truth(toy_table(RNG.normal(60, 5, 27)), 'd')
     runs = [Learned(np.corrcoef(RNG.normal(size=(9, 40))), names(LABELS, OPS), about=dict(method=m, seed=s)) for m in 'ab' for s in range(3)]
     f, v = agreements(runs, dict(one=t, two=t), n=50), verdicts(runs, dict(one=t), n=50)
+    assert isinstance(agreement(runs[0], t, n=9), Agreement)
+    assert len(plot_agreements(f[f.kind == 'corr']).lines) == 2
     assert len(f) == 6*2*2 and {'method', 'seed', 'truth', 'kind', 'rho', 'low', 'high', 'p'} <= set(f)
     one = f[(f.truth == 'one') & (f.kind == 'partial')].groupby('method').rho.mean()
     assert np.allclose(v.set_index('method').rho, one) and (v.seeds == 3).all()

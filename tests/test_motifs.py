@@ -5,12 +5,15 @@ import pytest
 import torch
 from conftest import fails
 from dnas_nb.bench import load, make_table
+from dnas_nb.cards import (against, all_cells, best_cell, card, cells_with, compatible, connected,
+                           evidence, hint, rank_cells, transfer, wants)
 from dnas_nb.dependence import CorrelatedNormal, Full
 from dnas_nb.genotype import to_ops
 from dnas_nb.interactions import Learned, rows_of
-from dnas_nb.motifs import (Motif, affordable, against, all_cells, as_motifs, best_cell, canonical, card, cells_with, census, classes, compatible,
-                            connected, count, distribution, evidence, follows, graph_motifs, hint, itemsets, null_means, pair_motifs, rank_cells, rewired, sampled,
-                            same_degrees, seeds_needed, subgraphs, transfer, two_sided, uniform, wants)
+from dnas_nb.motifs import (Motif, _affordable, _census, _forms_of, _null_means, _same_degrees,
+                            _two_sided, as_motifs, canonical, count, distribution, follows,
+                            graph_motifs, itemsets, pair_motifs, rewired, sampled, seeds_needed,
+                            set_motifs, subgraphs, uniform)
 from dnas_nb.space import nb201, reachable, toy
 from dnas_nb.spaces import all_spaces
 
@@ -30,10 +33,18 @@ def test_the_null_lists_all_cases():
     B = [np.random.default_rng(k).normal(size=9) for k in range(3)]
     every = [sum(v)/3 for v in itertools.product(*B)]
     t = np.array([every[0], max(every), 0.])
-    assert np.allclose(null_means(B), sorted(every))
-    assert np.allclose(two_sided(t, null_means(B), True), [np.mean([abs(v) >= abs(u) - 1e-12 for v in every]) for u in t])
-    many = null_means([np.arange(30.)]*5, 4000)
-    assert len(many) == 4000 and abs(many.mean() - 14.5) < .5
+    null, exact = _null_means(B)
+    assert exact and np.allclose(null, sorted(every))
+    far = [np.mean([abs(v) >= abs(u) - 1e-12 for v in every]) for u in t]
+    assert np.allclose(_two_sided(t, null, exact), far)
+
+
+def test_a_drawn_null_draws_each_seed_by_itself():
+    "Too many cases to list: the mean of five independent entries has a fifth of their variance"
+    block = np.arange(30.)
+    many, exact = _null_means([block]*5, 4000)
+    assert not exact and len(many) == 4000 and abs(many.mean() - 14.5) < .5
+    assert abs(many.std()/block.std()*np.sqrt(5) - 1) < .05
 
 
 def test_seeds_needed():
@@ -82,6 +93,8 @@ def test_too_few_runs():
     fails(lambda: pair_motifs([*runs, Learned(np.eye(9), tuple(f'{l} {o}' for l in TOY.labels for o in TOY.ops[0]))]), 'different spaces')
     fails(lambda: pair_motifs([*runs, Learned(np.eye(30), NAMES, about=dict(seed=7))]), 'seed 7 is the identity')
     fails(lambda: pair_motifs(runs, kind='rho'), "unknown kind 'rho'")
+    nameless = [Learned(r.corr, tuple(map(str, range(30)))) for r in runs]
+    fails(lambda: pair_motifs(nameless), "choice '0' has no operation")
 
 
 def test_itemsets_by_loop():
@@ -101,15 +114,18 @@ def test_itemsets_over_seeds():
     one, two = uniform(CELL, 500, 1), uniform(CELL, 500, 2)
     one[:200, [0, 4]] = 3
     d = itemsets([one, two, one], CELL)
-    top = d[d.choices.map(lambda c: c == (((0, 1), 'nor_conv_3x3'), ((1, 3), 'nor_conv_3x3')))].iloc[0]
+    planted_set = (((0, 1), 'nor_conv_3x3'), ((1, 3), 'nor_conv_3x3'))
+    top = d[d.choices.map(planted_set.__eq__)].iloc[0]
     assert top.found and set(top.seeds) >= {0, 2} and top.of == 3
+    mine = {m.choices: m for m in set_motifs(d)}[planted_set]
+    assert mine.kind == 'set' and mine.score == top.lift and mine.seeds == top.seeds
 
 
 @pytest.mark.parametrize('cell', [CELL, DARTS], ids=['nb201', 'darts'])
 def test_itemsets_are_bounded(cell):
     said = []
     d = itemsets(np.random.default_rng(0).integers(0, 5, (300, cell.E)), cell, size=3, support=1e-4, most=800, tell=said.append)
-    assert len(d) <= 800 and len(said) == 1 and d.attrs['cut'] == said[0] and affordable(cell, 3, 1e-4, 800) > 1e-4
+    assert len(d) <= 800 and len(said) == 1 and d.attrs['cut'] == said[0] and _affordable(cell, 3, 1e-4, 800) > 1e-4
     fails(lambda: itemsets(np.zeros((5, 3), int), cell), f'(n, {cell.E})')
 
 
@@ -121,8 +137,8 @@ def test_without_mlxtend(monkeypatch):
 @pytest.mark.parametrize('cell', [TOY, CELL], ids=['toy', 'nb201'])
 @pytest.mark.parametrize('size', [2, 3])
 def test_census_is_brute_force(cell, size):
-    codes, forms = uniform(cell, 6, 'b'), classes(cell, size)[0]
-    fast = census(codes, cell, size)
+    codes, forms = uniform(cell, 6, 'b'), _forms_of(cell, size).forms
+    fast = _census(codes, cell, size)
     assert len(set(forms)) == len(forms) and all(canonical(f) == f for f in forms)
     for k in range(0, len(forms), 1 + len(forms)//60):
         assert fast[k] == sum(count(forms[k], [cell.ops[e][o] for e, o in enumerate(r)], cell) for r in codes)
@@ -132,7 +148,7 @@ def test_census_of_dropped_edges():
     "DARTS' cells keep two inputs per node; -1 stands for a dropped edge"
     codes = np.full((3, DARTS.E), -1)
     for row, seed in zip(codes, range(3)): row[np.random.default_rng(seed).permutation(DARTS.E)[:8]] = np.random.default_rng(seed).integers(1, 8, 8)
-    fast, forms = census(codes, DARTS, 2), classes(DARTS, 2)[0]
+    fast, forms = _census(codes, DARTS, 2), _forms_of(DARTS, 2).forms
     ops = [[None if o < 0 else DARTS.ops[e][o] for e, o in enumerate(r)] for r in codes]
     assert fast.sum() > 0
     for k in [*np.flatnonzero(fast)[:12], 0]: assert fast[k] == sum(count(forms[k], o, DARTS) for o in ops)
@@ -153,7 +169,7 @@ def test_rewired_is_uniform(cell):
 def test_rewired_dropped_edges():
     codes = np.full((4, DARTS.E), -1); codes[:, [0, 1, 3, 8]] = [1, 2, 2, 5]
     new = rewired(codes, DARTS, np.random.default_rng(0))
-    assert (np.sort(new, 1) == np.sort(codes, 1)).all() and (new != codes).any() and len(same_degrees(DARTS)[0]) == 2**14
+    assert (np.sort(new, 1) == np.sort(codes, 1)).all() and (new != codes).any() and len(_same_degrees(DARTS).of) == 2**14
 
 
 def test_subgraph_motifs():
@@ -204,6 +220,14 @@ def test_cells_from_motifs():
     assert to_ops(g, nb201())['cell'][0] == 'nor_conv_3x3'
     s = rank_cells(rows, Learned(C, NAMES))
     assert s.shape == (len(rows),) and np.ptp(s) > 0
+
+
+def test_uniform_weights_are_likely_enough():
+    "A pair of a search that knows no weights counts as likely, however many operations there are"
+    for O in range(2, 40):
+        pair = Motif(PAIR.choices, score=.3, weight=(1/O)*(1/O)*O**2)
+        assert compatible([pair], CELL)[1] == [pair]
+    assert not compatible([Motif(PAIR.choices, score=.3, weight=.999)], CELL)[1]
 
 
 def test_no_cell_is_left():

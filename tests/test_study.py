@@ -7,7 +7,8 @@ import pytest
 from conftest import fails
 from dnas_nb.compare import compare, friedman, groups, interval, pairs
 from dnas_nb.core import UserError
-from dnas_nb.study import dnas_study, frame, keep, plan, read_plan, standing, study
+from dnas_nb.cli import dnas_study
+from dnas_nb.study import frame, keep, plan, read_plan, standing, study
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = dict(space='toy', epochs=1, images=40, batch=10, channels=2)

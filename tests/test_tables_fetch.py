@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, fails
 from dnas_nb import fetch, tablefile as tf
+from dnas_nb.cli import dnas_table
 from dnas_nb.core import UserError
 
 DATA = np.random.default_rng(0).integers(0, 256, 200_000, dtype='u1').tobytes()
@@ -188,7 +189,7 @@ def mine(tmp_path_factory):
 
 def test_list(mine, tmp_path):
     "The command itself, in a process of its own."
-    (tmp_path/'dnas_table').write_text('from dnas_nb.fetch import dnas_table\nif __name__ == "__main__": dnas_table()\n')
+    (tmp_path/'dnas_table').write_text('from dnas_nb.cli import dnas_table\nif __name__ == "__main__": dnas_table()\n')
     env = {**os.environ, 'DNAS_DATA': str(mine), 'PYTHONPATH': str(ROOT)}
     done = subprocess.run([sys.executable, tmp_path/'dnas_table', 'list', '--measure'], capture_output=True, text=True, env=env)
     assert done.returncode == 0 and not done.stderr, done.stderr
@@ -199,7 +200,7 @@ def test_list(mine, tmp_path):
 def test_verify(mine, capsys, monkeypatch):
     monkeypatch.setenv('DNAS_DATA', str(mine))
     for name in (None, 'nas_bench_macro', str(mine/'nas_bench_macro.npz')):
-        fetch.dnas_table('verify', name)
+        dnas_table('verify', name)
         assert 'nas_bench_macro: in order, 1 rows, 1 accuracies, 0 costs each' in capsys.readouterr().out
 
 
@@ -207,7 +208,7 @@ def test_verify(mine, capsys, monkeypatch):
                                          (dict(action='download', name='http://127.0.0.1:9/t.npz', out='{}/t.npz'), 'was not downloaded'), (dict(action='convert', name='{}'), 'no NATS-Bench folder'), (dict(action='verify', name='nasbench201'), 'DNAS_DATA')])
 def test_mistakes(mine, capsys, monkeypatch, given, part):
     monkeypatch.setenv('DNAS_DATA', str(mine))
-    with pytest.raises(SystemExit) as e: fetch.dnas_table(**{k: v.format(mine) for k, v in given.items()})
+    with pytest.raises(SystemExit) as e: dnas_table(**{k: v.format(mine) for k, v in given.items()})
     out, err = capsys.readouterr()
     assert e.value.code == 2 and out == '' and part in err and err.count('\n') == 1 and err.startswith('dnas_table: ')
 
@@ -215,7 +216,7 @@ def test_mistakes(mine, capsys, monkeypatch, given, part):
 def test_rewritten(mine, tmp_path, capsys, monkeypatch):
     "A table that is here becomes a table file that says the same."
     monkeypatch.setenv('DNAS_DATA', str(mine))
-    fetch.dnas_table('convert', 'nas_bench_macro', str(tmp_path/'t.npz'))
+    dnas_table('convert', 'nas_bench_macro', out=str(tmp_path/'t.npz'))
     (a, h), (b, k) = (tf.read_table(p) for p in (mine/'nas_bench_macro.npz', tmp_path/'t.npz'))
     assert h['columns'] == k['columns'] and h['licence'] == k['licence']
 

@@ -77,6 +77,15 @@ def test_blocks_of_their_own():
     torch.testing.assert_close(costs.last['normal@0'][1].float(), a.grad); torch.testing.assert_close(costs.last['normal@1'][1].float(), b.grad)
 
 
+def test_weights_of_whole_edges():
+    "They multiply the same output, so blocks that have them are not told apart: the cost is the sum over blocks"
+    net, x = batch_stats(SuperNet(minimal(), 4, 2, 3, 1)), torch.randn(4, 1, 8, 8)
+    z = torch.rand(5, 8).requires_grad_()
+    with CostTracker(net) as costs: net(x, {'normal': z, 'normal/edges': torch.ones(5)}).sum().backward()
+    assert list(costs.last) == ['normal']
+    torch.testing.assert_close(costs.last['normal'].cost.float(), z.grad)
+
+
 def test_calibration():
     "Parts add up; nan where there is nothing to average"
     y = torch.arange(6) % 3

@@ -3,12 +3,13 @@
 `python tools/bench.py [a] [b] [c] [--rounds 5] [--precision fp32 bf16] [--device cuda]`: CPU seconds (user + system; on a GPU wall seconds, device waited for), peak memory, FLOPs and the convolution floor.
 plain: the usual implementation: edge by edge, NCHW, every gradient computed in both steps. fast: what `dnas_search` runs.
 floor: the convolutions of the step alone, forward and the gradients that are needed, in the faster of the two layouts (depthwise ones: of the library's routine and ours)."""
-import argparse, collections, os, platform, resource, statistics, subprocess, sys, time
+import argparse, collections, os, platform, statistics, subprocess, sys, time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 import torch
 from torch import nn
 import torch.nn.functional as F
+from dnas_nb.core import peak_mem
 from dnas_nb.bilevel import arch_step, make_loss, start, weight_step
 from dnas_nb.depthwise import Depthwise, Kept
 from dnas_nb.fast import fast
@@ -132,7 +133,7 @@ def own_peak():
     if DEVICE.type == 'cuda': return torch.cuda.max_memory_allocated(DEVICE)/2**20
     try:
         with open('/proc/self/status') as f: return next(int(v.split()[1]) for v in f if v.startswith('VmHWM'))/2**10
-    except OSError: return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/(2**20 if sys.platform == 'darwin' else 2**10)
+    except OSError: return peak_mem()
 
 
 def builds(c, kind): return dict(plain=lambda: plain_step(c), fp32=lambda: fast_step(c), bf16=lambda: fast_step(c, True))[kind]()

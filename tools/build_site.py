@@ -45,7 +45,7 @@ class Site:
 
     def title(self, path):
         heads = [m[1] for c in self.nbs[path]['cells'] if c['cell_type'] == 'markdown' and (m := re.search(r'^# (.+)$', source(c), re.M))]
-        number = re.match(r'\d+', path.name)
+        number = re.match(r'\d+[a-z]?', path.name)
         return (f'{number[0]} · ' if number and len(path.parts) == 1 else '') + (heads[0] if heads else path.stem)
 
     def toctrees(self) -> list:

@@ -1,5 +1,5 @@
 "Make the virtual environment .venv, or bring it up to date: `python tools/setup_env.py run|dev`. Quiet and fast when nothing is to do."
-import hashlib, os, re, shutil, subprocess, sys
+import errno, hashlib, os, re, shutil, subprocess, sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,6 +80,18 @@ def install(extra, pins):
         fail(f'pip failed: {why}. Details: {LOG.relative_to(ROOT)}. Then run the same command again.')
 
 
+def wait_for(lock):
+    "Take the lock on an open file with what the system has: of two makes at once, the second waits."
+    try: import fcntl
+    except ImportError: pass
+    else: return fcntl.flock(lock, fcntl.LOCK_EX)
+    import msvcrt  # Windows
+    while True:
+        try: return msvcrt.locking(lock.fileno(), msvcrt.LK_LOCK, 1)  # gives up after ten seconds
+        except OSError as e:
+            if e.errno != errno.EDEADLOCK: raise
+
+
 def main(extra):
     pins = constraints()
     stamp = fingerprint(pins)
@@ -88,8 +100,7 @@ def main(extra):
     if fresh() and not UNFINISHED.exists() and PY.exists(): return
     with open(ROOT/'.setup.lock', 'w') as lock:
         os.set_inheritable(lock.fileno(), True)  # pip keeps the lock even if this process is killed
-        try: import fcntl; fcntl.flock(lock, fcntl.LOCK_EX)  # two makes at once: the second waits
-        except ImportError: pass
+        wait_for(lock)
         if UNFINISHED.exists() or not healthy(): make_venv()
         elif fresh(): return
         install(extra, pins)

@@ -3,9 +3,10 @@
 `python tools/wiring_runs.py` does what is missing (it can be stopped at any time) and writes nbs/papers/wiring.json, run by run;
 Several processes share the work;
 `python tools/wiring_runs.py NAME SEED` does one run again and prints it. Some runs need CIFAR-10, see DNAS_DATA."""
-import contextlib, fcntl, json, os, platform, sys, tempfile, time
+import contextlib, getpass, json, os, platform, sys, tempfile, time
 from functools import partial
 from pathlib import Path
+from filelock import FileLock, Timeout
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,7 +47,7 @@ def look(state, method, split, cell, n, progress):
     for part in ('train', 'valid'):
         r, costs = probe(state, method, split, part, COMMON['batch'], n, progress)
         out |= {f'{part}_{k}': short(v) for k, v in r.items()}
-        out[f'{part}_cost'] = [short((share/n_.max()).sum(-1).tolist()) for n_, _, _, share in costs.stats.values()]   # (blocks, edges)
+        out[f'{part}_cost'] = [short((m.share/m.n.max()).sum(-1).tolist()) for m in costs.stats.values()]   # (blocks, edges)
     return out
 
 
@@ -92,8 +93,7 @@ def stored():
     "The list of runs, held while it changes; written back atomically"
     from dnas_nb.safe import read_json
     from dnas_nb.core import write_atomic
-    with open(Path(tempfile.gettempdir())/f'wiring-runs-{os.getuid()}.lock', 'w') as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+    with FileLock(Path(tempfile.gettempdir())/f'wiring-runs-{getpass.getuser()}.lock'):
         runs = read_json(RESULTS, (dict, list), nan=True) if RESULTS.exists() else []
         before = len(runs)
         yield runs
@@ -107,9 +107,10 @@ def main():
     try:
         if len(sys.argv) == 3: choose(sys.argv[1], RUNS, 'run'); print(json.dumps(compact(one(sys.argv[1], int(sys.argv[2]))))); return
         for name, seed in ((name, seed) for part in (list(RUNS)[:4], list(RUNS)[4:]) for seed in SEEDS for name in part):
-            with open(Path(tempfile.gettempdir())/f'wiring-run-{os.getuid()}-{list(RUNS).index(name)}-{seed}.lock', 'w') as mine:
-                try: fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError: continue   # another process has it
+            mine = FileLock(Path(tempfile.gettempdir())/f'wiring-run-{getpass.getuser()}-{list(RUNS).index(name)}-{seed}.lock')
+            try: held = mine.acquire(timeout=0)
+            except Timeout: continue   # another process has it
+            with held:
                 with stored() as runs: done = any((r['name'], r['seed']) == (name, seed) for r in runs)
                 if done: continue
                 r = one(name, seed)
