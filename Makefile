@@ -12,7 +12,7 @@ THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 setup = @$(if $(PYTHON),$(PYTHON) tools/setup_env.py $(1),echo "Python 3.10 or newer was not found: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help search test lab docs export notebooks checks bench kills install dev hooks clean
+.PHONY: help search test lab docs export notebooks checks bench fuzz kills install dev hooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | while IFS='|' read -r a b; do printf '%-18s %s\n' "$$a" "$$b"; done
@@ -37,6 +37,9 @@ notebooks: dev ## execute the notebooks and keep their outputs (some: make noteb
 
 checks: dev ## measure every acceptance check (ARGS=--break: break each formula on purpose)
 	@$(THREADS) $(PY) tools/checks.py $(ARGS)
+
+fuzz: dev ## feed 20,000 malformed inputs to every reader (fewer: make fuzz ARGS="--cases 2000")
+	@$(THREADS) $(PY) tools/fuzz.py --cases 20000 $(ARGS)
 
 bench: dev ## time a search step, plain and fast (some: make bench ARGS="b --rounds 9")
 	@$(THREADS) $(PY) tools/bench.py $(ARGS)

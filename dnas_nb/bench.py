@@ -12,10 +12,10 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 import numpy as np
-from .core import UserError, choose
+from .core import UserError, brief, choose
 from .genotype import Genotype, parse, to_str
 from .spaces import MACRO_OPS, all_spaces
-from .tablefile import DATASETS, arch_names, expanded, open_table
+from .tablefile import arch_names, expanded, open_table
 
 # %% ../nbs/20_bench.ipynb #0e167180
 @dataclass(frozen=True, eq=False)
@@ -67,15 +67,15 @@ def index(
     "Row number of an architecture; raises `UserError` for one that the table does not hold"
     if isinstance(arch, (int, np.integer)):
         if 0 <= arch < len(table): return int(arch)
-        raise UserError(f'{table.name} has rows 0 to {len(table) - 1}, not {arch}')
+        raise UserError(f'{table.name} has rows 0 to {len(table) - 1}, not {brief(arch)}')
     if isinstance(arch, Genotype) and arch.space != table.space:
         raise UserError(f'{table.name} holds architectures of space {table.space!r}, this one is of space {arch.space!r}')
     text = row_name(arch) if isinstance(arch, Genotype) else str(arch).strip()
     if text in table.frame.index: return table.frame.index.get_loc(text)
     try: same = row_name(parse(text, all_spaces()[table.space]())) if table.space in all_spaces() and not isinstance(arch, Genotype) else text
-    except UserError as e: raise UserError(f'{table.name} does not hold it: {e} (it has rows such as {table.frame.index[0]!r})') from None  # points at the mistake
+    except UserError as e: raise UserError(f'{table.name} does not hold it: {e} (it has rows such as {brief(table.frame.index[0])})') from None  # points at the mistake
     if same in table.frame.index: return table.frame.index.get_loc(same)
-    raise UserError(f'{table.name} does not hold the architecture {text!r} (it has rows such as {table.frame.index[0]!r})')
+    raise UserError(f'{table.name} does not hold the architecture {brief(text)} (it has rows such as {brief(table.frame.index[0])})')
 
 # %% ../nbs/20_bench.ipynb #5df78b05
 def query(
@@ -229,10 +229,14 @@ def from_columns(
 ) -> Table:
     "The `Table` of a file; one row per architecture string, also where several share one training"
     cols = expanded(columns)
+    odd = [k for k, a in cols.items() if k.count('/') in (1, 3) and (a.dtype.kind not in 'biuf' or a.ndim != 1)]
+    if odd: raise UserError(f'column {odd[0]!r} should hold one number for each architecture')
     part = {n: {tuple(k.split('/')): a for k, a in cols.items() if k.count('/') == n - 1} for n in (2, 4)}
-    acc = {(d, s, int(e) if e.isdigit() else e, seeds): a for (d, s, e, seeds), a in part[4].items()}
+    acc = {(d, s, int(e) if e.isdecimal() and len(e) < 10 else e, seeds): a for (d, s, e, seeds), a in part[4].items()}
     about = {k: v for k, v in header.items() if k in ('version', 'file', 'sha256', 'paper', 'licence', 'source', 'missing')}
-    t = make_table(header['name'], header['space'], arch_names(cols, header), acc, part[2], **about)
+    archs = arch_names(cols, header)
+    if not archs: raise UserError(f"{brief(header['name'])} holds no architecture")
+    t = make_table(header['name'], header['space'], archs, acc, part[2], **about)
     return replace(t, units=header.get('units') or {}, row_of=columns.get('row_of'))
 
 def load(

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch.func import functional_call
-from .core import UserError, generator, load_tensors, save_tensors, seeded
+from .core import UserError, generator, save_tensors, seeded
 from .data import JUDGED, augment, batches, judging, normalise
 from .distribution import edge_entropy
 from .supernet import enough_pixels
+from .safe import path_text
+from .unpickle import load_tensors
 
 # %% ../nbs/13_bilevel.ipynb #fcf5a139
 def at_weights(
@@ -265,7 +267,7 @@ def sound_history(
     path,  # its file, for the message
 ) -> list:
     "The rows, one for each epoch, all numbers finite. Raises `UserError` for anything else"
-    def refuse(why): raise UserError(f'{path} is damaged: {why}; delete it to start again')
+    def refuse(why): raise UserError(f'{path_text(path)} is damaged: {why}; delete it to start again')
     if not isinstance(rows, list): refuse('its history is no list')
     for k, row in enumerate(rows):
         if not isinstance(row, dict) or row.get('epoch') != k + 1: refuse(f'row {k + 1} of its history is not of epoch {k + 1}')
@@ -283,7 +285,7 @@ def read(
     whole = load_tensors(path, KEYS, 'a search')
     n = len(sound_history(whole['history'], path))
     if whole['epoch'] != n:
-        raise UserError(f"{path} is damaged: {n} rows of history after {whole['epoch']} epochs; delete it to start again")
+        raise UserError(f"{path_text(path)} is damaged: {n} rows of history after {whole['epoch']} epochs; delete it to start again")
     return whole
 
 def _same_masks(old, new):

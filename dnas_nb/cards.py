@@ -10,9 +10,9 @@ __all__ = ['wants', 'all_cells', 'against', 'evidence', 'hint', 'card', 'connect
 import itertools, math
 import numpy as np
 from .core import UserError, choose
-from .genotype import Genotype, from_ops, to_ops
-from .interactions import Learned, contrast, draw_choices, grid, truth
-from .motifs import Motif, absent, follows, position, rewired
+from .genotype import Genotype, from_ops
+from .interactions import contrast, draw_choices, grid, truth
+from .motifs import absent, follows, position, rewired
 from .spaces import all_spaces
 from .viz import axes, short
 

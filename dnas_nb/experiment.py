@@ -34,6 +34,7 @@ from .methods import METHODS, find_method
 from .prune import blueprint, reshape
 from .space import Space
 from .supernet import SuperNet, batch_stats, subnet
+from .safe import has_dir, has_file, path_text, read_text
 
 # %% ../nbs/40_experiment.ipynb #e10082ae
 @dataclass(frozen=True)
@@ -389,17 +390,17 @@ def find_arch(
     "The architecture that is meant. Raises `UserError` that says what it looked for"
     arch, found = str(arch).strip(), {}
     path = Path(arch) if '|' not in arch and '(' not in arch and len(arch) < 1000 else None
-    if path and (path.is_dir() or path.is_file()): found = account(run_of(path)).get('settings', {})
-    if path and path.is_dir():
+    if path and (has_dir(path) or has_file(path)): found = account(run_of(path)).get('settings', {})
+    if path and has_dir(path):
         path = path/'genotype.json'
-        if not path.is_file(): raise UserError(f'{arch} holds no genotype.json: name the folder of a finished search')
-    if path and path.is_file():
-        try: text = written(path.parent, path.name).decode()
-        except UnicodeDecodeError: raise UserError(f'{path} is not a genotype file: it is no text') from None
+        if not has_file(path): raise UserError(f'{path_text(arch)} holds no genotype.json: name the folder of a finished search')
+    if path and has_file(path):
+        written(path.parent, path.name)
+        text = read_text(path)
         s = _space_of(space or from_json(text).space, found, arch)
         return from_json(text, s), s, found
     if arch in PUBLISHED: return published(arch), space_of(published(arch).space), {}
-    if path: raise UserError(f"no architecture {arch!r}: give a run folder, a genotype.json, an architecture string, or one of {', '.join(PUBLISHED)}")
+    if path: raise UserError(f"no architecture {brief(arch)}: give a run folder, a genotype.json, an architecture string, or one of {', '.join(PUBLISHED)}")
     s = _space_of(space or ('darts' if 'Genotype' in arch else 'nb201'), {})
     return parse(arch, s), s, {}
 
@@ -407,7 +408,7 @@ def run_of(
     path, # a run folder, or a file in it
 ) -> Path:
     "The folder of the run"
-    return path if path.is_dir() else path.parent
+    return path if has_dir(path) else path.parent
 
 def _space_of(name, found, folder=''):
     "The space of that name; with the changes that the method of a run made"

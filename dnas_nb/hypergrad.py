@@ -13,7 +13,7 @@ import contextlib, math, random
 from dataclasses import dataclass
 from typing import Callable
 import torch
-from torch import nn
+import torch.nn.functional as F
 from .core import UserError, choose, generator, seeded
 
 # %% ../nbs/12_hypergrad.ipynb #3e2ece19

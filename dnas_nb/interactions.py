@@ -8,23 +8,22 @@ __all__ = ['rows_of', 'grid', 'Effects', 'decompose', 'ranks', 'truth', 'plot_sh
            'pooled', 'agreements', 'verdicts', 'plot_agreements', 'between']
 
 # %% ../nbs/29_interactions.ipynb #2881c8d4
-import io
-import itertools
-import math
+import itertools, math, re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 import torch
-from .core import UserError, choose, seeded
+from .core import UserError, brief, choose, seeded
 from .bench import accuracies, row_name
 from .dependence import relax_danas
-from .folder import account, stored_arrays, written
+from .folder import account, history_of, stored_arrays, stored_correlation
 from .genotype import all_archs
 from .prune import weights
+from .safe import has_file, path_text
 from .spaces import all_spaces
-from .viz import axes, band, bow, op_color, place, short, sides
+from .viz import axes, bow, op_color, place, short, sides
 
 # %% ../nbs/29_interactions.ipynb #af7db86f
 @lru_cache
@@ -716,11 +715,11 @@ def _last_weights(
     names,   # E*O texts 'edge operation'
 ):  # (E, O), or None
     "Mixing weights after the last epoch, from history.csv; None where edges differ in operations"
-    import pandas as pd
-    if not (folder/'history.csv').is_file(): return None
-    history = pd.read_csv(io.BytesIO(written(folder, 'history.csv')))
-    last = weights(history.iloc[-1].to_dict())
-    last = last.get(cell, {})
+    history = history_of(folder)
+    if not len(history): return None
+    last = history.iloc[-1].to_dict()
+    mixed = {k: v for k, v in last.items() if re.fullmatch('p/[^/]+/[0-9]+-[0-9]+/.+', k)}
+    last = weights(mixed).get(cell, {})
     edges, q = _by_edge(names), []
     for label, ops in edges.items():
         i, j = label.split('→')
@@ -738,7 +737,20 @@ def _why_none(
     "Why a folder holds no correlation"
     if not about: return 'it is no run folder'
     if about.get('status') != 'finished': return 'it has not finished'
-    return f'method {about["method"]!r} learns none, danas does'
+    return f'method {brief(about.get("method"))} learns none, danas does'
+
+def _named(
+    labels,  # texts 'edge operation', from a file
+    folder,  # for messages
+) -> tuple:
+    "The choices of a matrix. Raises `UserError` for one that names no edge"
+    for name in labels:
+        if not re.fullmatch('[0-9]{1,3}(→|->)[0-9]{1,3} .+', name):
+            raise UserError(
+                f'{path_text(folder)}/arrays.npz is damaged: {brief(name)} '
+                "should be an edge and an operation, as in '0→1 none'"
+            )
+    return tuple(name.replace('->', '→') for name in labels)
 
 def read_learned(
     folder,     # run folder of a search
@@ -747,20 +759,21 @@ def read_learned(
     "The correlation of a run. Raises `UserError` for a run without one"
     folder, about = Path(folder), account(folder)
     file = folder/'arrays.npz'
-    if not file.is_file():
-        raise UserError(f'{folder} holds no correlation: {_why_none(about)}')
+    if not has_file(file):
+        raise UserError(f'{path_text(folder)} holds no correlation: {_why_none(about)}')
     have = stored_arrays(folder)
     cells = [k.removeprefix('corr/') for k in have if k.startswith('corr/')]
     if not cells:
-        method = about.get('method')
-        raise UserError(f'{folder} holds no correlation: method {method!r} learns none, danas does')
+        method = brief(about.get('method'))
+        raise UserError(f'{folder} holds no correlation: method {method} learns none, danas does')
     cell = only_cell(folder, cells, cell)
     if f'labels/{cell}' not in have:
         raise UserError(f'{file} has no labels for cell {cell!r}: run the search again')
-    names = tuple(map(str, have[f'labels/{cell}']))
-    settings = about.get('settings', {})
+    matrix, labels = stored_correlation(have, cell, folder)
+    names = _named(labels, folder)
+    settings = about.get('settings') or {}
     return Learned(
-        corr=have[f'corr/{cell}'].astype(float),
+        corr=matrix.astype(float),
         labels=names,
         weights=_last_weights(folder, cell, names),
         about=settings | dict(folder=str(folder)),

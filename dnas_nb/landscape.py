@@ -18,7 +18,7 @@ from .bilevel import dists, evaluate
 from .data import interleaved, normalise
 from .derive import by_mean
 from .genotype import one_hot
-from .hypergrad import dot, from_vector, leaves, moved, product, purely, rebuild, same_noise, to_vector, trainable
+from .hypergrad import leaves, moved, product, purely, rebuild, same_noise, trainable
 from .methods import find_method
 
 # %% ../nbs/30_landscape.ipynb #2976da6c

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from .core import UserError, halve_on_oom, peak_mem, seeded
 from .bilevel import arch_step, dists, make_loss, take, weight_step
-from .data import JUDGED, normalise
+from .data import JUDGED
 from .hypergrad import first_order
 
 # %% ../nbs/34_memory.ipynb #bfb0448c

@@ -15,12 +15,17 @@ import torch
 from torch import nn
 from .core import choose
 from .dependence import init_danas, relax_danas
-from .derive import best_of, by_joint_mode, by_mean, by_perturbation, by_sequence, climb, enlarge, finalists
-from .distribution import (Relaxed, VAdam, gdas_tau, init_alpha, init_balenas, init_factor, init_gaussian, relax_balenas, relax_dirichlet, relax_factor, relax_gaussian,
-    relax_gumbel, relax_onehot, relax_sigmoid, relax_softmax, relax_uniform)
-from .hypergrad import amended, first_order, gld, mgs, neumann, score_function, second_order, single_level, zero_order
-from .regularizer import adversarial, align, beta_decay, entropy_bits, kl_prior, random_smooth, weighted, zero_one
-from .prune import any_of, dependency_pruning, greedy, grow_deep, pause, progressive, skip_cap, stop_on_ranking, stop_on_skips, strip
+from .derive import best_of, by_mean, by_perturbation, by_sequence, climb, enlarge, finalists
+from .distribution import (Relaxed, VAdam, gdas_tau, init_alpha, init_balenas, init_factor,
+                                  init_gaussian, relax_balenas, relax_dirichlet, relax_factor,
+                                  relax_gaussian, relax_gumbel, relax_onehot, relax_sigmoid,
+                                  relax_softmax, relax_uniform)
+from .hypergrad import (amended, first_order, gld, mgs, neumann, score_function,
+                               second_order, single_level, zero_order)
+from .regularizer import (adversarial, align, beta_decay, entropy_bits, random_smooth,
+                                 weighted, zero_one)
+from .prune import (any_of, dependency_pruning, greedy, grow_deep, pause, progressive,
+                           skip_cap, stop_on_ranking, stop_on_skips, strip)
 from .schedule import ramp, signed_cosine
 from .space import Space, partial_channels
 

@@ -21,7 +21,7 @@ from .core import UserError, generator, seeded
 from .dependence import lower, white
 from .fast import FastCell, fast
 from .space import partial_channels
-from .supernet import Edge, SuperNet, TwoStems, batch_stats
+from .supernet import SuperNet, TwoStems, batch_stats
 
 # %% ../nbs/16_prune.ipynb #21b5ccc7
 def check_mask(

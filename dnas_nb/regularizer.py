@@ -7,7 +7,6 @@ __all__ = ['weighted', 'l2', 'kl_prior', 'beta_decay', 'entropy_bits', 'zero_one
            'alignment', 'alignment_push', 'align']
 
 # %% ../nbs/14_regularizer.ipynb #f552ccb4
-import math
 import torch
 from .core import UserError, choose
 from .hypergrad import dot, grads, leaves, moved, rebuild, same_noise

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 import torch
 from torch import nn
-import torch.nn.functional as F
 from .core import UserError, choose
 from .genotype import to_ops
 from .ops import FactorizedReduce, ResBlock, channel_shuffle, drop_path, relu_conv_bn

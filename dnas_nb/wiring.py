@@ -7,7 +7,6 @@ __all__ = ['CostTracker', 'table', 'edge_costs', 'from_costs', 'calibration', 'u
            'moves', 'evolution', 'plot_ops', 'plot_edges', 'flips', 'settled', 'distance', 'probe']
 
 # %% ../nbs/31_wiring.ipynb #3eb9d1c4
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,8 @@ import torch.nn.functional as F
 from .core import UserError, seeded
 from .data import judging, normalise
 from .distribution import edge_entropy, speed_of
+from .folder import account
+from .safe import has_dir, has_file, path_text, read_csv
 
 # %% ../nbs/31_wiring.ipynb #3ab3c2d9
 def _advantage(
@@ -286,35 +287,28 @@ def read_history(
 ): # DataFrame, one row per epoch; `.attrs['note']` says what is missing
     "The epochs of a run. Unreadable rows are left out. Raises `UserError` when there is no epoch"
     path = Path(run)
-    if path.is_dir():
+    if has_dir(path):
         path = path/'history.csv'
-    frame = _numbers(path)
+    if not has_file(path):
+        raise UserError(
+            f'no history at {path_text(path)}: '
+            'name the folder of a search, or its history.csv'
+        )
+    frame = read_csv(path)
     chances = [c for c in frame if c.startswith('p/')]
     if 'epoch' not in frame or not chances:
         raise UserError(
-            f'{path} is not the history of a search: '
+            f'{path_text(path)} is not the history of a search: '
             'it has no epochs or no probabilities'
         )
+    finite = np.isfinite(frame['epoch'])
+    frame['epoch'] = frame['epoch'].where(finite)
     whole = frame.dropna(subset=['epoch', *chances])
     if not len(whole):
-        raise UserError(f'{path} holds no finished epoch: let the search finish one')
+        raise UserError(f'{path_text(path)} holds no finished epoch: let the search finish one')
     about = path.with_name('run.json')
     whole.attrs['note'] = _missing(about, len(whole), len(frame) - len(whole))
     return whole.reset_index(drop=True)
-
-def _numbers(path):
-    "A table of numbers, nan for whatever is none"
-    import pandas as pd
-    try:
-        frame = pd.read_csv(path)
-    except OSError:
-        raise UserError(
-            f'no history at {path}: '
-            'name the folder of a search, or its history.csv'
-        ) from None
-    except ValueError as e:
-        raise UserError(f'{path} is not a history: {str(e).splitlines()[0]}') from None
-    return frame.apply(pd.to_numeric, errors='coerce')
 
 # %% ../nbs/31_wiring.ipynb #a4cf42ba
 def _missing(
@@ -326,9 +320,9 @@ def _missing(
     said = _about(about)
     want = n
     if said.get('status') != 'finished':
-        want = said.get('settings', {}).get('epochs', n)
+        want = (said.get('settings') or {}).get('epochs', n)
     notes = []
-    if want > n:
+    if type(want) is int and want > n:
         notes.append(f'{n} of {want} epochs, the run did not finish')
     if bad:
         plural = 's' if bad > 1 else ''
@@ -338,10 +332,9 @@ def _missing(
 def _about(path) -> dict:
     "What run.json says; nothing when it is unreadable"
     try:
-        said = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return account(path.parent)
+    except UserError:
         return {}
-    return said if isinstance(said, dict) else {}
 
 # %% ../nbs/31_wiring.ipynb #d43dc13f
 def moves(

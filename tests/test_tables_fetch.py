@@ -5,6 +5,7 @@ import pytest
 from conftest import ROOT, fails
 from dnas_nb import fetch, tablefile as tf
 from dnas_nb.cli import dnas_table
+from dnas_nb.core import UserError
 
 DATA = np.random.default_rng(0).integers(0, 256, 200_000, dtype='u1').tobytes()
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -13,17 +14,29 @@ get = lambda url, path, sha=SHA, **kw: fetch.download(f'{url}/t.npz', path/'t.np
 
 class Handler(http.server.BaseHTTPRequestHandler):
     content, breaks, ranges, status, tag, asked, hang, length, wrong_start = DATA, (), True, (), None, (), 0, True, 0
+    headers_, code, location, dribble, secrets = {}, None, None, None, ()
     def log_message(self, *a): pass
+    def drip(self, text):
+        for b in text:
+            try: self.wfile.write(bytes([b])); self.wfile.flush(); time.sleep(.05)
+            except OSError: return
     def do_GET(self):
         s = type(self)
         asked, start = self.headers.get('Range'), 0
-        s.asked.append(asked)
+        s.asked.append(asked); s.secrets.append(self.headers.get('Authorization'))
+        if s.dribble == 'status': return self.drip(b'HTTP/1.1 ' + b'2'*500)
+        if s.dribble == 'headers': return self.drip(b'HTTP/1.1 200 OK\r\nX: ' + b'x'*500)
+        if s.dribble == 'body':
+            self.send_response(200); self.send_header('Content-Length', 500); self.end_headers()
+            return self.drip(bytes(500))
         if s.status and (code := s.status.pop(0)) != 200: return self.send_error(code)
         if s.hang: time.sleep(s.hang)
         fresh = self.headers.get('If-Range') in (None, s.tag)
         if asked and s.ranges and fresh: start = int(asked[6:-1])
         if start >= len(s.content) > 0: return self.send_error(416)
-        self.send_response(206 if start else 200)
+        self.send_response(s.code or (206 if start else 200))
+        if s.location: self.send_header('Location', s.location)
+        for k, v in s.headers_.items(): self.send_header(k, v)
         if s.tag: self.send_header('ETag', s.tag)
         if s.length: self.send_header('Content-Length', len(s.content) - start)
         if start: self.send_header('Content-Range', f'bytes {start + s.wrong_start}-{len(s.content) - 1}/{len(s.content)}')
@@ -33,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(**how):
-    kind = type('H', (Handler,), dict(asked=[], breaks=[], status=[]) | how)
+    kind = type('H', (Handler,), dict(asked=[], breaks=[], status=[], secrets=[]) | {'headers_' if k == 'headers' else k: v for k, v in how.items()})
     class Threads(socketserver.ThreadingTCPServer): daemon_threads, block_on_close = True, False
     with Threads(('127.0.0.1', 0), kind) as s:
         threading.Thread(target=s.serve_forever, args=(.01,), daemon=True).start()
@@ -83,7 +96,8 @@ def test_ignores_range(tmp_path):
 
 def test_part_of_another_place(tmp_path):
     "A 206 that starts elsewhere is not appended."
-    with serving(breaks=[70_000], wrong_start=5) as (url, kind): fails(lambda: get(url, tmp_path), 'SHA-256')
+    with serving(breaks=[70_000], wrong_start=5) as (url, kind): fails(lambda: get(url, tmp_path), 'another part')
+    assert left(tmp_path) == []
 
 
 def test_changed_meanwhile(tmp_path):
@@ -211,3 +225,112 @@ def test_download_by_name(mine, tmp_path, monkeypatch):
     "A published table from a mirror must be that table."
     with serving() as (url, _): fails(lambda: fetch.fetch_table('nas_bench_macro', f'{url}/', tmp_path), 'SHA-256')
     with serving() as (url, kind): assert fetch.fetch_table(f'{url}/x.npz', None, tmp_path, SHA).name == 'x.npz'
+    with serving() as (url, kind): fails(lambda: fetch.fetch_table(f'{url}/y.npz', None, tmp_path), 'is no table')
+    content = (mine/'nas_bench_macro.npz').read_bytes()
+    with serving(content=content) as (url, kind): assert fetch.fetch_table(f'{url}/z.npz', None, tmp_path).name == 'z.npz'
+    with serving(content=content) as (url, kind): fails(lambda: fetch.fetch_table('nas_bench_macro', f'{url}/', tmp_path), 'SHA-256')
+
+
+@pytest.mark.parametrize('name, parts', [('nasbench201', ['NATS-tss-v1_0-3ffb9-simple', 'dnas_table convert']), ('nats_bench_size', ['NATS-sss-v1_0-50262-simple']), ('nas_bench_graph', ['nas-bench-graph 1.4.0'])])
+def test_where_a_table_comes_from(name, parts): fails(lambda: fetch.fetch_table(name, None, None), '--mirror', *parts)
+
+
+def test_every_published_table_states_its_checksum():
+    for p in tf.PUBLISHED.values():
+        assert len(bytes.fromhex(p.sha256)) == 32
+        path = tf.find_data(p.file)
+        if path is not None: assert tf.checked(path, p.sha256, p.name) == path
+
+
+# lines and addresses that are not to be trusted
+
+@pytest.mark.parametrize('encoding', ['gzip', 'deflate', 'br', 'x-gzip', 'identity, gzip'])
+def test_packed_body(tmp_path, encoding):
+    with serving(headers={'Content-Encoding': encoding}) as (url, _): fails(lambda: get(url, tmp_path, sha=None), 'packs the file')
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize('sha', [None, SHA])
+def test_empty_body(tmp_path, sha):
+    with serving(content=b'') as (url, _): fails(lambda: get(url, tmp_path, sha=sha), 'sends nothing')
+    with serving(content=b'', length=False) as (url, _): fails(lambda: get(url, tmp_path, sha=sha), 'sends nothing' if sha else 'does not say')
+    with serving(code=204, content=b'') as (url, _): fails(lambda: get(url, tmp_path, sha=sha), 'answers 204')
+    assert left(tmp_path) == []
+
+
+def test_no_length_and_no_checksum(tmp_path):
+    "Nobody could tell whether the line was cut."
+    with serving(length=False) as (url, _): fails(lambda: get(url, tmp_path, sha=None), 'give its sha256')
+
+
+def test_part_that_was_not_asked_for(tmp_path):
+    with serving(code=206) as (url, _): fails(lambda: get(url, tmp_path, sha=None), 'another part')
+
+
+def test_stated_length_beyond_the_limit(tmp_path):
+    "Nothing is read of it."
+    with serving(headers={'Content-Length': str(1 << 40)}, length=False) as (url, _): fails(lambda: get(url, tmp_path), 'more than 2048 MB')
+
+
+@pytest.mark.parametrize('what', ['body', 'headers', 'status'])
+def test_dribbling_server(tmp_path, what):
+    "A byte now and then keeps every other clock from running out."
+    with serving(dribble=what) as (url, _): fails(lambda: get(url, tmp_path, timeout=5, total=1, tries=3), 'takes too long')
+
+
+def test_sent_on(tmp_path):
+    "A few times, to an address that may be read, and never with the body of the answer that sends on."
+    with serving() as (to, kind), serving(location=f'{to}/t.npz', code=302) as (url, _): assert get(url, tmp_path).read_bytes() == DATA
+    assert kind.asked == [None]
+    with serving(code=301) as (url, kind):
+        kind.location = f'{url}/t.npz'
+        fails(lambda: get(url, tmp_path/'b', tries=1), 'on and on')
+    assert len(kind.asked) == 6
+    for to in ('file:///etc/passwd', 'ftp://a.org/t', 'http://a.org/t.npz', 'https://[::1/t', 'https://a b/', 'gopher://a', 'https://me:secret@a.org:port/'):
+        with serving(location=to, code=302) as (url, _): fails(lambda: get(url, tmp_path/'c', tries=1), 'http')
+
+
+def test_from_https_only_https_follows(tmp_path, monkeypatch):
+    "Also not to this machine, where http is allowed otherwise."
+    fails(lambda: fetch.address('http://127.0.0.1/t.npz', before='https://a.org/t.npz'), 'not https')
+    fails(lambda: fetch.download('http://example.org/t.npz', tmp_path/'t.npz', quiet=True), 'not https')
+
+
+ODD = ['https://[::1', 'https://[]/t', 'https://a.org:port/t', 'https://a.org:99999999/t', 'https://:80/t', 'https://a.org/\0', 'https://a b.org/t', 'https://a.org/t\nHost: b', 'https://ü.org/t', 'https://' + 'a'*5000, 'https:///t', 'https:t', 'http:', '//a.org/t',
+       'https://a.org/\ud800', 'data:text/plain,x', 'HTTPS', 'https://me:secret@a.org:port/t', 'https://me:secret@[::1', 'file://me:secret@a.org/t', None, 3, b'https://a.org/t']
+
+
+@pytest.mark.parametrize('url', ODD, ids=lambda u: ascii(u)[:30])
+def test_odd_addresses(tmp_path, url):
+    for f in (lambda: fetch.download(url, tmp_path/'t.npz', quiet=True), lambda: fetch.download('https://127.0.0.1:9/t.npz', tmp_path/'t.npz', mirrors=[url], quiet=True), lambda: fetch.fetch_table(url, None, tmp_path)):
+        with pytest.raises(UserError) as e: f()
+        assert str(e.value).isprintable() and len(str(e.value)) < 700 and 'secret' not in str(e.value)
+    assert left(tmp_path) == []
+
+
+def test_passwords_are_used_and_not_told(tmp_path):
+    "They reach their server, and no message, no file and no other server."
+    with serving() as (to, other), serving(status=[503]*9) as (url, kind):
+        mine = url.replace('//', '//me:se%20cret@')
+        fails(lambda: get(mine, tmp_path, tries=1), 'answers 503')
+        assert kind.secrets == ['Basic bWU6c2UgY3JldA==']
+        kind.status = []; kind.breaks = [1000]
+        with pytest.raises(UserError) as e: get(mine + '/x?token=se%20cret', tmp_path, tries=1)
+        assert 'se%20cret' not in str(e.value) and 'cret' not in str(e.value)
+        assert not any(b'cret' in p.read_bytes() for p in tmp_path.iterdir())
+        kind.location, kind.code, kind.secrets = f'{to}/t.npz', 302, []
+        assert get(mine, tmp_path/'b').read_bytes() == DATA and other.secrets == [None]
+
+
+@pytest.mark.parametrize('sha', ['', 'abc', 'g'*64, 'A'*63, 3, 'a'*65])
+def test_odd_checksum(tmp_path, sha): fails(lambda: get('https://127.0.0.1:9', tmp_path, sha=sha), '64 hexadecimal digits')
+
+
+@pytest.mark.parametrize('name', ['x'*300, 'a\0b'])
+def test_odd_file(tmp_path, name):
+    with pytest.raises(UserError) as e: fetch.download('https://127.0.0.1:9/t.npz', tmp_path/name, quiet=True)
+    assert str(e.value).isprintable() and 'cannot write' in str(e.value)
+
+
+@pytest.mark.parametrize('path, name', [('/t.npz', 't.npz'), ('/..', 'table.npz'), ('/', 'table.npz'), ('/' + 'x'*300, 'table.npz'), ('/a%00b', 'table.npz'), ('/.hidden', 'table.npz'), ('/a;b', 'table.npz')])
+def test_name_of_a_download(path, name): assert fetch.file_name('https://a.org' + path) == name

@@ -1,7 +1,7 @@
 """The searches behind nbs/papers/drnas.ipynb: DrNAS on the digits, whole and progressive, and the range of what it samples.
 
 `python tools/drnas_runs.py` makes the runs that are missing and writes nbs/papers/drnas.json after each."""
-import json, os, platform, sys, tempfile, time
+import os, platform, sys, tempfile, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -31,8 +31,9 @@ def one(method, seed) -> dict:
 
 
 def main():
+    from dnas_nb.safe import read_json
     from dnas_nb.core import as_json, write_atomic
-    rows = json.loads(RESULTS.read_text())['rows'] if RESULTS.exists() else []
+    rows = read_json(RESULTS, (dict, list), nan=True)['rows'] if RESULTS.exists() else []
     for seed in SEEDS:
         for m in ROWS:
             if any((r['method'], r['seed']) == (m, seed) for r in rows): continue

@@ -4,7 +4,7 @@
 The cells that are judged are drawn once from what the pruned search kept, so both supernets are asked about the same cells; the embedded benchmark says what each is worth.
 `python tools/fidelity_runs.py --study FOLDER` asks the finished supernets of a CIFAR-10 study (methods danas and danas-prune, the same seeds) about cells of the space the latter kept; NAS-Bench-201 answers.
 Both write nbs/papers/fidelity.json after every seed, and do only what is missing."""
-import argparse, json, os, platform, sys, tempfile, time
+import argparse, os, platform, sys, tempfile, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -86,11 +86,12 @@ def cifar10(study, seed) -> dict:
 
 
 def main():
+    from dnas_nb.safe import read_json
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--study', help='folder of a study; without, the digits are searched')
     study = p.parse_args().study
     from dnas_nb.core import as_json, write_atomic
-    rows = json.loads(RESULTS.read_text())['rows'] if RESULTS.exists() else []
+    rows = read_json(RESULTS, (dict, list), nan=True)['rows'] if RESULTS.exists() else []
     import torch
     for seed in SEEDS:
         data = 'cifar10' if study else 'digits'

@@ -22,6 +22,7 @@ def say(*what): print(*what, flush=True)
 
 def ask(folder, settings, name) -> dict:
     "What the search in `folder` would have derived by the rule `name`: same draws, same referee, same bits"
+    from dnas_nb.safe import read_json
     import torch
     from dnas_nb.bilevel import dists, fill, read
     from dnas_nb.core import as_json, write_atomic
@@ -34,7 +35,7 @@ def ask(folder, settings, name) -> dict:
     from dnas_nb.genotype import parse, to_str
     from dnas_nb.prune import reshape
     path = folder/f'{name}.json'
-    if path.exists(): return json.loads(path.read_text())
+    if path.exists(): return read_json(path, (dict, list), nan=True)
     s, t0 = Settings(**settings), time.process_time()
     whole = read(folder/'last.pt')
     space, method, fresh = build(s, split := load_data(s.data, s.images, s.size, s.seed), torch.device('cpu'))
@@ -42,8 +43,8 @@ def ask(folder, settings, name) -> dict:
     shallow = Recipe(epochs=6, batch=64, lr=.1, nesterov=True, wd=5e-4, C=8, n=3, source='ours: the referee of the race, before depth was seen to matter')
     own, known = trainer(space, split, s.seed, shallow if name == 'finalists' else SHORT, 0, tell=lambda line: say(f'  {line}')), {}
     climbed = folder/'climb.json'
-    start = json.loads(climbed.read_text())['arch'] if name == 'large' and climbed.exists() else account(folder)['result']['arch']
-    if name == 'large' and climbed.exists(): known.update(json.loads(climbed.read_text())['trained'])
+    start = read_json(climbed, (dict, list), nan=True)['arch'] if name == 'large' and climbed.exists() else account(folder)['result']['arch']
+    if name == 'large' and climbed.exists(): known.update(read_json(climbed, (dict, list), nan=True)['trained'])
     def fresh_acc(g):
         if to_str(g) not in known: known[to_str(g)] = own(g)
         return known[to_str(g)]
@@ -66,6 +67,7 @@ def further(out, rows=tuple(AFTER)):
 
 def collect(out):
     "What is finished, written beside the notebook"
+    from dnas_nb.safe import read_json
     import pandas as pd
     from dnas_nb.bench import load, summary
     from dnas_nb.core import as_json, write_atomic
@@ -91,7 +93,7 @@ def collect(out):
         spent = derive
         for rule in ('finalists', 'climb', 'large'):   # what the climb trained its successor has for nothing
             if (f := Path(out)/name/f'{rule}.json').exists():
-                got = json.loads(f.read_text())
+                got = read_json(f, (dict, list), nan=True)
                 spent += got['seconds']; rows.append(dict(same, rule=rule, arch=got['arch'], race_seconds=round(spent, 1), **judged(got['arch'])))
         if (Path(out)/name/'arrays.npz').exists():
             learned = read_learned(Path(out)/name)

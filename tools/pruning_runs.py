@@ -133,7 +133,8 @@ def steps(rounds=5, draws=3):
 
 def darts(search, training) -> dict:
     "What two run folders say, in one record"
-    a, b = (json.loads((Path(f)/'run.json').read_text()) for f in (search, training))
+    from dnas_nb.folder import account
+    a, b = (account(f) for f in (search, training))
     s, r = a['settings'], b['result']
     return {'search': f"{s['method']}, {s['space']}, C={s['channels']}, {s['cells']} cells, {s['images']} images of {s['size']}×{s['size']}, {s['epochs']} epochs, seed {s['seed']}", 'found': a['result']['arch'],
             'minutes of the search': round(a['seconds']/60, 1), 'MB predicted': a['predicted_mb'], 'MB at the peak': a['peak_mb'],
@@ -142,15 +143,16 @@ def darts(search, training) -> dict:
 
 
 def main():
+    from dnas_nb.safe import read_json
     from dnas_nb.core import as_json, write_atomic
-    data = json.loads(RESULTS.read_text()) if RESULTS.exists() else dict(runs=[], steps=[])
+    data = read_json(RESULTS, (dict, list), nan=True) if RESULTS.exists() else dict(runs=[], steps=[])
     if '--darts' in sys.argv: data['darts'] = darts(*sys.argv[2:4]); write_atomic(RESULTS, as_json(data)); return
     if '--steps' in sys.argv: data['steps'] = steps(); data['steps_date'] = time.strftime('%Y-%m-%d'); write_atomic(RESULTS, as_json(data)); return
     for seed in SEEDS:
         for name in RUNS:
             if any((r['name'], r['seed']) == (name, seed) for r in data['runs']): continue
             r = watched(name, seed)
-            data = json.loads(RESULTS.read_text()) if RESULTS.exists() else data
+            data = read_json(RESULTS, (dict, list), nan=True) if RESULTS.exists() else data
             data['runs'].append(r); write_atomic(RESULTS, as_json(data))
             print(len(data['runs']), name, seed, r['arch'], r['table']['cifar10'], r['seconds'], 's', flush=True)
 

@@ -15,6 +15,7 @@ def name(cell): a, b, c, d, e, f = (OPS[k] for k in cell); return f'|{a}~0|+|{b}
 
 
 def main(seed):
+    from dnas_nb.safe import read_json
     import torch
     from dnas_nb.bench import load, summary
     from dnas_nb.core import as_json, write_atomic
@@ -23,7 +24,7 @@ def main(seed):
     from dnas_nb.genotype import parse
     from dnas_nb.space import nb201
     torch.set_num_threads(1)
-    done = json.loads(OUT.read_text()) if OUT.exists() else dict(seed=seed, date=time.strftime('%Y-%m-%d'), machine=platform.machine(), torch=torch.__version__, rows=[])
+    done = read_json(OUT, (dict, list), nan=True) if OUT.exists() else dict(seed=seed, date=time.strftime('%Y-%m-%d'), machine=platform.machine(), torch=torch.__version__, rows=[])
     have, split, space = {(r['depth'], r['cell']) for r in done['rows']}, load_data('cifar10', 10_000, 16, seed), nb201()
     table = load('nasbench201')
     def worth(g): return next(r for r in summary(table, g).to_dict('records') if r['dataset'] == 'cifar10' and r['epochs'] == 200)['valid']

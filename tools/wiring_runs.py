@@ -91,9 +91,10 @@ def compact(r) -> dict:
 @contextlib.contextmanager
 def stored():
     "The list of runs, held while it changes; written back atomically"
+    from dnas_nb.safe import read_json
     from dnas_nb.core import write_atomic
     with FileLock(Path(tempfile.gettempdir())/f'wiring-runs-{getpass.getuser()}.lock'):
-        runs = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+        runs = read_json(RESULTS, (dict, list), nan=True) if RESULTS.exists() else []
         before = len(runs)
         yield runs
         if len(runs) > before or any('cost' not in r for r in runs):
