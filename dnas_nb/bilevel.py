@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch.func import functional_call
 from .core import UserError, generator, seeded, write_atomic
 from .data import augment, batches, normalise
-from .distribution import edge_entropy
+from .distribution import draw_cells, edge_entropy
 
 # %% ../nbs/13_bilevel.ipynb #fcf5a139
 def at_weights(
@@ -47,7 +47,7 @@ def make_loss(
 ):
     "`loss(w, phi, batch)`, cross-entropy; also its parts `loss.sample(phi)`, `loss.at(w, theta, batch)` and `loss.log_prob(phi, theta)`"
     def sample(phi):
-        with seeded(*key): return {c: relax(p, progress, live[c]).rsample() for c, p in phi.items()}
+        with seeded(*key): return draw_cells({c: relax(p, progress, live[c]) for c, p in phi.items()})
     def at(w, theta, batch):
         x, y = batch
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bf16):

@@ -6,8 +6,9 @@
 __all__ = ['init_alpha', 'checked', 'masked_softmax', 'edge_entropy', 'kl_uniform', 'Relaxed', 'relax_softmax', 'concentration',
            'draw_dirichlet', 'kl_dirichlet', 'dirichlet_log_prob', 'relax_dirichlet', 'l2_prior', 'uniform_points',
            'kl_normal', 'normal_log_prob', 'logistic_normal', 'init_gaussian', 'relax_gaussian', 'snas_tau', 'gdas_tau',
-           'one_hot', 'draw_gumbel', 'relax_gumbel', 'draw_onehot', 'relax_onehot', 'relax_uniform', 'init_balenas',
-           'relax_balenas', 'VAdam', 'vadam', 'relax_sigmoid', 'init_factor', 'relax_factor']
+           'one_hot', 'draw_gumbel', 'relax_gumbel', 'rest_of', 'draw_cells', 'draw_onehot', 'relax_onehot',
+           'relax_uniform', 'init_balenas', 'relax_balenas', 'VAdam', 'vadam', 'relax_sigmoid', 'init_factor',
+           'relax_factor']
 
 # %% ../nbs/10_distribution.ipynb #7bfa6ffc
 import math
@@ -296,13 +297,29 @@ def relax_gumbel(
     live=None,     # (E, O) bool or None
     tau=snas_tau,  # temperature: a number or a function of progress
     hard=False,    # True: one-hot forwards (GDAS); False: SNAS
+    gates=None,    # do operations that do not run add their weight to their edge? None: if `hard`
 ):
     "SNAS (`hard=False`) and GDAS (`hard=True, tau=gdas_tau`)"
     alpha = phi['alpha']; live = checked(alpha, live); t = tau(progress) if callable(tau) else tau
     if not t > 0: raise UserError(f'the temperature should be above 0, not {t}; for exact one-hot samples use relax_onehot')
     p, noise = masked_softmax(alpha, live), lambda: -torch.log(-torch.log(uniform_points(alpha.shape[1]))).to(alpha)
     mean = (lambda: p) if hard else (lambda: masked_softmax(alpha + noise(), live, t).mean(0))
-    return Relaxed('gumbel', alpha, live, lambda s: draw_gumbel(alpha, live, t, s, hard), mean, lambda: kl_uniform(p, live), tau=t)
+    return Relaxed('gumbel', alpha, live, lambda s: draw_gumbel(alpha, live, t, s, hard), mean, lambda: kl_uniform(p, live), tau=t, gates=hard if gates is None else gates)
+
+# %% ../nbs/10_distribution.ipynb #gates002
+def rest_of(
+    theta,  # (E, O) mixing weights
+):
+    "The weights of operations that do not run, summed over each edge `(E,)`: 0 with a gradient (GDAS, released code)"
+    return theta.masked_fill(theta.detach() != 0, 0).sum(-1)
+
+def draw_cells(
+    dists,  # {cell: distribution with rsample() -> (E, O)}
+) -> dict:  # {cell: (E, O)}
+    "One sample of every cell; `cell/gates` beside it where operations that do not run pass a gradient"
+    theta = {c: D.rsample() for c, D in dists.items()}
+    gated = [c for c, D in dists.items() if getattr(D, 'gates', False) and theta[c].requires_grad]
+    return theta | {f'{c}/gates': rest_of(theta[c]) for c in gated}
 
 # %% ../nbs/10_distribution.ipynb #74dc1808
 def draw_onehot(

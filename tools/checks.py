@@ -50,6 +50,9 @@ CHECKS = {
     # baselines
     'E.8 GDAS forward': 'the edge outputs the sampled operation exactly',
     'E.8 GDAS gradient': 'the gradient of the logits is that of q_s <g, O_s - 1>',
+    'E.8 GDAS gates': 'operations that do not run pass the gradient of their gates, the sampled one nothing besides',
+    'E.8 GDAS skipped': 'a cell that skips operations has the gate gradients of edges with bare gates',
+    'E.8 GDAS network': 'in whole networks, plain and fast, of first and second order, gates have the gradient of the released formula',
     'E.8 SNAS': 'temperature to 0 gives one-hot rows, to infinity uniform ones',
     'E.8 PC-DARTS': 'one channel group and equal edge weights give DARTS over the in-degree',
     'E.8 DARTS-2nd': 'second order with step 0 is first order',
