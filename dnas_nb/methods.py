@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 import torch
 from torch import nn
+from .bilevel import Calendar
 from .core import choose
 from .dependence import init_danas, relax_danas
 from .derive import best_of, by_joint_mode, by_mean, by_perturbation, by_sequence, climb, enlarge, finalists
@@ -19,7 +20,7 @@ from .distribution import (Relaxed, VAdam, gdas_tau, init_alpha, init_balenas, i
     relax_gumbel, relax_onehot, relax_sigmoid, relax_softmax, relax_uniform)
 from .hypergrad import amended, first_order, gld, mgs, neumann, score_function, second_order, single_level, zero_order
 from .regularizer import adversarial, align, beta_decay, entropy_bits, kl_prior, random_smooth, weighted, zero_one
-from .prune import any_of, dependency_pruning, greedy, grow_deep, pause, progressive, skip_cap, stop_on_ranking, stop_on_skips, strip
+from .prune import any_of, dependency_pruning, greedy, grow_deep, progressive, skip_cap, stop_on_ranking, stop_on_skips, strip
 from .schedule import ramp, signed_cosine
 from .space import Space, partial_channels
 
@@ -56,6 +57,7 @@ class Method:
     arch_opt: object = adam        # (phi, lr) -> optimiser
     penalties: tuple = ()          # each (distribution of one cell, progress) -> scalar
     every: int = 1                 # weight steps per architecture step
+    calendar: Calendar = Calendar() # when only weights learn, when the cosine of their rate begins anew
     perturb: object = None         # (theta, theta -> loss, progress) -> theta, for the weight step only
     w_relax: object = None         # another relaxation for the weight step; None: `relax`
     w_extra: object = None         # (loss, state, batch, progress) -> gradients added to the weights' own
@@ -169,10 +171,10 @@ PRUNING = (
     replace(danas('danas-prune'), stages=(dependency_pruning(), strip)),
     replace(danas('danas-prune-marginal'), stages=(dependency_pruning(kappa=0.), strip)),
     replace(danas('danas-prune-frozen', frozen=True), stages=(dependency_pruning(), strip)),
-    Method('drnas-progressive', 'Chen et al. 2021, section 3.3', relax=relax_dirichlet, stages=(progressive(), pause()), adapt=partial(partial_channels, K=4)),
-    Method('pc-darts', 'Xu et al. 2020, without edge weights', adapt=partial(partial_channels, K=4)),
-    Method('p-darts', 'Chen et al. 2019', stages=(grow_deep(), pause((1/3, 2/3), 2/15)), derive=skip_cap(by_mean, 2)),
-    Method('sgas', 'Li et al. 2020', stages=(greedy(), strip)),
+    Method('drnas-progressive', 'Chen et al. 2021, section 3.3', relax=relax_dirichlet, stages=(progressive(),), calendar=Calendar(2, .2), adapt=partial(partial_channels, K=4)),
+    Method('pc-darts', 'Xu et al. 2020, without edge weights', calendar=Calendar(wait=.3), adapt=partial(partial_channels, K=4)),
+    Method('p-darts', 'Chen et al. 2019', stages=(grow_deep(),), calendar=Calendar(3, .4, restart=True), derive=skip_cap(by_mean, 2)),
+    Method('sgas', 'Li et al. 2020, criterion 1', stages=(greedy(), strip)),
     Method('darts+', 'Liang et al. 2019', stop=any_of(stop_on_skips(), stop_on_ranking())),
 )
 
