@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['at_weights', 'make_loss', 'State', 'start', 'arch_step', 'at_rest', 'penalty_grads', 'weight_step', 'evaluate',
-           'dists', 'watch', 'part', 'Calendar', 'search', 'take', 'save', 'read', 'fill']
+           'dists', 'watch', 'part', 'Calendar', 'search', 'inner', 'take', 'save', 'read', 'fill']
 
 # %% ../nbs/13_bilevel.ipynb #65f9fbec
 import math
@@ -98,10 +98,11 @@ def arch_step(
     train, valid, # batches (x, y)
     lr,        # current weight learning rate: the step of unrolled estimators
     progress,  # in [0, 1]
+    **more,    # what else the estimator takes: `inner`, a list of training batches
 ):
     "One step on phi: the method's estimate of the gradient of the validation loss, plus its penalties"
     w = {n: p.detach() for n, p in state.net.named_parameters()}
-    grads = method.grad(loss, w, state.phi, train, valid, lr=lr)
+    grads = method.grad(loss, w, state.phi, train, valid, lr=lr, **more)
     extra = penalty_grads(method, state, progress)
     for c, p in state.phi.items():
         for k, v in p.items():
@@ -230,7 +231,7 @@ class Calendar:
 # %% ../nbs/13_bilevel.ipynb #a605db5e
 def search(
     state,        # `State`, fresh from `start` or loaded by `load`
-    method,       # slots `relax`, `w_relax`, `grad`, `every`, `calendar`, `penalties`, `perturb`, `w_extra`, `stages`, `stop`
+    method,       # slots `relax`, `w_relax`, `grad`, `every`, `inner`, `calendar`, `penalties`, `perturb`, `w_extra`, `stages`, `stop`
     split,        # `Split`: weights learn on `train`, phi on `valid`, `test` is never touched
     cells,        # cell types of the space
     epochs,       # length of the whole search, also when resumed
@@ -254,7 +255,7 @@ def search(
             try:
                 with seeded(seed, 'step', epoch, step):   # for estimators and perturbations that draw directions
                     if moves and step % getattr(method, 'every', 1) == 0:
-                        arch_step(state, method, draw('arch', method.relax), tr, va, rate, progress)
+                        arch_step(state, method, draw('arch', method.relax), tr, va, rate, progress, **inner(method, split, batch, seed, epoch, step))
                     losses.append(weight_step(state, method, draw('weight', getattr(method, 'w_relax', None) or method.relax), tr, progress).item())
                 if not math.isfinite(losses[-1]): raise UserError(f'the training loss became {losses[-1]}, lower the learning rate or look at the images')
             except UserError as e: raise UserError(f'epoch {epoch + 1}, step {step + 1}: {e}') from None
@@ -263,6 +264,13 @@ def search(
         state.history.append(dict(epoch=state.epoch, train_loss=sum(losses)/len(losses), **watch(state, method, split, cells, state.epoch/epochs)))
         yield state
         if getattr(method, 'stop', None) and method.stop(state.history): return
+
+def inner(method, split, batch, seed, epoch, step) -> dict:
+    "`inner`, as many training batches as an estimator that trains ahead asks for, one after the other through the epoch"
+    n = getattr(method, 'inner', 0)
+    if not n: return {}
+    order, at = batches(len(split.train.y), batch, seed, 'inner', epoch), step//getattr(method, 'every', 1)*n
+    return dict(inner=[take(split.train, order[k % len(order)], split, (seed, 'augment-inner', epoch, k)) for k in range(at, at + n)])
 
 def take(images, idx, split, key):
     "Batch (x, y): augmented by a generator of its own, normalised, channels_last"

@@ -78,11 +78,12 @@ class Relaxed(Distribution):
         kl=None,       # () -> scalar KL to the prior; default: the mean weights against uniform ones
         entropy=None,  # () -> (E,) nats; default: entropy of the mean weights
         density=None,  # (..., E, O) weights -> (..., E) log density or log probability
+        point=False,   # is every sample the same?
         **more,        # anything else worth showing: `concentration`, `sigma` ...
     ):
         super().__init__(event_shape=alpha.shape, validate_args=False)
         self.name, self.alpha, self.live, self._draw, self._mean = name, alpha, live, draw, mean
-        self._kl, self._entropy, self._density = kl, entropy, density
+        self._kl, self._entropy, self._density, self.point = kl, entropy, density, point
         vars(self).update(more)
     def rsample(self, sample_shape=()): return self._draw(tuple(sample_shape))
     @property
@@ -97,9 +98,15 @@ def relax_softmax(
 ):
     "DARTS: the weights are the softmax itself, a point mass"
     alpha = phi['alpha']; live = checked(alpha, live); p = masked_softmax(alpha, live)
-    return Relaxed('softmax', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p)
+    return Relaxed('softmax', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, point=True)
 
 # %% ../nbs/10_distribution.ipynb #e45ced38
+@patch
+def pick(self:Relaxed):
+    "One operation per edge at random `(E,)`: the largest weight of a sample; where every sample is the same, its weights are the odds"
+    if self.point: return torch.distributions.Categorical(self._mean().detach()).sample()
+    return self.rsample().argmax(-1)
+
 @patch(as_prop=True)
 def mode(self:Relaxed):
     "The most likely operation of each edge `(E,)`: the largest live logit"
@@ -421,7 +428,7 @@ def relax_sigmoid(
     "FairDARTS: independent switches, rows do not sum to one"
     alpha = phi['alpha']; live = checked(alpha, live); p = alpha.sigmoid()*live
     h = lambda: edge_entropy(p) + edge_entropy(1 - p)
-    return Relaxed('sigmoid', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, lambda: (live.sum(-1)*math.log(2) - h()).sum(), h)
+    return Relaxed('sigmoid', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, lambda: (live.sum(-1)*math.log(2) - h()).sum(), h, point=True)
 
 # %% ../nbs/10_distribution.ipynb #a40d39d6
 def init_factor(
@@ -443,4 +450,4 @@ def relax_factor(
     "Factorised parameters: the outer product of two softmaxes, `(E, M*N)`; the factors are `.op` and `.act`"
     alpha = (phi['op'][:, :, None] + phi['act'][:, None]).flatten(1)
     live = checked(alpha, live); p = masked_softmax(alpha, live)
-    return Relaxed('factor', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, op=phi['op'].softmax(-1), act=phi['act'].softmax(-1))
+    return Relaxed('factor', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, point=True, op=phi['op'].softmax(-1), act=phi['act'].softmax(-1))
