@@ -116,7 +116,7 @@ def holding(
     return half
 
 def tuner(
-    state,   # `State`; only its network changes
+    state,   # `State`; only its network changes, its phi is copied
     method,  # `Method`
     split,   # `Split`: weights train on `train`, logits on `valid`
     batch,   # images of a step
@@ -187,7 +187,7 @@ def conclude(
     space,   # `Space`
     split,   # `Split`
     seed,
-    tune=None, # theta -> None, from `tuner`
+    tune=None, # (theta, decided, steps, epochs) -> theta, from `tuner`
     fresh=None, # genotype -> accuracy, from `trainer`
 ) -> tuple:  # (Genotype, dict of results)
     "Derive the cell and say how good it is, by the shared weights and by the table where there is one"
