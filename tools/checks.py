@@ -112,6 +112,7 @@ CHECKS = {
     '20 GDAS (frequency)': 'the frequency of samples is the softmax',
     '20 SNAS': 'temperature to 0 gives one-hot rows, to infinity uniform ones',
     '20 DSNAS': 'the estimator is unbiased on a table of losses',
+    '20 DARTS-PT (tuning)': 'between decisions decided edges keep their weights and the logits of the others learn',
     '20 FairDARTS (sign)': 'the zero-one loss pushes every weight away from one half',
     '20 FairDARTS (threshold)': 'edges whose best switch is below 0.85 go, as in the released parser',
     '20 FairDARTS (start)': 'at zero logits the squared loss pushes nowhere, while the absolute one obeys the noise',
