@@ -80,6 +80,7 @@ def start(
     arch_lr=3e-4, # step size of phi
     wd=3e-4,   # weight decay of the weights (DARTS, released code)
     device='cpu',
+    nesterov=False, # look ahead in the momentum of the weights (NAS-Bench-201's searches)
 ) -> State:
     "A fresh state: weights on `device` in channels_last, phi drawn by the method's `init`"
     net.to(device, memory_format=torch.channels_last)
@@ -87,7 +88,7 @@ def start(
     for p in phi.values():
         for k, v in p.items():
             if v.is_floating_point() and k not in getattr(method, 'buffers', ()): v.requires_grad_()
-    w_opt = torch.optim.SGD(net.parameters(), lr, momentum=0.9, weight_decay=wd, foreach=True)
+    w_opt = torch.optim.SGD(net.parameters(), lr, momentum=0.9, weight_decay=wd, nesterov=nesterov, foreach=True)
     return State(net, phi, w_opt, method.arch_opt(phi, arch_lr) if method.grad else None, {c.name: c.live.clone() for c in cells})
 
 # %% ../nbs/13_bilevel.ipynb #6b6eebf3

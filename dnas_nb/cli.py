@@ -98,6 +98,7 @@ def dnas_search(
     batch:int=None,         # images per step (digits 32, cifar10 64)
     lr:float=None,          # learning rate of the weights (0.05)
     arch_lr:float=None,     # learning rate of the architecture (digits 0.02, cifar10 0.006)
+    preset:str='small',     # small, or paper: the released settings of the method, hours instead of minutes
     seeds:str='0',          # one seed, or several: 0,1,2
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     precision:str=None,     # fp32 or bf16 (fp32)
@@ -108,7 +109,7 @@ def dnas_search(
     "Search for a cell; writes a run folder with the cell, the history, a checkpoint and report.html"
     def go():
         results = search_seeds(whole_numbers(seeds), out, resume, device, method=method, space=space, data=data, epochs=epochs, warmup=warmup, channels=channels,
-                               cells=cells, size=size, images=images, batch=batch, lr=lr, arch_lr=arch_lr, precision=precision, threads=threads)
+                               cells=cells, size=size, images=images, batch=batch, lr=lr, arch_lr=arch_lr, precision=precision, threads=threads, preset=preset)
         print('\n\n'.join(map(last_lines, results)))
     guarded(go, ': the same command with --resume goes on from there')
 

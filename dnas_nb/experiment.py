@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PRESETS', 'DEEP', 'SHORT', 'Settings', 'settings', 'shared_accuracy', 'holding', 'tuner', 'trainer', 'conclude',
-           'from_table', 'Result', 'build', 'to_device', 'run', 'prepare', 'begin', 'go', 'finish', 'arrays_of',
-           'save_arrays', 'find_arch', 'retrain', 'unused']
+           'from_table', 'Result', 'build', 'to_device', 'run', 'prepare', 'begin', 'step_seconds', 'cost_line', 'go',
+           'finish', 'arrays_of', 'save_arrays', 'find_arch', 'retrain', 'unused']
 
 # %% ../nbs/40_experiment.ipynb #9eb6a09d
 import copy, dataclasses, io, math, sys, time
@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 import torch
 from .core import UserError, choose, device as get_device, seeded, write_atomic
-from .bilevel import arch_step, dists, evaluate, fill, make_loss, read, save, search, start, take, weight_step
+from .bilevel import arch_step, dists, evaluate, fill, inner, make_loss, read, save, search, start, take, weight_step
 from .data import Images, Split, batches, load_data
 from .fast import fast
 from .derive import by_joint_mode, by_mean, by_sequence
@@ -23,6 +23,7 @@ from .folder import Keeper, account, csv_text, differences, free_folder, lock, t
 from .genotype import PUBLISHED, from_json, one_hot, parse, published, to_json, to_str
 from .memory import forecast, forget_peak, free_mb, halving, peak, predict, resident
 from .methods import find_method
+from .released import released, row_of
 from .prune import blueprint, reshape
 from .spaces import all_spaces
 from .supernet import SuperNet, batch_stats, subnet
@@ -41,10 +42,14 @@ class Settings:
     size: int = None        # pixels; None keeps the images as they are
     images: int = None      # for train and valid together; None takes all
     batch: int = 64
-    lr: float = 0.05        # of the weights, cosine to 0.001
+    lr: float = 0.05        # of the weights, at the start of a cosine
     arch_lr: float = 0.02   # of the architecture
     seed: int = 0
     precision: str = 'fp32' # or 'bf16'
+    preset: str = 'small'   # 'small', or 'paper': the method's released settings and slots
+    lr_min: float = 0.001   # of the weights, at the end of the cosine
+    wd: float = 3e-4        # weight decay of the weights
+    nesterov: bool = False  # does the momentum of the weights look ahead?
     threads: int = 1        # of the CPU; fixed, because sums in another order are other bits
 
 # %% ../nbs/40_experiment.ipynb #3f407b51
@@ -61,18 +66,29 @@ def settings(
 ) -> Settings:
     "Settings with the data set's preset, and the space's, under what was given. Raises `UserError` for values that cannot work"
     given = {k: v for k, v in given.items() if v is not None}
-    deep = choose(given.get('space', Settings.space), all_spaces(), 'space')().cells[0].n_in > 1   # then `cells` counts the whole network
-    preset = PRESETS.get(str(given.get('data', 'digits')), PRESETS['own'])
-    fewer = {k: v for k, v in DEEP.items() if k != 'images' or 'images' in preset} if deep else {}   # small data sets are taken whole
-    s = Settings(**{**preset, **fewer, **given})
+    choose(given.get('preset', 'small'), ['small', 'paper'], 'preset')
+    s = Settings(**(_of_paper if given.get('preset') == 'paper' else _of_data)(given), **given)
     for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads'):
         v = getattr(s, k)
         if v is not None and (not isinstance(v, int) or v < 1): raise UserError(f'{k} must be a whole number of at least 1, not {v!r}')
-    for k in ('lr', 'arch_lr'):
+    for k in ('lr', 'arch_lr', 'lr_min', 'wd'):
         if not 0 <= getattr(s, k) < math.inf: raise UserError(f'{k} must be a number of at least 0, not {getattr(s, k)!r}')
     if not 0 <= s.warmup <= s.epochs: raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {s.warmup}')
     choose(s.precision, ['fp32', 'bf16'], 'precision'); find_method(s.method)
     return s
+
+def _of_data(given) -> dict:
+    "What the presets of the data set and of the space say about fields that are not given"
+    deep = choose(given.get('space', Settings.space), all_spaces(), 'space')().cells[0].n_in > 1   # then `cells` counts the whole network
+    preset = PRESETS.get(str(given.get('data', 'digits')), PRESETS['own'])
+    fewer = {k: v for k, v in DEEP.items() if k != 'images' or 'images' in preset} if deep else {}   # small data sets are taken whole
+    return {k: v for k, v in {**preset, **fewer}.items() if k not in given}
+
+def _of_paper(given) -> dict:
+    "What the method's released search says about fields that are not given"
+    space = choose(given.get('space', Settings.space), all_spaces(), 'space')().name
+    record = released(given.get('method', Settings.method), space).settings()
+    return {k: v for k, v in record.items() if k not in given}
 
 # %% ../nbs/40_experiment.ipynb #e21a55cc
 def shared_accuracy(
@@ -232,12 +248,13 @@ def build(
     dev,    # torch device
 ) -> tuple: # (space, method, fresh State)
     "Supernet and search state of a run, from its seed"
-    space, method = all_spaces()[s.space](), find_method(s.method)
+    space = all_spaces()[s.space]()
+    method = row_of(s.method, s.preset, space.name)
     if method.adapt: space = method.adapt(space)
     if hasattr(method.derive, 'suits'): method.derive.suits(space)   # before the search, not after it
     with seeded(s.seed, 'net'):
         net = fast(batch_stats(SuperNet(space, s.channels, s.cells, len(split.classes), split.train.x.shape[1])))
-    return space, method, start(net, method, space.cells, s.seed, s.lr, arch_lr=s.arch_lr, device=dev)
+    return space, method, start(net, method, space.cells, s.seed, s.lr, arch_lr=s.arch_lr, wd=s.wd, device=dev, nesterov=s.nesterov)
 
 def to_device(
     split,  # `Split`
@@ -289,6 +306,44 @@ def begin(s, split, dev, whole):
     space, method, state = build(s, split, dev)
     return space, method, fill(reshape(state, whole), whole) if whole else state
 
+# %% ../nbs/40_experiment.ipynb #cost0002
+def step_seconds(
+    s,       # `Settings`
+    split,   # `Split` on the device
+    dev,     # torch device
+    few=16,  # images that are timed
+) -> float:
+    "Seconds per step of the whole batch, architecture steps as often as the row takes them; nothing of it is kept"
+    space, method, state = build(s, split, dev)
+    few = min(few, s.batch, len(split.train), len(split.valid))
+    train, valid = (take(im, torch.arange(few), split, ('cost',)) for im in (split.train, split.valid))
+    ahead = inner(method, split, few, s.seed, 0, 0)
+    loss = make_loss(state.net, method.relax, state.live, 0., ('cost',), s.precision == 'bf16')
+    def arch(): return arch_step(state, method, loss, train, valid, s.lr, 0., **ahead)
+    def weight(): return weight_step(state, method, loss, train, 0.).item()
+    learns = sum(not method.calendar.waits(e, s.epochs) for e in range(s.warmup, s.epochs))/s.epochs
+    with seeded('cost'):
+        phi = _seconds(arch)*learns/method.every if method.grad else 0.
+        return (_seconds(weight) + phi)*s.batch/few
+
+def _seconds(f):
+    "Of the second call: the first one prepares"
+    f()
+    t0 = time.perf_counter()
+    f()
+    return time.perf_counter() - t0
+
+def cost_line(
+    s,       # `Settings`
+    split,   # `Split` on the device
+    dev,     # torch device
+) -> str:
+    "What a search will take, in one line"
+    steps, each = s.epochs*len(batches(len(split.train), s.batch, s.seed)), step_seconds(s, split, dev)
+    hours = steps*each/3600
+    return (f'preset paper: {s.epochs} epochs, {steps} steps of {each:.2g} s with {s.batch} images, about {hours:.2g} h here; '
+            'leave out --preset paper for a search of minutes')
+
 # %% ../nbs/40_experiment.ipynb #c5f7305c
 def go(s, dev, out, whole, split, on_epoch, tell=None):
     "Run the epochs that are missing; after each, checkpoint and history are on disk"
@@ -303,12 +358,13 @@ def go(s, dev, out, whole, split, on_epoch, tell=None):
         if about['epoch']: whole = read(out/'last.pt')
         space, method, state = begin(s, split, dev, whole)
         about['batch'], t0 = batch, time.time()
-        for state in search(state, method, split.search, space.cells, s.epochs, batch, s.seed, s.warmup, s.lr, bf16=s.precision == 'bf16'):
+        for state in search(state, method, split.search, space.cells, s.epochs, batch, s.seed, s.warmup, s.lr, s.lr_min, bf16=s.precision == 'bf16'):
             past.append(round(time.time() - t0, 2)); t0 = time.time()
             keeper.epoch(state.history, lambda p: save(state, p, plan=blueprint(state.net), settings=asdict(s), epoch_seconds=past, batch=batch), peak_mb=round(peak(dev)))
             if on_epoch: on_epoch(state, s)
         return space, method, state
     with keeper.watching():
+        if s.preset == 'paper' and not whole: loud(cost_line(s, split, dev))
         keeper.note(predicted_mb=round(prepare(s, split, dev, quiet)))
         space, method, state = halving(epochs, loud, once=was == s.batch)(was)
     return s, dev, keeper, space, method, state, split
@@ -318,7 +374,7 @@ def finish(s, dev, keeper, space, method, state, split, report, tell=None):
     "Derive, judge, and write what was found"
     out, about, t0 = keeper.out, keeper.about, time.time()
     with keeper.watching():
-        g, found = conclude(state, method, space, split, s.seed, tuner(state, method, split, about['batch'], s.lr, s.seed), trainer(space, split, s.seed, dev=dev, tell=tell))
+        g, found = conclude(state, method, space, split, s.seed, tuner(state, method, split, about['batch'], s.lr, s.seed, s.wd), trainer(space, split, s.seed, dev=dev, tell=tell))
         found |= dict(table=from_table(g, space, s.data), memory=f"{about.get('predicted_mb', 0)} MB predicted, {about.get('peak_mb', 0)} MB at the peak of the search")
         write_atomic(out/'genotype.json', to_json(g))
         D = dists(state, method)
@@ -367,8 +423,10 @@ def find_arch(
 
 def _space_of(name, found):
     "The space of that name; with the changes that the method of a run made"
-    adapt = find_method(found['method']).adapt if 'method' in found else None
-    if adapt and (s := adapt(choose(found['space'], all_spaces(), 'space')())).name == name: return s
+    if 'method' in found:
+        space = choose(found['space'], all_spaces(), 'space')()
+        adapt = row_of(found['method'], found.get('preset', 'small'), space.name).adapt
+        if adapt and adapt(space).name == name: return adapt(space)
     return choose(name, all_spaces(), 'space')()
 
 # %% ../nbs/40_experiment.ipynb #42949383

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['free', 'best_of_64', 'RELAXATIONS', 'DANAS', 'move', 'ZARTS', 'GRADIENTS', 'STABILISERS', 'FACTORISED', 'PRUNING',
-           'SELECTION', 'CALM', 'METHODS', 'adam', 'times', 'Method', 'danas', 'aligned', 'relax_minus', 'with_relu',
-           'factor_mix', 'calm', 'find_method', 'slot_name', 'describe']
+           'SELECTION', 'CALM', 'METHODS', 'adam', 'times', 'Method', 'danas', 'aligned', 'init_minus', 'relax_minus',
+           'with_relu', 'factor_mix', 'calm', 'find_method', 'slot_name', 'describe', 'settings_of']
 
 # %% ../nbs/18_methods.ipynb #38a58ad8
 from dataclasses import dataclass, fields, replace
@@ -68,23 +68,27 @@ class Method:
     derive: object = by_mean       # (distributions, space, evaluate, seed) -> Genotype
     adapt: object = None           # space -> space, before the supernet is built: partial channels, activations
     buffers: tuple = ()            # entries of phi that no gradient moves
+    whose: str = 'as released'     # whose the slots are; after 'but': what differs, the released value in parentheses
 
 # %% ../nbs/18_methods.ipynb #b952c27b
 free = partial(adam, wd=0)   # for rows whose penalty or distribution does the work of weight decay
 best_of_64 = best_of(64)
 
 RELAXATIONS = (
-    Method('random', 'Li & Talwalkar 2019; RSPS in NAS-Bench-201', relax=relax_uniform, grad=None, derive=best_of_64),
+    Method('random', 'Li & Talwalkar 2019; RSPS in NAS-Bench-201', relax=relax_uniform, grad=None, derive=best_of_64, whose='as released, but the best of 64 cells (100)'),
     Method('darts', 'Liu et al. 2019, first order'),
     Method('snas', 'Xie et al. 2019; temperature 1 to 0.03', relax=relax_gumbel, grad=single_level),
     Method('gdas', 'Dong & Yang 2019; temperature 10 to 0.1', relax=partial(relax_gumbel, tau=gdas_tau, hard=True)),
-    Method('dsnas', 'Hu et al. 2020', relax=relax_onehot, grad=score_function, arch_opt=free),
-    Method('setn', 'Dong & Yang 2019; 100 candidates', w_relax=relax_uniform, derive=best_of(100)),
+    Method('dsnas', 'Hu et al. 2020', relax=relax_onehot, grad=score_function, arch_opt=free,
+           whose='as released, but weights and architecture learn from a draw each (one for both)'),
+    Method('setn', 'Dong & Yang 2019; 100 candidates', w_relax=relax_uniform, derive=best_of(100),
+           whose='from the paper: candidates are drawn (the released code of today takes the 100 most probable)'),
     Method('drnas', 'Chen et al. 2021; l2 to the flat Dirichlet as in the released code', relax=relax_dirichlet),
-    Method('gaussian', 'independent logistic-normal; ours', init=init_gaussian, relax=relax_gaussian, arch_opt=free, penalties=(times(1e-3, 'kl'),)),
-    Method('balenas', 'Zhang et al. 2022; variational Adam from its generic form', init=init_balenas, relax=relax_balenas, arch_opt=lambda phi, lr=3e-4: VAdam(phi, lr), buffers=('s',)),
+    Method('gaussian', 'independent logistic-normal; ours', init=init_gaussian, relax=relax_gaussian, arch_opt=free, penalties=(times(1e-3, 'kl'),), whose='ours'),
+    Method('balenas', 'Zhang et al. 2022; variational Adam from its generic form', init=init_balenas, relax=relax_balenas, arch_opt=lambda phi, lr=3e-4: VAdam(phi, lr), buffers=('s',), whose='from the text of the paper'),
     Method('fairdarts', 'Chu et al. 2020; squared zero-one loss with weight 10', init=partial(init_alpha, scale=0.), relax=relax_sigmoid, arch_opt=partial(adam, beta=.9),
-           penalties=(weighted(zero_one, 10.),), derive=by_threshold(.85)),
+           penalties=(weighted(zero_one, 10.),), derive=by_threshold(.85),
+           whose='as released, but weight 10 for the mean of each cell type (for the mean over all)'),
 )
 
 # %% ../nbs/18_methods.ipynb #ba5369d6
@@ -96,21 +100,24 @@ def danas(
     "A row of dependency-aware search"
     more = dict(frozen=True) if frozen else {}
     return Method(name, 'Zhang et al. 2024, abstract; formulation ours', init=partial(init_danas, form=form), relax=partial(relax_danas, form=form, **more), arch_opt=free,
-                  penalties=(times(1e-3, 'kl_mean'), times(1e-4, 'kl_corr')), derive=by_sequence)
+                  penalties=(times(1e-3, 'kl_mean'), times(1e-4, 'kl_corr')), derive=by_sequence, whose='ours')
 
 DANAS = (danas('danas'), danas('danas-kron', 'kron'), danas('danas-lowrank', 'lowrank'), danas('danas-frozen', frozen=True))
 
 # %% ../nbs/18_methods.ipynb #b27d4b80
 move = lambda phi, lr=1.: torch.optim.SGD([v for p in phi.values() for v in p.values() if v.requires_grad], 1.)   # takes the displacement as it is
 
-ZARTS = Method('zarts', 'Wang et al. 2022', arch_opt=move, every=10, inner=10, calendar=Calendar(wait=.2))   # what its searchers share
+ZARTS = Method('zarts', 'Wang et al. 2022', arch_opt=move, every=10, inner=10, calendar=Calendar(wait=.2),   # what its searchers share
+               whose='from the text of the paper')
 GRADIENTS = (
     Method('darts2', 'Liu et al. 2019, second order', grad=second_order),
-    Method('amended', 'Bi et al. 2019; eta 0.1', grad=amended),
-    Method('idarts', 'Zhang et al. 2021; K = 2, 5 weight steps per architecture step', grad=partial(neumann, K=2), every=5),
+    Method('amended', 'Bi et al. 2019; eta 0.1', grad=amended, whose='from the text of the paper'),
+    Method('idarts', 'Zhang et al. 2021; K = 2, 5 weight steps per architecture step', grad=partial(neumann, K=2), every=5,
+           whose='from the text of the paper'),
     replace(ZARTS, name='zarts-rs', source='Wang et al. 2022, random search', grad=zero_order, arch_opt=adam),
     replace(ZARTS, name='zarts-gld', source='Wang et al. 2022, gradient-less descent', grad=partial(gld, R=0.5, K=3)),
-    replace(ZARTS, name='zarts-mgs', source='Wang et al. 2022, guided sampling', grad=mgs),
+    replace(ZARTS, name='zarts-mgs', source='Wang et al. 2022, guided sampling', grad=mgs,
+            whose='as released, but candidates come from a mixture (a sum), of constant width (falling), and inner batches from the training half (validation)'),
 )
 
 # %% ../nbs/18_methods.ipynb #a4936650
@@ -129,16 +136,23 @@ def aligned(
     return extra
 
 # %% ../nbs/18_methods.ipynb #eef4b4ed
+def init_minus(
+    cell,           # a `Cell`
+    generator=None, # random generator
+) -> dict:          # {'alpha': (E, O), 'skip': (E, O) bool}
+    "Logits, and which columns are skips"
+    skip = [[op == 'skip_connect' for op in ops] + [False]*(cell.O - len(ops)) for ops in cell.ops]
+    return {**init_alpha(cell, generator), 'skip': torch.tensor(skip)}
+
 def relax_minus(
-    phi,           # {'alpha': (E, O)}
+    phi,           # from `init_minus`
     progress=0.,   # in [0, 1]
     live=None,     # (E, O) bool or None
     b=ramp(1., 0.),# coefficient of the auxiliary skip over progress
-    skip=1,        # column of skip_connect: 1 in NAS-Bench-201 and the toy
 ) -> Relaxed:
     "Softmax weights plus an auxiliary skip in the samples; the mean, by which a cell is derived, is without it (DARTS-)"
     D = relax_softmax(phi, progress, live)
-    extra = torch.zeros_like(D.mean).index_fill(-1, torch.tensor([skip], device=D.alpha.device), b(progress))
+    extra = b(progress)*phi['skip'].to(D.mean)
     return Relaxed('darts-minus', D.alpha, D.live, lambda s: (D.mean + extra).expand(*s, *D.mean.shape), lambda: D.mean, point=True)
 
 # %% ../nbs/18_methods.ipynb #ee8c19c3
@@ -146,8 +160,10 @@ STABILISERS = (
     Method('beta', 'Ye et al. 2022; coefficient 0 to 50', penalties=(weighted(beta_decay, ramp(0., 50.)),)),
     Method('aer', 'Jing, Chen & Xu 2023', penalties=(weighted(entropy_bits, signed_cosine(0.2)),)),
     Method('sdarts-rs', 'Chen & Hsieh 2020, random smoothing', perturb=random_smooth),
-    Method('sdarts-adv', 'Chen & Hsieh 2020, adversarial', perturb=adversarial),
-    Method('darts-minus', 'Chu et al. 2021', relax=relax_minus),
+    Method('sdarts-adv', 'Chen & Hsieh 2020, adversarial', perturb=adversarial,
+           whose='as released, but the attack normalises by its batch (running statistics)'),
+    Method('darts-minus', 'Chu et al. 2021; auxiliary skip 1 to 0', init=init_minus, relax=relax_minus,
+           whose='as released, but the auxiliary is the skip of the edge (its own, also where a space has none)'),
     Method('lambda-darts', 'Movahedi et al. 2022', w_extra=aligned(ramp(0., 0.125))),
 )
 
@@ -170,7 +186,8 @@ def factor_mix(
     y = sum(w*op(x) for w, op in zip(p, ops))
     return sum(w*act(y) for w, act in zip(q, acts))
 
-FACTORISED = (Method('fadarts', 'Wang et al. 2019; activations: none or ReLU, ours', init=init_factor, relax=relax_factor, adapt=with_relu),)
+FACTORISED = (Method('fadarts', 'Wang et al. 2019; activations: none or ReLU, ours', init=init_factor, relax=relax_factor, adapt=with_relu,
+                     whose='from the text of the paper'),)
 
 # %% ../nbs/18_methods.ipynb #d36bab6c
 PRUNING = (
@@ -178,15 +195,19 @@ PRUNING = (
     replace(danas('danas-prune-marginal'), stages=(dependency_pruning(kappa=0.), strip)),
     replace(danas('danas-prune-frozen', frozen=True), stages=(dependency_pruning(), strip)),
     Method('drnas-progressive', 'Chen et al. 2021, section 3.3', relax=relax_dirichlet, stages=(progressive(),), calendar=Calendar(2, .2), adapt=partial(partial_channels, K=4)),
-    Method('pc-darts', 'Xu et al. 2020, without edge weights', calendar=Calendar(wait=.3), adapt=partial(partial_channels, K=4)),
-    Method('p-darts', 'Chen et al. 2019', stages=(grow_deep(),), calendar=Calendar(3, .4, restart=True), derive=skip_cap(by_mean, 2)),
-    Method('sgas', 'Li et al. 2020, criterion 1', stages=(greedy(), strip)),
-    Method('darts+', 'Liang et al. 2019', stop=any_of(stop_on_skips(), stop_on_ranking())),
+    Method('pc-darts', 'Xu et al. 2020', calendar=Calendar(wait=.3), adapt=partial(partial_channels, K=4),
+           whose='as released, but without edge weights (softmax over the edges into a node)'),
+    Method('p-darts', 'Chen et al. 2019', stages=(grow_deep(),), calendar=Calendar(3, .4, restart=True), derive=skip_cap(by_mean, 2),
+           whose='as released, but without a bound on the gradient of phi (norm 5)'),
+    Method('sgas', 'Li et al. 2020, criterion 1', stages=(greedy(), strip),
+           whose='as released, but the batch stays (grows by 8 after a decision)'),
+    Method('darts+', 'Liang et al. 2019', stop=any_of(stop_on_skips(), stop_on_ranking()), whose='from the text of the paper'),
 )
 
 # %% ../nbs/18_methods.ipynb #ba878195
 SELECTION = (
-    Method('darts-pt', 'Wang et al. 2021, chosen by perturbation', derive=by_perturbation()),
+    Method('darts-pt', 'Wang et al. 2021, chosen by perturbation', derive=by_perturbation(),
+           whose='as released, but 20 steps of tuning between decisions (5 epochs)'),
     replace(danas('danas-pt'), derive=by_perturbation()),
 )
 
@@ -198,7 +219,7 @@ def calm(
 ) -> Method:
     "DANAS with beta decay and standard deviation 0.3 (ours)"
     row = danas(name, frozen=frozen)
-    return replace(row, source='ours: DANAS with beta decay (Ye et al. 2022)', relax=partial(row.relax, sigma=.3), penalties=(weighted(beta_decay, ramp(0., 50.)), times(1e-4, 'kl_corr')), **more)
+    return replace(row, source='DANAS with beta decay (Ye et al. 2022)', relax=partial(row.relax, sigma=.3), penalties=(weighted(beta_decay, ramp(0., 50.)), times(1e-4, 'kl_corr')), **more)
 
 CALM = (calm('danas-beta'), calm('danas-beta-prune', stages=(dependency_pruning(), strip)), calm('danas-beta-frozen', True, stages=(dependency_pruning(), strip)),
         calm('danas-race', stages=(dependency_pruning(), strip), derive=finalists(first=by_sequence)),
@@ -226,6 +247,14 @@ def slot_name(
 def describe(
     methods=None,  # dict of rows; None: all
 ) -> list:         # one dict per method
-    "What every slot of every method holds, by name"
-    return [dict(method=m.name, **{f.name: slot_name(getattr(m, f.name)) for f in fields(m) if f.name not in ('name', 'source')}, source=m.source)
-            for m in (methods or METHODS).values()]
+    "What every slot of every method holds, by name, and which settings are the paper's"
+    named = [f.name for f in fields(Method) if f.name not in ('name', 'source', 'whose')]
+    def row(m): return {s: slot_name(getattr(m, s)) for s in named}
+    return [dict(method=m.name, **row(m), settings=settings_of(m), source=m.source) for m in (methods or METHODS).values()]
+
+def settings_of(
+    m,  # a `Method`
+) -> str:
+    "Which settings of a row are the paper's and which the preset's"
+    return f"slots {m.whose}; epochs, batch, network, rates, decay of the weights: the preset's"
+
