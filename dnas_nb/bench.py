@@ -104,6 +104,8 @@ def accuracies(
     "(N,) Series: one accuracy of every architecture, in %; NaN where it was not measured"
     f = table.frame
     if not f.shape[1]: raise UserError(f'{table.name} holds costs, no accuracies: see quantity(table, name)')
+    if isinstance(epochs, str) and epochs.isdecimal(): epochs = int(epochs)   # as the benchmarks' own queries write it
+    if isinstance(seeds, int): seeds = str(seeds)
     best = dict(epochs=max, seeds=lambda have: 'mean' if 'mean' in have else have[0])
     for k, want, what in (('dataset', dataset, 'data set'), ('split', split, 'split'), ('epochs', epochs, 'epochs'), ('seeds', seeds, 'seeds')):
         have = f.columns.get_level_values(k).unique().tolist()

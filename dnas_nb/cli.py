@@ -96,6 +96,8 @@ def dnas_search(
     batch:int=None,         # images per step (digits 32, cifar10 64)
     lr:float=None,          # learning rate of the weights (0.05)
     arch_lr:float=None,     # learning rate of the architecture (digits 0.02, cifar10 0.006)
+    preset:str='small',     # small, or paper: the released settings of the method, hours instead of minutes
+    layout:str=None,        # of the pictures in a file, where their axes are unclear: NHWC, NCHW ...
     seeds:str='0',          # one seed, or several: 0,1,2
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     precision:str=None,     # fp32 or bf16 (fp32)
@@ -107,7 +109,8 @@ def dnas_search(
     results = search_seeds(whole_numbers(seeds), out, resume, device,
                            method=method, space=space, data=data, epochs=epochs, warmup=warmup,
                            channels=channels, cells=cells, size=size, images=images, batch=batch,
-                           lr=lr, arch_lr=arch_lr, precision=precision, threads=threads)
+                           lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
+                           preset=preset, layout=layout)
     print('\n\n'.join(map(last_lines, results)))
 
 # %% ../nbs/43_cli.ipynb #9da3bc7e
@@ -145,6 +148,7 @@ def dnas_train(
     lr:float=None,          # first learning rate (small 0.1)
     size:int=None,          # image size in pixels (as in the search)
     images:int=None,        # images for training (as in the search)
+    layout:str=None,        # of the pictures in a file, where their axes are unclear: NHWC, NCHW ...
     seed:int=0,             # of weights, batches and augmentation
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     threads:int=1,          # CPU threads
@@ -156,7 +160,7 @@ def dnas_train(
     bars = []
     try:
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,
-                    train_progress(bars), epochs=epochs, C=channels, n=cells, batch=batch, lr=lr)
+                    train_progress(bars), layout=layout, epochs=epochs, C=channels, n=cells, batch=batch, lr=lr)
     finally: close(bars)
     print(train_lines(t))
 

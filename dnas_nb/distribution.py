@@ -6,9 +6,9 @@
 __all__ = ['init_alpha', 'checked', 'masked_softmax', 'edge_entropy', 'kl_uniform', 'Relaxed', 'relax_softmax', 'concentration',
            'speed_of', 'draw_dirichlet', 'kl_dirichlet', 'dirichlet_log_prob', 'relax_dirichlet', 'l2_prior',
            'uniform_points', 'kl_normal', 'normal_log_prob', 'logistic_normal', 'init_gaussian', 'relax_gaussian',
-           'snas_tau', 'gdas_tau', 'one_hot', 'draw_gumbel', 'relax_gumbel', 'draw_onehot', 'relax_onehot',
-           'relax_uniform', 'init_balenas', 'relax_balenas', 'VAdam', 'vadam', 'relax_sigmoid', 'init_factor',
-           'relax_factor']
+           'snas_tau', 'gdas_tau', 'one_hot', 'draw_gumbel', 'relax_gumbel', 'rest_of', 'draw_cells', 'draw_onehot',
+           'relax_onehot', 'relax_uniform', 'init_balenas', 'relax_balenas', 'VAdam', 'vadam', 'relax_sigmoid',
+           'init_factor', 'relax_factor']
 
 # %% ../nbs/10_distribution.ipynb #7bfa6ffc
 import math
@@ -78,11 +78,12 @@ class Relaxed(Distribution):
         kl=None,       # () -> scalar KL to the prior; default: the mean weights against uniform ones
         entropy=None,  # () -> (E,) nats; default: entropy of the mean weights
         density=None,  # (..., E, O) weights -> (..., E) log density or log probability
+        point=False,   # is every sample the same?
         **more,        # anything else worth showing: `concentration`, `sigma` ...
     ):
         super().__init__(event_shape=alpha.shape, validate_args=False)
         self.name, self.alpha, self.live, self._draw, self._mean = name, alpha, live, draw, mean
-        self._kl, self._entropy, self._density = kl, entropy, density
+        self._kl, self._entropy, self._density, self.point = kl, entropy, density, point
         vars(self).update(more)
     def rsample(self, sample_shape=()): return self._draw(tuple(sample_shape))
     @property
@@ -97,9 +98,15 @@ def relax_softmax(
 ):
     "DARTS: the weights are the softmax itself, a point mass"
     alpha = phi['alpha']; live = checked(alpha, live); p = masked_softmax(alpha, live)
-    return Relaxed('softmax', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p)
+    return Relaxed('softmax', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, point=True)
 
 # %% ../nbs/10_distribution.ipynb #e45ced38
+@patch
+def pick(self:Relaxed):
+    "One operation per edge at random `(E,)`: the largest weight of a sample; where every sample is the same, its weights are the odds"
+    if self.point: return torch.distributions.Categorical(self._mean().detach()).sample()
+    return self.rsample().argmax(-1)
+
 @patch(as_prop=True)
 def mode(self:Relaxed):
     "The most likely operation of each edge `(E,)`: the largest live logit"
@@ -308,13 +315,29 @@ def relax_gumbel(
     live=None,     # (E, O) bool or None
     tau=snas_tau,  # temperature: a number or a function of progress
     hard=False,    # True: one-hot forwards (GDAS); False: SNAS
+    gates=None,    # do operations that do not run add their weight to their edge? None: if `hard`
 ):
     "SNAS (`hard=False`) and GDAS (`hard=True, tau=gdas_tau`)"
     alpha = phi['alpha']; live = checked(alpha, live); t = tau(progress) if callable(tau) else tau
     if not t > 0: raise UserError(f'the temperature should be above 0, not {t}; for exact one-hot samples use relax_onehot')
     p, noise = masked_softmax(alpha, live), lambda: -torch.log(-torch.log(uniform_points(alpha.shape[1]))).to(alpha)
     mean = (lambda: p) if hard else (lambda: masked_softmax(alpha + noise(), live, t).mean(0))
-    return Relaxed('gumbel', alpha, live, lambda s: draw_gumbel(alpha, live, t, s, hard), mean, lambda: kl_uniform(p, live), tau=t)
+    return Relaxed('gumbel', alpha, live, lambda s: draw_gumbel(alpha, live, t, s, hard), mean, lambda: kl_uniform(p, live), tau=t, gates=hard if gates is None else gates)
+
+# %% ../nbs/10_distribution.ipynb #gates002
+def rest_of(
+    theta,  # (E, O) mixing weights
+):
+    "The weights of operations that do not run, summed over each edge `(E,)`: 0 with a gradient (GDAS, released code)"
+    return theta.masked_fill(theta.detach() != 0, 0).sum(-1)
+
+def draw_cells(
+    dists,  # {cell: distribution with rsample() -> (E, O)}
+) -> dict:  # {cell: (E, O)}
+    "One sample of every cell; `cell/gates` beside it where operations that do not run pass a gradient"
+    theta = {c: D.rsample() for c, D in dists.items()}
+    gated = [c for c, D in dists.items() if getattr(D, 'gates', False) and theta[c].requires_grad]
+    return theta | {f'{c}/gates': rest_of(theta[c]) for c in gated}
 
 # %% ../nbs/10_distribution.ipynb #74dc1808
 def draw_onehot(
@@ -416,7 +439,7 @@ def relax_sigmoid(
     "FairDARTS: independent switches, rows do not sum to one"
     alpha = phi['alpha']; live = checked(alpha, live); p = alpha.sigmoid()*live
     h = lambda: edge_entropy(p) + edge_entropy(1 - p)
-    return Relaxed('sigmoid', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, lambda: (live.sum(-1)*math.log(2) - h()).sum(), h)
+    return Relaxed('sigmoid', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, lambda: (live.sum(-1)*math.log(2) - h()).sum(), h, point=True)
 
 # %% ../nbs/10_distribution.ipynb #a40d39d6
 def init_factor(
@@ -438,4 +461,4 @@ def relax_factor(
     "Factorised parameters: the outer product of two softmaxes, `(E, M*N)`; the factors are `.op` and `.act`"
     alpha = (phi['op'][:, :, None] + phi['act'][:, None]).flatten(1)
     live = checked(alpha, live); p = masked_softmax(alpha, live)
-    return Relaxed('factor', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, op=phi['op'].softmax(-1), act=phi['act'].softmax(-1))
+    return Relaxed('factor', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, point=True, op=phi['op'].softmax(-1), act=phi['act'].softmax(-1))

@@ -408,9 +408,10 @@ def inner(
 def jobs(
     net,  # a `CellNet`
     live, # per edge, the indices of operations to compute
+    reached=False, # do all nodes hold something from the start?
 ) -> list:  # of `Job`, by node
     "The work of a cell, node by node; nodes that nothing reaches have none"
-    cell, seen, out = net.cell, set(range(net.cell.n_in)), []
+    cell, seen, out = net.cell, set(range(net.cell.n_nodes if reached else net.cell.n_in)), []
     edges, always = [inner(e) for e in net.edges], cell.partial > 1   # a partial edge passes channels on even without operations
     for s in range(cell.n_nodes):
         job, dst, fixed = {k: [] for k in (*STACKED, 'deep', 'rest')}, [], {}
@@ -439,14 +440,16 @@ class FastCell(CellNet):
         w=None,     # E rows of (O,) mixing weights
         live=None,  # per edge, the operation indices to compute
         scale=None, # (E,) weights of whole edges; None: all 1
+        gates=None, # (E,) gates of operations that do not run, summed: 0, with a gradient; None: none
     ):
-        if w is None or self.slow(): return super().forward(x, w, live, scale)
+        if w is None or self.slow(): return super().forward(x, w, live, scale, gates)
         nodes = dict(enumerate(_tidy(v) for v in (x if isinstance(x, tuple) else (x,))))
         x, theta = nodes[0], torch.stack(list(w))
         if scale is not None: theta = theta*scale[:, None]
+        if gates is not None: nodes |= {j: _tidy(v) for j, v in self.gated(x, gates if scale is None else gates*scale).items()}
         val, live = theta.tolist(), tuple(map(tuple, live or [range(len(r)) for r in w]))
-        key = live, tuple(len(inner(e)) for e in self.edges)   # pruning deletes modules
-        if key not in self.memory: self.memory[key] = jobs(self, live)
+        key = live, tuple(len(inner(e)) for e in self.edges), gates is not None   # pruning deletes modules
+        if key not in self.memory: self.memory[key] = jobs(self, live, reached=gates is not None)
         if self.cell.partial > 1: self.pass_by(self.memory[key], val, theta, scale, nodes)
         else:
             for job in self.memory[key]: self.work(job, val, theta, nodes)
@@ -508,7 +511,7 @@ def pass_by(self:FastCell,
     todo,       # jobs, by source
     val, theta, # (E, O) mixing weights, as numbers and as a tensor
     scale,      # (E,) weights of whole edges, or None
-    nodes,      # {node: (B, C, H, W)}: the inputs; filled
+    nodes,      # {node: (B, C, H, W)}: the inputs, and with gates what the others start from; filled
 ) -> None:
     "The nodes of a cell with partial channels"
     K, todo, mixed, passed = self.cell.partial, {job.src: job for job in todo}, {}, {}
@@ -516,7 +519,8 @@ def pass_by(self:FastCell,
     for s in range(self.cell.n_nodes):
         if s in passed:
             rest = passed.pop(s)
-            nodes[s] = _tidy(channel_shuffle(torch.cat([mixed.pop(s) if s in mixed else torch.zeros_like(rest[:, :rest.shape[1]//(K - 1)]), rest], 1), K))
+            whole = _tidy(channel_shuffle(torch.cat([mixed.pop(s) if s in mixed else torch.zeros_like(rest[:, :rest.shape[1]//(K - 1)]), rest], 1), K))
+            nodes[s] = nodes[s] + whole if s in nodes else whole
         if s not in nodes: continue
         k = nodes[s].shape[1]//K
         if s in todo:

@@ -81,13 +81,14 @@ def to_str(
     g, # a `Genotype`
 ) -> str: # '|op~0|+|op~0|op~1|'; several cell types: 'name=... name=...'
     "The NAS-Bench-201 string: nodes joined by `+`, each a list of `|operation~source|` (Dong & Yang 2020, released code)"
-    rows = [_cell_str(edges) for _, edges in g.cells]
+    rows = [_cell_str(edges, 2 if c in ('normal', 'reduce') else 99) for c, edges in g.cells]
     return rows[0] if len(rows) == 1 else ' '.join(f'{c}={r}' for (c, _), r in zip(g.cells, rows))
 
-def _cell_str(edges):
+def _cell_str(edges, first):
+    "Nodes from `first` or an earlier one; one without inputs, as FairDARTS may leave it, is `||`"
     nodes = {}
     for i, j, op in sorted(edges): nodes.setdefault(j, []).append(f'{op}~{i}')
-    return '+'.join('|' + '|'.join(nodes.get(j, [])) + '|' for j in range(min(nodes), max(nodes) + 1)) if nodes else ''
+    return '+'.join('|' + '|'.join(nodes.get(j, [])) + '|' for j in range(min(first, *nodes), max(nodes) + 1)) if nodes else ''
 
 # %% ../nbs/04_genotype.ipynb #44c88a26
 def _expect(
@@ -137,7 +138,11 @@ def _parse_cell(
     "Read all nodes of one cell; every edge must be there, unless the space keeps only some"
     found = {}
     for j in range(cell.n_in, cell.n_nodes):
+        if cell.keep and j > cell.n_in and text[pos:pos + 1] in (' ', ''): break   # nor every node
         pos = _expect(text, pos, '|' if j == cell.n_in else '+|')
+        if cell.keep and text[pos:pos + 1] == '|':
+            pos += 1
+            continue
         for n in range([k for _, k in cell.edges].count(j)):
             if cell.keep and n and text[pos:pos + 1] in ('+', ' ', ''): break   # a derived cell need not list every input
             at, (edge, op, pos) = pos, _parse_edge(text, pos, cell, j)
@@ -148,15 +153,20 @@ def _parse_cell(
 # %% ../nbs/04_genotype.ipynb #2ba24615
 LONGEST = 100_000   # characters of an architecture
 
+def _of_log(text) -> str:
+    "The string in a line that a search printed, such as `... genotype = Structure(4 nodes with |op~0|+...|)`"
+    line = re.fullmatch(r'[^|\n]*(?:[=:]|\bwith)\s*(\|[^=:\n]*\|)\)?', text.strip())
+    return line[1] if line else text.strip()
+
 def parse(
-    text,  # what `to_str` wrote, e.g. '|op~0|+|op~0|op~1|'
+    text,  # what `to_str` wrote, e.g. '|op~0|+|op~0|op~1|', or a line of a log that ends in it
     space, # the `Space` it belongs to
 ) -> Genotype:
     "Read an architecture string, or the `Genotype(...)` that papers print. Raises `UserError` with the position of the first mistake"
     if not isinstance(text, str): raise UserError(f'an architecture string is text, got {type(text).__name__}')
     if len(text) > LONGEST: raise UserError(f'an architecture string has at most {LONGEST:,} characters, this one {len(text):,}')
     if 'Genotype' in text: return parse_darts(text, space)
-    text, per, pos = text.strip(), {}, 0
+    text, per, pos = _of_log(text), {}, 0
     for n, c in enumerate(space.cells):
         if len(space.cells) > 1: pos = _expect(text, pos, f"{' ' if n else ''}{c.name}=")
         per[c.name], pos = _parse_cell(text, pos, c)
@@ -348,9 +358,9 @@ def _fields(
     text,  # the expression
     names, # the fields that must occur
 ) -> dict: # field -> (value, position)
-    "Read `Genotype(name=value, ...)`, with or without an assignment in front"
+    "Read `Genotype(name=value, ...)`, whatever a log or an assignment puts before it on its line"
     toks, out = _tokens(text), {}
-    k = 2 if [v for v, _ in toks[1:3]] == ['=', 'Genotype'] else 0
+    k = next((k for k, (v, at) in enumerate(toks) if v == 'Genotype' and '\n' not in text[:at].strip()), 0)
     for want in ('Genotype', '('):
         if toks[k][0] != want: _fail_at(text, toks[k][1], f'expected {want!r}')
         k += 1
@@ -370,19 +380,46 @@ def _fields(
 def _pairs(
     text,  # the expression
     cell,  # a `Cell`
-    field, # (list of pairs, position)
+    field, # (list, position)
 ) -> list: # E operations or None
-    "The operations that a list of pairs puts on the edges of a cell"
+    "The operations that a list puts on the edges of a cell: pairs in the order of the nodes, lists of pairs node by node, or ('operation', node, input)"
     value, at = field
-    nodes = [j for n, j in enumerate(range(cell.n_in, cell.n_nodes)) for _ in range(cell.keep[n] if cell.keep else [b for _, b in cell.edges].count(j))]
-    if not isinstance(value, list) or len(value) != len(nodes): _fail_at(text, at, f'expected {len(nodes)} pairs for the nodes {cell.n_in} to {cell.n_nodes - 1} of cell {cell.name!r}')
+    if not isinstance(value, list): _fail_at(text, at, _wanted(cell))
     found = {}
-    for (pair, at), j in zip(value, nodes):
-        if not isinstance(pair, list) or [type(v) for v, _ in pair] != [tuple, int]: _fail_at(text, at, "expected ('operation', input)")
-        ((_, op), _), (i, at_i) = pair
-        if (i, j) not in cell.edges or (i, j) in found: _fail_at(text, at_i, f'node {j} of cell {cell.name!r} takes each of its inputs {", ".join(str(a) for a, b in cell.edges if b == j)} once')
+    for op, i, j, at in _placed(text, cell, value, at):
+        if (i, j) not in cell.edges or (i, j) in found: _fail_at(text, at, f'node {j} of cell {cell.name!r} takes each of its inputs {", ".join(str(a) for a, b in cell.edges if b == j)} once')
         found[i, j] = _pick(op, cell.ops[cell.edges.index((i, j))], f'edge {i}→{j} of cell {cell.name!r} (character {at + 1})')
     return [found.get(e) for e in cell.edges]
+
+def _inputs(cell) -> dict: # node -> inputs that it keeps
+    return {j: cell.keep[n] if cell.keep else [b for _, b in cell.edges].count(j) for n, j in enumerate(range(cell.n_in, cell.n_nodes))}
+
+def _wanted(cell) -> str:
+    return f'expected {sum(_inputs(cell).values())} pairs for the nodes {cell.n_in} to {cell.n_nodes - 1} of cell {cell.name!r}'
+
+def _placed(text, cell, value, at) -> list: # of (operation, input, node, position)
+    "The entries of a list, each with its node"
+    shape, keeps = {_shape(v) for v, _ in value}, _inputs(cell)
+    if shape == {'triple'}:                            # FairDARTS: nodes may keep fewer inputs, or none
+        out = [(op[0][1], i[0], j[0], i[1]) for (op, j, i), _ in value]
+        for j in {j for *_, j, _ in out}:
+            if j not in keeps or sum(k == j for *_, k, _ in out) > keeps[j]: _fail_at(text, at, f'expected at most {max(keeps.values())} inputs for each of the nodes {cell.n_in} to {cell.n_nodes - 1} of cell {cell.name!r}')
+        return out
+    if shape == {'node'}:                              # one list per node
+        if len(value) != len(keeps) or any(len(pairs) != keeps[j] for (pairs, _), j in zip(value, keeps)): _fail_at(text, at, _wanted(cell))
+        value = [pair for pairs, _ in value for pair in pairs]
+    nodes = [j for j, n in keeps.items() for _ in range(n)]
+    if len(value) != len(nodes): _fail_at(text, at, _wanted(cell))
+    for v, place in value:
+        if _shape(v) != 'pair': _fail_at(text, place, "expected ('operation', input)")
+    return [(op[0][1], i[0], j, i[1]) for ((op, i), _), j in zip(value, nodes)]
+
+def _shape(v) -> str:
+    "What an entry of the list is: 'pair', 'triple', 'node' (a list of pairs), or ''"
+    if not isinstance(v, list): return ''
+    kinds = [type(x) for x, _ in v]
+    if v and all(_shape(x) == 'pair' for x, _ in v): return 'node'
+    return {(tuple, int): 'pair', (tuple, int, int): 'triple'}.get(tuple(kinds), '')
 
 # %% ../nbs/04_genotype.ipynb #4920153c
 def parse_darts(

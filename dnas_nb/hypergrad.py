@@ -6,7 +6,7 @@
 __all__ = ['ESTIMATORS', 'leaves', 'rebuild', 'trainable', 'moved', 'dot', 'cosine', 'purely', 'same_noise', 'grads', 'Quadratic',
            'quadratic', 'single_level', 'first_order', 'product', 'virtual_step', 'second_order', 'amended', 'neumann',
            'solve_cg', 'conjugate_gradient', 'descend', 'lookahead', 'to_vector', 'from_vector', 'zero_order', 'gld',
-           'propose', 'log_mixture', 'mgs_weights', 'mgs', 'OneHot', 'score_function']
+           'propose', 'log_mixture', 'mgs_weights', 'log_peak', 'mgs', 'OneHot', 'score_function']
 
 # %% ../nbs/12_hypergrad.ipynb #18175d19
 import contextlib, math, random
@@ -432,12 +432,21 @@ def log_mixture(
 
 # %% ../nbs/12_hypergrad.ipynb #ae014ce5
 def mgs_weights(
-    change,  # (N,) loss at each candidate (a constant offset does not matter)
-    log_q,   # (N,) log density of the proposal there
-    tau,     # temperature: small trusts the losses more
+    change,   # (N,) loss at each candidate (a constant offset does not matter)
+    log_q,    # (N,) log density of the proposal there
+    tau,      # temperature: small trusts the losses more
+    floor=0., # added to the density
 ) -> torch.Tensor:
     "Self-normalised importance weights (N,) for the target density proportional to exp(-change/tau)"
-    return (-change/tau - log_q).softmax(0)
+    return (-change/tau - torch.logaddexp(log_q, log_q.new_tensor(floor).log())).softmax(0)
+
+# %% ../nbs/12_hypergrad.ipynb #mgs00002
+def log_peak(
+    sigma, # standard deviation of both components
+    D,     # dimensions
+) -> float:
+    "Log density of one normal at its centre: the unit in which ZARTS' released code measures the proposal"
+    return -D*math.log(sigma*math.sqrt(2*math.pi))
 
 # %% ../nbs/12_hypergrad.ipynb #eeb435fb
 def mgs(
@@ -452,6 +461,7 @@ def mgs(
     sigma=0.025, # width of the proposal
     tau=0.01,    # temperature
     mix=1e-3,    # share of candidates drawn around the present place
+    floor=1e-4,  # added to the density of the proposal, in units of `log_peak` (released code)
     inner=None,  # training batches for the inner steps instead of `M` times `train`
     key=None,    # noise of the candidates; None: the present state of torch's generator
 ) -> dict:
@@ -459,7 +469,8 @@ def mgs(
     value, x = _setup(loss, w, phi, train, valid, lr, M, inner, 'mgs')
     center = -to_vector(rebuild(phi, [g.requires_grad_(p.requires_grad) for g, p in zip(leaves(first_order(loss, w, phi, train, valid)), leaves(phi))]))
     with same_noise(key): D = propose(center, sigma, mix, N)
-    c = mgs_weights(x.new_tensor([value(d) for d in D]), log_mixture(D, center, sigma, mix), tau)
+    log_q = log_mixture(D, center, sigma, mix) - log_peak(sigma, len(x))
+    c = mgs_weights(x.new_tensor([value(d) for d in D]), log_q, tau, floor)
     return from_vector(phi, -(c @ D))
 
 # %% ../nbs/12_hypergrad.ipynb #c6a97b1c

@@ -100,7 +100,12 @@ class FactorizedReduce(nn.Module):
         "(B, C_out, ceil(H/2), ceil(W/2))"
         x = F.relu(x)
         shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]  # a row and a column of zeros: odd sizes give two equal halves
-        return self.bn(torch.cat([self.a(x), self.b(shifted)], 1))
+        return self.bn(torch.cat([self.half(self.a, x), self.half(self.b, shifted)], 1))
+
+    def half(self, conv, x):
+        """`conv` of `x`. With fewer than 8 channels the pixels are picked first: there, PyTorch 2.13's
+        gradient of the weights of a 1×1 convolution of stride 2 in channels_last writes past its memory (x86 CPUs)"""
+        return conv(x) if conv.in_channels >= 8 else F.conv2d(x[:, :, ::2, ::2], conv.weight)
 
 # %% ../nbs/02_ops.ipynb #9d897b65
 def skip_connect(

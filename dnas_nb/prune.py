@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['check_mask', 'keep_top', 'drop_worst', 'pruned', 'zero_state', 'set_live', 'stretch', 'carry', 'edges_of', 'strip',
            'edge_means', 'winners', 'conditional', 'one_by_one', 'prune_by', 'dependency_pruning', 'lifetimes',
-           'weights', 'groups', 'blueprint', 'rebuild', 'DropSkip', 'skip_dropout', 'widen', 'part', 'progressive',
-           'pause', 'deepen', 'fading', 'grow_deep', 'skip_cap', 'weakest', 'reshape', 'useful', 'importance',
-           'certainty', 'stability', 'minmax', 'greedy', 'traces', 'stop_on_skips', 'best_ops', 'stop_on_ranking',
-           'eigen_ratio', 'stop_on_eig', 'any_of']
+           'weights', 'groups', 'blueprint', 'rebuild', 'DropSkip', 'skip_dropout', 'widen', 'progressive', 'deepen',
+           'fading', 'grow_deep', 'deeper', 'skip_cap', 'weakest', 'reshape', 'useful', 'importance', 'certainty',
+           'stability', 'minmax', 'greedy', 'due', 'undecided', 'lacks', 'decide', 'traces', 'stop_on_skips',
+           'best_ops', 'stop_on_ranking', 'eigen_ratio', 'stop_on_eig', 'any_of']
 
 # %% ../nbs/16_prune.ipynb #0b5f4ac0
 import math
@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 from torch import nn
-from .bilevel import dists
+from .bilevel import dists, part
 from .core import UserError, generator, seeded
 from .dependence import lower, white
 from .fast import FastCell, fast
@@ -331,14 +331,6 @@ def widen(
     state.w_opt = carry(state.w_opt, was, now, divide)
     return state
 
-# %% ../nbs/16_prune.ipynb #103b4320
-def part(
-    progress, # in [0, 1]
-    n,        # parts of equal length
-) -> int:
-    "Which part of the search the next epoch belongs to: 0 .. n-1"
-    return min(int(progress*n + 1e-9), n - 1)
-
 # %% ../nbs/16_prune.ipynb #59f570c5
 def progressive(
     K=(4, 2),     # channels are divided by this, part by part
@@ -354,20 +346,6 @@ def progressive(
         if groups(state.net) == K[s]: return state
         return widen(strip(prune_by(score or (lambda D: D.alpha), keep[s], 0.)(state, method, progress)), K[s], divide)
     stage.__name__ = f'progressive K={K} keep={keep}'
-    return stage
-
-# %% ../nbs/16_prune.ipynb #3c8cb2a0
-def pause(
-    starts=(.5,), # progress at which the architecture begins to wait
-    share=.1,     # of the whole search
-):
-    "A stage: no steps on phi in the epochs after each start (DrNAS: 10 of 50 epochs, P-DARTS: 10 of 25)"
-    def stage(state, method, progress):
-        waits = any(t - 1e-9 <= progress < t + share - 1e-9 for t in starts)
-        for g in state.a_opt.param_groups if state.a_opt else ():
-            g.setdefault('full_lr', g['lr']); g['lr'] = 0. if waits else g['full_lr']
-        return state
-    stage.__name__ = f'pause {starts} {share:g}'
     return stage
 
 # %% ../nbs/16_prune.ipynb #9768511a
@@ -389,47 +367,61 @@ def deepen(
 
 # %% ../nbs/16_prune.ipynb #03ebbf89
 def fading(
-    rates=(0., .4, .7), # dropout at the start of each part (ours)
-    wait=.4,            # share of a part before it fades (P-DARTS: 10 of 25 epochs)
-    decay=5.,           # e-foldings per part (ours)
+    rates=(.1, .4, .7), # dropout of each part (P-DARTS, the command of its README)
+    wait=.4,            # share of a part in which it falls linearly (P-DARTS: 10 of 25 epochs)
+    decay=5.,           # e-foldings per part from then on, starting anew (P-DARTS: 0.2 an epoch)
+    epoch=1/25,         # one epoch of a part, by which the linear fall is ahead
 ):
-    "`progress -> rate`: constant, then decaying exponentially within each part"
+    "`progress -> rate` of dropout behind skips (P-DARTS, released code)"
     def rule(t):
         s = part(t, len(rates))
-        return rates[s]*math.exp(-decay*max(0., t*len(rates) - s - wait))
+        u = t*len(rates) - s
+        return rates[s]*(1 - u - epoch) if u < wait - 1e-9 else rates[s]*math.exp(-decay*(u - wait))
     return rule
 
 # %% ../nbs/16_prune.ipynb #ca614d60
 def grow_deep(
-    cells=(1, 3, 5),  # cells per stage of the skeleton, part by part
-    keep=(5, 3, 2),   # operations per edge, part by part
-    drop=fading(),    # progress -> dropout behind skips
-    seed=0,           # of new weights and logits
+    more=(0, 6, 12),     # cells that the network has more than at the start, part by part (P-DARTS: 5, 11, 17)
+    keep=(1, 5/8, 3/8),  # share of the operations that stay, part by part (P-DARTS: 8, 5, 3)
+    drop=fading(),       # progress -> dropout behind skips
+    seed=0,              # of new weights and logits
 ):
     "A stage: from part to part a deeper network and fewer operations; skips get dropout (P-DARTS)"
-    if len(cells) != len(keep): raise UserError(f'give one number of operations for each of the {len(cells)} depths, not {len(keep)}')
+    if len(more) != len(keep): raise UserError(f'give one share of operations for each of the {len(more)} depths, not {len(keep)}')
     def stage(state, method, progress):
-        s = part(progress, len(cells))
-        if blueprint(state.net)['n'] != cells[s]:
-            prune_by(lambda D: D.mean, keep[s], 0.)(state, method, progress)
-            state = deepen(state, method, cells[s], seed)
+        if progress >= 1: return state   # nothing would be trained any more
+        s, before = (part(t, len(more)) for t in (progress, progress*(state.epoch - 1)/state.epoch))
+        if s != before:
+            n = max(1, round(keep[s]*max(c.O for c in state.net.space.cells)))
+            prune_by(lambda D: D.mean, n, 0.)(state, method, progress)
+            state = deepen(state, method, deeper(state.net, more[s] - more[before]), seed)
         skip_dropout(state.net, drop(progress))
         return state
-    stage.__name__ = f'grow_deep cells={cells} keep={keep}'
+    stage.__name__ = f'grow_deep more={more}'
     return stage
+
+def deeper(
+    net,   # `SuperNet`
+    cells, # so many more
+) -> int:
+    "What the skeleton takes for a network with `cells` more: cells in all, or cells per stage"
+    n = blueprint(net)['n']
+    def count(n): return sum('/2' not in name for name in net.space.skeleton(n))
+    return n + round(cells/(count(n + 1) - count(n)))
 
 # %% ../nbs/16_prune.ipynb #59be8aee
 def skip_cap(
     derive,            # a rule that reads the mean weights, such as `by_mean`
     most=2,            # skips allowed in a cell
     op='skip_connect', # operation that is capped
+    ignore=('reduce',), # cell types that are left alone
 ):
-    "A rule: `derive` with at most `most` skips per cell, the weakest given up first (P-DARTS)"
+    "A rule: `derive` with at most `most` skips in a normal cell, the weakest given up first (P-DARTS, released code)"
     def rule(dists, space, evaluate=None, seed=0):
         view = {c: SimpleNamespace(mean=D.mean.detach().clone()) for c, D in dists.items()}
         while True:
             g = derive(view, space, evaluate, seed)
-            extra = [w for c, edges in g.cells for w in weakest(edges, view[c].mean, space[c], most, op)]
+            extra = [w for c, edges in g.cells if c not in ignore for w in weakest(edges, view[c].mean, space[c], most, op)]
             if not extra: return g
             for mean, e, o in extra: mean[e, o] = 0.
     rule.__name__ = f'{getattr(derive, "__name__", "rule")}, at most {most} {op}'
@@ -509,26 +501,64 @@ def minmax(
 
 # %% ../nbs/16_prune.ipynb #f57d70a2
 def greedy(
-    start=9,      # epochs before the first decision
-    every=5,      # epochs between decisions
     stable=False, # multiply by the stability too? (criterion 2)
     history=4,    # epochs that the stability looks back
 ):
-    "A stage: decide one edge per cell type, the most important and certain one, for its best operation but `none` (SGAS)"
+    "A stage: decide edges one by one, the most important and certain first, for their best operation but `none` (SGAS, released code)"
     def stage(state, method, progress):
-        if state.epoch < start or (state.epoch - start) % every: return state
         masks = {}
-        for c, D in dists(state, method, progress).items():
-            cell, p, live = state.net.space[c], D.mean.cpu(), state.live[c].cpu()
-            use, open_ = useful(cell) & live, live.sum(-1) > 1
-            if not open_.any(): continue
-            s = minmax(importance(p, use), open_)*minmax(certainty(p, use), open_)
-            if stable: s = s*minmax(stability(p, traces(state.history[-history:], cell), use), open_)
-            e = int(s.masked_fill(~open_, -1).argmax())
-            masks[c] = live.clone(); masks[c][e] = False; masks[c][e, p[e].masked_fill(~use[e], -1).argmax()] = True
+        for c, p in state.phi.items():
+            cell, live = state.net.space[c], state.live[c].cpu().clone()
+            whole = method.relax({k: v.detach() for k, v in p.items()}, progress, cell.live).mean.cpu()   # decided edges as they were
+            late = undecided(cell, cell.live) - due(progress, undecided(cell, cell.live))
+            past = traces(state.history[-history:], cell) if stable else None
+            while undecided(cell, live) > late: live = decide(cell, live, whole, past)
+            masks[c] = live
         return set_live(state, masks)
-    stage.__name__ = f'greedy start={start} every={every}' + ' stable'*stable
+    stage.__name__ = 'greedy' + ' stable'*stable
     return stage
+
+def due(
+    progress, # in [0, 1]
+    n,        # decisions in all
+) -> int:
+    "How many decisions a search has made by then: SGAS waits ten epochs, decides every five, and trains five more"
+    return max(0, min(n, int(progress*(n + 2) + 1e-9) - 1))
+
+# %% ../nbs/16_prune.ipynb #sga00002
+def undecided(
+    cell, # `Cell`
+    live, # (E, O) bool
+) -> int:
+    "Decisions to be made: open edges, or, where nodes keep a number of inputs, inputs that they still lack"
+    open_ = live.sum(-1) > 1
+    if not cell.keep: return int(open_.sum())
+    return sum(lacks(cell, live, j) for j in range(cell.n_in, cell.n_nodes))
+
+def lacks(cell, live, j) -> int:
+    "Inputs that node `j` lacks and can still get"
+    into = [e for e, (_, dst) in enumerate(cell.edges) if dst == j]
+    has = sum(int((live & useful(cell)).any(-1)[e] and live[e].sum() == 1) for e in into)
+    return min(cell.keep[j - cell.n_in] - has, sum(int(live[e].sum() > 1) for e in into))
+
+def decide(
+    cell,  # `Cell`
+    live,  # (E, O) bool
+    p,     # (E, O) mixing weights of all operations, pruned ones too
+    past,  # (T, E, O) of earlier epochs, or None: do without the stability
+):
+    "The mask after one more decision; a node with all its inputs prunes the other edges to `none`, where they have it"
+    use, open_ = useful(cell) & cell.live, live.sum(-1) > 1
+    if cell.keep: open_ &= torch.tensor([lacks(cell, live, j) > 0 for _, j in cell.edges])
+    every = torch.ones_like(open_)                            # decided edges take part in the comparison
+    s = minmax(importance(p, use), every)*minmax(certainty(p, use), every)
+    if past is not None: s = s*minmax(stability(p, past, use).where(open_, 1.), every)
+    e = int(s.masked_fill(~open_, -1).argmax())
+    live[e] = torch.arange(cell.O) == int(p[e].masked_fill(~use[e], -1).argmax())
+    j = cell.edges[e][1]
+    for k in (k for k, (_, dst) in enumerate(cell.edges) if cell.keep and dst == j and not lacks(cell, live, j)):
+        if live[k].sum() > 1 and 'none' in cell.ops[k]: live[k] = torch.arange(cell.O) == cell.ops[k].index('none')
+    return live
 
 # %% ../nbs/16_prune.ipynb #9f963e36
 def traces(

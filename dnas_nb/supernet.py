@@ -98,14 +98,31 @@ class CellNet(nn.Module):
         "What node `j` holds when nothing reaches it"
         return x.new_zeros(len(x), self.C[j], *(-(-n//self.size[j]) for n in x.shape[2:]))
 
+    def gated(self,
+        x,     # (B, C, H, W) an input of the cell
+        gates, # (E,) see `forward`
+    ) -> dict: # node -> map of its size
+        "What every inner node holds before anything reaches it: 0, with the gradient of its gates (GDAS, released code)"
+        into = gates.new_zeros(self.cell.n_nodes)
+        into = into.index_add(0, torch.tensor([j for _, j in self.cell.edges], device=gates.device), gates)
+        return {j: self.zeros(x, j) + self.mixed(j, x)*into[j].to(x.dtype) for j in range(self.cell.n_in, self.cell.n_nodes)}
+
+    def mixed(self, j, x):
+        "Which channels of node `j` come out of a mixture: 1 for all; with partial channels (1, C, 1, 1) of ones and zeros"
+        if self.cell.partial == 1: return 1.
+        own = torch.arange(self.C[j], device=x.device) < self.C[j]//self.cell.partial
+        return channel_shuffle(own.to(x.dtype).view(1, -1, 1, 1), self.cell.partial)
+
     def forward(self,
         x,          # (B, C, H, W) output of the previous block; a tuple of them for a cell with several inputs
         w=None,     # E rows of (O,) mixing weights
         live=None,  # per edge, the operation indices to compute
         scale=None, # (E,) weights of whole edges; None: all 1
+        gates=None, # (E,) gates of operations that do not run, summed: 0, with a gradient; None: none
     ):
         nodes = dict(enumerate(x if isinstance(x, tuple) else (x,)))
         x = nodes[0]
+        if gates is not None: nodes |= self.gated(x, gates if scale is None else gates*scale)
         for e, (i, j) in enumerate(self.cell.edges):
             if i not in nodes and not self.affine: continue   # a zero map stays zero unless a batch norm has a shift
             y = self.edges[e](nodes[i] if i in nodes else self.zeros(x, i), None if w is None else w[e], None if live is None else live[e])
@@ -133,7 +150,7 @@ class WideCell(nn.Module):
 
     def forward(self,
         x,     # tuple of maps, one per input
-        *args, # as in `CellNet`: weights, live operations, weights of whole edges
+        *args, # as in `CellNet`: weights, live operations, weights of whole edges, gates
     ):
         "(B, nodes*C, H', W')"
         return self.dag(tuple(f(v) for f, v in zip(self.pre, x)), *args)
@@ -238,7 +255,7 @@ class SuperNet(nn.Module):
 
     def forward(self,
         x,           # (B, in_ch, H, W) images
-        theta=None,  # {cell name: (E, O) mixing weights; 'name@k': those of block k alone; 'name/edges': (E,) of whole edges}; None: plain sums
+        theta=None,  # {cell name: (E, O) mixing weights; 'name@k': of block k alone; 'name/edges', 'name/gates': (E,), see `CellNet`}; None: plain sums
         live=None,   # {cell name: (E, O) bool}: what to compute besides non-zero weights
     ):
         "Logits (B, classes)"
@@ -275,13 +292,13 @@ def _head(
 
 def _args(
     space, # a `Space`
-    theta, # {cell name: (E, O) mixing weights; 'name/edges': (E,)}
+    theta, # {cell name: (E, O) mixing weights; 'name/edges', 'name/gates': (E,)}
     live,  # {cell name: (E, O) bool} or None
 ) -> dict: # cell name -> positional arguments of its `CellNet`
     "What each cell needs besides its input"
     own = {c.name for c in space.cells}
     out = {k: (t.unbind(0), plan(t, None if live is None else live[k.split('@')[0]])) for k, t in theta.items() if k.split('@')[0] in own}
-    return {k: (*a, theta[f'{k}/edges']) if f'{k}/edges' in theta else a for k, a in out.items()}
+    return {k: (*a, theta.get(f'{k}/edges'), theta.get(f'{k}/gates')) for k, a in out.items()}
 
 # %% ../nbs/05_supernet.ipynb #9fb7df86
 def plan(
