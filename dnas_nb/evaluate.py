@@ -257,7 +257,7 @@ def _about(
 ) -> dict:
     "Everything that decides the result; two runs that agree in it agree in every bit"
     return dict(arch=to_str(genotype), space=genotype.space, seed=seed, **asdict(r), data=split.name, classes=len(split.classes), channels=split.train.x.shape[1],
-                images=len(split.train) + len(split.valid), pixels=fingerprint(split))
+                images=len(split.train) + len(split.valid), pixels=fingerprint(split), threads=torch.get_num_threads())
 
 def _network(genotype, about, space):
     "The untrained network of a run, its initial weights decided by the seed"

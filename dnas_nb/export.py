@@ -156,6 +156,9 @@ def parts(
     "The source of a function or class and of all that it uses. Raises `UserError` for one that cannot stand alone"
     f = bare(f)
     if f.__name__ in found: return found
+    if f is UserError:                               # how it prints is for the terminal
+        found['UserError'] = 'class UserError(ValueError):\n    "Something the user can mend"'
+        return found
     if '<' in f.__qualname__: raise UserError(f'operation {f.__name__!r} is defined inside another function: a Python file needs it at the top level of a module')
     try: src = textwrap.dedent(inspect.getsource(f))
     except (OSError, TypeError): raise UserError(f'the source of {f.__name__!r} is not available: export other formats, or define it in a file') from None

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import torch
 from torch import nn
 from .core import UserError
-from .ops import NB201, ResBlock, relu_conv_bn
+from .ops import NB201, ResBlock, conv, relu_conv_bn
 from .space import SPACES, Cell, Space, three_stages
 
 # %% ../nbs/09_spaces.ipynb #cc5b8259
@@ -64,7 +64,7 @@ def identity(
 ) -> nn.Module:
     "Nothing; a 1×1 convolution and a batch norm where the shape changes (Su et al. 2021, released code)"
     if stride == 1 and C == C_out: return nn.Identity()
-    return nn.Sequential(nn.Conv2d(C, C_out, 1, stride, bias=False), nn.BatchNorm2d(C_out, affine=affine))
+    return nn.Sequential(conv(C, C_out, 1, stride), nn.BatchNorm2d(C_out, affine=affine))
 
 # %% ../nbs/09_spaces.ipynb #d4ef923c
 MACRO_OPS = MappingProxyType(dict(
@@ -128,7 +128,7 @@ def conv_bn_relu(
     kernel=3,     # odd kernel size
 ) -> nn.Module:
     "Convolution, batch norm, ReLU: the order of NAS-Bench-101 (Ying et al. 2019)"
-    return nn.Sequential(nn.Conv2d(C, C, kernel, stride, kernel//2, bias=False), nn.BatchNorm2d(C, affine=affine), nn.ReLU())
+    return nn.Sequential(conv(C, C, kernel, stride), nn.BatchNorm2d(C, affine=affine), nn.ReLU())
 
 def max_pool(
     C,            # channels

@@ -216,8 +216,9 @@ def test_a_checkpoint_of_other_data(tmp_path):
 def test_results_on_other_test_pictures_are_not_averaged():
     "Under one name, with as many pictures"
     from dnas_nb.evaluate import report
-    g = from_ops(toy(), ['nor_conv_3x3']*3)
-    runs = [train_arch(g, toy(), s, replace(PRESETS['small'], epochs=1, batch=16, C=2), seed=k, device='cpu') for k, s in enumerate((mine(), changed('pixel')))]
+    g, test = from_ops(toy(), ['nor_conv_3x3']*3), mine().test
+    other = replace(mine(), test=Images(255 - test.x, test.y))
+    runs = [train_arch(g, toy(), s, replace(PRESETS['small'], epochs=1, batch=16, C=2), seed=k, device='cpu') for k, s in enumerate((mine(), other))]
     same = [replace(t, tested=runs[0].tested, images=runs[0].images) for t in runs]
     assert 'mean ± standard deviation' in report(same)
     fails(lambda: report([same[0], replace(same[1], tested=runs[1].tested)]), 'differ in genotype, recipe or data')
@@ -376,7 +377,7 @@ def told(monkeypatch):
     fake = Source('cifar10', Images(x[:60], y[:60]), tuple(f'class {k}' for k in range(10)), Images(x[60:], y[60:]), None, True, 4, dict(name='cifar10'))
     monkeypatch.setitem(SOURCES, 'cifar10', lambda: fake)
     seen = []
-    monkeypatch.setattr(ex, 'train_arch', lambda g, s, split, r, *a: seen.append((split, called(r, split))))
+    monkeypatch.setattr(ex, 'train_arch', lambda g, s, split, r, *a, **kw: seen.append((split, called(r, split))))
     return seen
 
 
