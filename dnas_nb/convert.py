@@ -8,12 +8,12 @@ __all__ = ['STREAMS', 'SPLITS', 'COLUMNS', 'unpack', 'figures_of', 'with_means',
            'routes', 'abuses', 'asks', 'strains', 'slips', 'cuts', 'pickle_of_numbers', 'hostile']
 
 # %% ../nbs/23_convert.ipynb #ca471d0e
-import bz2, hashlib, json, shutil, struct
+import bz2, hashlib, json, re, shutil, struct
 from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 from .core import UserError, brief, write_atomic
-from .safe import brief_line, has_file, parse_json, path_text, read_text
+from .safe import brief_line, has_file, parse_json, path_text, read_text, typed
 from .tablefile import write_table
 from .unpickle import STEPS, read_pickle
 
@@ -149,7 +149,23 @@ def _read_part(
     try: text, digest = read_text(part, most=1 << 28).splitlines()
     except (UserError, ValueError): return None
     if hashlib.sha256(text.encode()).hexdigest() != digest: return None
-    return parse_json(text, nan=True)
+    try: whole = parse_json(text, nan=True)
+    except UserError: return None
+    return whole if _is_part(whole) else None
+
+_PART = dict(stamp=list, rows=dict, refused=dict, missing=[int])
+
+def _is_part(whole) -> bool:
+    "Is it what `convert_chunk` found, with the types that `gathered` needs?"
+    try: typed(whole, 'a chunk', **_PART)
+    except UserError: return False
+    if any(whole.get(k) is None for k in _PART): return False
+    rows = list(whole['rows'].values())
+    if not all(isinstance(row, dict) for row in rows): return False
+    numbers = [*whole['rows'], *whole['refused']]
+    figures = [v for row in rows for v in row.values()]
+    fits = all(re.fullmatch('[0-9]{1,8}', k) for k in numbers)
+    return fits and all(type(v) in (int, float) for v in figures)
 
 def do_chunk(
     folder,
@@ -187,6 +203,8 @@ def gathered(
         p = _read_part(part)
         if p is None: raise UserError(f'{part} was damaged just now: the same command makes it again')
         missing += p['missing']; refused |= {int(k): v for k, v in p['refused'].items()}
+        if any(int(i) >= n for i in p['rows']):
+            raise UserError(f'{path_text(part)} is about other architectures: delete it, the same command makes it again')
         for i, row in p['rows'].items():
             for k, v in row.items(): columns.setdefault(k, np.full(n, np.nan, 'f8'))[int(i)] = v
             if len(columns) > COLUMNS: raise UserError(f'the records have more than {COLUMNS} columns: they are of different benchmarks')
