@@ -146,7 +146,7 @@ class Keeper:
 _AGAIN = 'delete it, and --resume makes it again'
 ACCOUNT = dict(
     task=str, status=str, method=str, space=str, data=str, device=str, error=str, started=str, name=str,
-    settings=dict, versions=dict, images=dict, input=dict, result=dict, files=dict, dataset=dict, own=dict,
+    settings=dict, versions=dict, images=dict, input=dict, result=dict, files=dict,
     classes=([str], int), drawn=[str], epoch_seconds=[float], epoch=int, batch=int, params=int,
     seconds=float, derive_seconds=float, peak_mb=float, predicted_mb=float)
 FOUND = dict(

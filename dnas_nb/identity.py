@@ -290,8 +290,8 @@ def space_of(
     if name in all_spaces(): return all_spaces()[name]()
     if found := _package_space(name): return found
     if folder:
-        raise UserError(f'{folder}: its space {_cut(name)!r} is none of the package: '
-                        'give it, space=…')
+        raise UserError(f'{folder}: its space {_cut(name)!r} is none of the package '
+                        f"({', '.join(map(repr, all_spaces()))}): give it, space=…")
     return choose(name, all_spaces(), 'space')
 
 # %% ../nbs/19_identity.ipynb #84fa3f64

@@ -131,6 +131,7 @@ GRADIENTS = (
 def aligned(
     coef,               # function of progress: size of the push
     ignore=('reduce',), # cell types that are not aligned (released code)
+    eps=1e-4,           # distance of the difference quotient; across a kink of ReLU or pooling it sees more than a second derivative
 ):
     "A `w_extra` slot: the alignment gradient of Λ-DARTS, by the mixing weights of every layer"
     def soft(alpha, live): return alpha.detach().masked_fill(~live.to(alpha.device), -torch.inf).softmax(-1)
@@ -138,7 +139,7 @@ def aligned(
         theta = {c: soft(p['alpha'], state.live[c]) for c, p in state.phi.items()}
         copies = {f'{n}@{k}': theta[n] for k, n in enumerate(state.net.names) if n in theta and n not in ignore}
         w = {n: p.detach() for n, p in state.net.named_parameters()}
-        push = align(lambda w, thetas, batch: loss.at(w, {**theta, **thetas}, batch), w, copies, batch)
+        push = align(lambda w, thetas, batch: loss.at(w, {**theta, **thetas}, batch), w, copies, batch, eps)
         return {n: coef(progress)*g for n, g in push.items()}
     return extra
 
@@ -149,7 +150,7 @@ def init_minus(
 ) -> dict:          # {'alpha': (E, O), 'skip': (E, O) bool}
     "Logits, and which columns are skips"
     skip = [[op == 'skip_connect' for op in ops] + [False]*(cell.O - len(ops)) for ops in cell.ops]
-    return {**init_alpha(cell, generator), 'skip': torch.tensor(skip)}
+    return {**init_alpha(cell, generator), 'skip': torch.tensor(skip).float()}
 
 def relax_minus(
     phi,           # from `init_minus`

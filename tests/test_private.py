@@ -21,7 +21,7 @@ def used():
     "(module, what) for every private name of something that is not ours."
     for path in sorted((ROOT/'dnas_nb').glob('[a-z]*.py')):
         for n in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
-            if isinstance(n, ast.Attribute) and private(n.attr) and ast.unparse(n.value) not in ('self', 'os') and n.attr != '_asdict': yield path.stem, ast.unparse(n)
+            if isinstance(n, ast.Attribute) and private(n.attr) and ast.unparse(n.value) not in ('self', 'os') and n.attr not in ('_asdict', '_replace'): yield path.stem, ast.unparse(n)
             if isinstance(n, ast.ImportFrom) and not n.level and any(map(private, [*(n.module or '').split('.'), *(a.name for a in n.names)])): yield path.stem, n.module
             if isinstance(n, ast.Import) and any(private(p) for a in n.names for p in a.name.split('.')): yield path.stem, ast.unparse(n)
             if isinstance(n, ast.Call) and ast.unparse(n.func) == 'getattr' and isinstance(n.args[1], ast.Constant) and private(str(n.args[1].value)):

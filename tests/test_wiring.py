@@ -119,7 +119,7 @@ def test_histories(tmp_path):
     "What cannot be read is one line; what was cut short is used"
     frame, path = history(minimal()), tmp_path/'history.csv'
     fails(lambda: read_history(tmp_path), 'no history')
-    for text, word in (('', 'not a history'), ('epoch,loss\n1,2\n', 'no probabilities'), ('\x00\xff', 'not'), (','.join(frame) + '\n', 'no finished epoch')):
+    for text, word in (('', 'not the history'), ('epoch,loss\n1,2\n', 'no probabilities'), ('\x00\xff', 'is damaged'), (','.join(frame) + '\n', 'no finished epoch')):
         path.write_text(text); fails(lambda: read_history(tmp_path), word)
     frame.to_csv(path, index=False)
     assert read_history(path).attrs['note'] == '' and len(read_history(tmp_path)) == 4
