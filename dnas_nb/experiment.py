@@ -511,7 +511,7 @@ def _space_of(name, found, folder=''):
     "The space of that name; with the changes that the method of a run made"
     if isinstance(name, Space): return name
     row = METHODS.get(found.get('method'))
-    if row:
+    if row and 'space' in found:
         space = space_of(found['space'], folder)
         adapt = row_of(row.name, found.get('preset', 'small'), space.name).adapt
         if adapt and adapt(space).name == name: return adapt(space)

@@ -77,9 +77,13 @@ class Worker:
         name = names[k % len(names)]
         rng = random.Random(f'{seed} {k}')
         with tempfile.TemporaryDirectory() as tmp:
-            try: given, checked = self.readers[name].make(rng, self.seeds[name], Path(tmp))
-            except Exception as e: return dict(reader=name, end='unmade', said=f'the generator: {e!r:.200}', seconds=0, mb=0)
-            return self.run(name, given, checked)
+            for attempt in range(5):                      # some changes cannot be written down
+                home = Path(tmp)/str(attempt)
+                home.mkdir()
+                try: given, checked = self.readers[name].make(rng, self.seeds[name], home)
+                except Exception as e: why = repr(e)
+                else: return self.run(name, given, checked)
+            return dict(reader=name, end='unmade', said=f'the generator: {why:.200}', seconds=0, mb=0)
 
     def run(self, name, given, checked):
         Path('/proc/self/clear_refs').write_text('5')

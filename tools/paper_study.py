@@ -2,7 +2,7 @@
 
 `python tools/paper_study.py --out FOLDER` makes the runs that are missing (it can be stopped at any time), then asks further rules of finished searches, as `AFTER` says, and writes
 nbs/papers/study.csv (one row per run and rule), study_corr.npz (learned correlations) and study_curves.json (histories). `--workers 2` uses both cores, `--collect` only reads what is there,
-`--after ROW` does only the further rule of that row."""
+`--after ROW` does only the further rule of that row, `--rows gdas,darts` only these rows, in whose place the new figures are put."""
 import argparse, json, os, sys, time
 from pathlib import Path
 
@@ -65,14 +65,13 @@ def further(out, rows=tuple(AFTER)):
             if not (Path(out)/name/f'{rule}.json').exists(): say(name, rule); say('  ', ask(Path(out)/name, r['settings'], rule)['arch'])
 
 
-def collect(out):
-    "What is finished, written beside the notebook"
+def collect(out, only=()):
+    "What is finished, written beside the notebook; of some rows only, the others stay"
     from dnas_nb.safe import read_json
     import pandas as pd
     from dnas_nb.bench import load, summary
     from dnas_nb.core import as_json, write_atomic
-    from dnas_nb.experiment import save_arrays
-    from dnas_nb.folder import account
+    from dnas_nb.folder import account, save_arrays
     from dnas_nb.genotype import parse
     from dnas_nb.interactions import read_learned
     from dnas_nb.space import nb201
@@ -102,8 +101,13 @@ def collect(out):
         curves[f'{m}/{seed}'] = {k: [round(float(v), 4) for v in h[k]] for k in ('valid_acc', 'entropy', 'skip_share')}
     if not rows: sys.exit(f'{out} holds no finished run: nothing was written')
     PAPERS.mkdir(exist_ok=True)
-    write_atomic(PAPERS/'study.csv', pd.DataFrame(rows).sort_values(['rule', 'method', 'seed']).round(4).to_csv(index=False))
-    if arrays: save_arrays(PAPERS/'study_corr.npz', arrays)
+    table = pd.DataFrame(rows).round(4)
+    if only:
+        kept = pd.read_csv(PAPERS/'study.csv')
+        table = pd.concat([kept[~kept.method.isin(only)], table[table.method.isin(only)]])
+        curves = {k: v for k, v in read_json(PAPERS/'study_curves.json').items() if k.split('/')[0] not in only} | curves
+    write_atomic(PAPERS/'study.csv', table.sort_values(['rule', 'method', 'seed']).to_csv(index=False))
+    if arrays and not only: save_arrays(PAPERS/'study_corr.npz', arrays)
     write_atomic(PAPERS/'study_curves.json', json.dumps(curves))
     say(f'{len(rows)} rows, {len(arrays)//2} correlations')
 
@@ -112,12 +116,15 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--out', default='studies/paper', help='folder of the runs'); p.add_argument('--workers', type=int, default=1)
     p.add_argument('--collect', action='store_true'); p.add_argument('--after', choices=AFTER)
+    p.add_argument('--rows', default='', help='some rows of the study, with commas')
     a = p.parse_args()
+    some = tuple(filter(None, a.rows.split(',')))
     if not (a.collect or a.after):
         from dnas_nb.study import study
-        study(PLAN, a.out, workers=a.workers, device='cpu', retry=True, on_run=lambda name, status, error, done, of: say(f'{done}/{of} {name} {status} {error}'))
-    if not a.collect: further(a.out, (a.after,) if a.after else tuple(AFTER))
-    collect(a.out)
+        plan = [dict(p, method=m) for p in PLAN for m in (p['method'] if isinstance(p['method'], list) else [p['method']]) if not some or m in some]
+        study(plan, a.out, workers=a.workers, device='cpu', retry=True, on_run=lambda name, status, error, done, of: say(f'{done}/{of} {name} {status} {error}'))
+    if not a.collect: further(a.out, (a.after,) if a.after else tuple(r for r in AFTER if not some or r in some))
+    collect(a.out, some)
 
 
 if __name__ == '__main__': main()
