@@ -230,6 +230,8 @@ def dnas_study(
     lr:float=None,          # learning rate of the weights
     arch_lr:float=None,     # learning rate of the architecture
     precision:str=None,     # fp32 or bf16
+    preset:str=None,        # small, or paper: the released settings of each method
+    layout:str=None,        # of the pictures in a file, where their axes are unclear: NHWC, NCHW ...
     threads:int=None,       # CPU threads of one search
     out:str='studies/study', # folder of the study
     workers:int=2,          # searches at a time
@@ -243,7 +245,8 @@ def dnas_study(
     from dnas_nb.study import shown, study
     what = study_of(file, methods, seeds, space=space, data=data, epochs=epochs, warmup=warmup,
                     channels=channels, cells=cells, size=size, images=images, batch=batch,
-                    lr=lr, arch_lr=arch_lr, precision=precision, threads=threads)
+                    lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
+                    preset=preset, layout=layout)
     bars = []
     def begin(done, of):
         bars.append(tqdm(total=of, initial=done, unit='run', dynamic_ncols=True, file=sys.stderr))
@@ -253,3 +256,7 @@ def dnas_study(
     try: frame = study(what, out, workers, backend, address, retry, device, move, say, begin)
     finally: close(bars)
     print(f'{shown(frame)}\nresults  {out}')
+    lost = int((frame.status != 'finished').sum())
+    if not lost: return
+    say(f'{lost} of {len(frame)} runs did not finish, see the table: --retry makes them again')
+    raise SystemExit(1)

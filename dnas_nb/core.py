@@ -167,8 +167,9 @@ def write_atomic(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp')
-    except OSError as e:
-        raise WriteError(f"cannot write {path}: {e.strerror or e}. Choose another folder") from None
+    except (OSError, ValueError) as e:          # a name with NUL is a ValueError
+        why = getattr(e, 'strerror', None) or e
+        raise WriteError(f'cannot write {path}: {why}. Choose another folder') from None
     os.close(fd)
     try:
         if callable(data): data(tmp)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from dnas_nb.cli import dnas_search, dnas_train
-from dnas_nb.core import UserError
+from conftest import fails
+from dnas_nb.core import UserError, write_atomic
 from dnas_nb.experiment import build, find_arch, settings
 from dnas_nb.genotype import from_json, from_ops, parse, published, to_json, to_str
 from dnas_nb.space import Cell, Space, darts, nb201, partial_channels, s2, toy
@@ -119,3 +120,9 @@ def test_every_rule_keeps_two_inputs(method, tmp_path):
     for _, edges in g.cells:
         assert [sum(j == n for _, j, _ in edges) for n in range(2, 6)] == [2]*4 and 'none' not in {op for *_, op in edges}
     assert parse(to_str(g), all_spaces()['s3']()) == g
+
+
+def test_name_that_no_file_can_have(tmp_path):
+    "NUL in a path is one line, whoever writes"
+    fails(lambda: write_atomic(f'{tmp_path}/a\0b', 'x'), 'cannot write')
+    fails(lambda: write_atomic(f'{tmp_path}/a\0b/c', 'x'), 'cannot write')

@@ -188,6 +188,14 @@ def test_command(tmp_path, capsys):
         assert e.value.code == 2 and part in err[-1] and not (tmp_path/'t').exists()
 
 
+def test_command_with_a_failed_run_does_not_end_well(tmp_path, capsys):
+    "A learning rate at which the loss becomes infinite: the table is shown, and the exit status is 1"
+    given = dict(methods='darts', seeds='0', space='toy', images=40, epochs=1, batch=10, channels=2)
+    with pytest.raises(SystemExit) as e: dnas_study(out=str(tmp_path/'s'), device='cpu', lr=1e30, workers=1, **given)
+    said = capsys.readouterr()
+    assert e.value.code == 1 and 'results' in said.out and '1 of 1 runs did not finish' in said.err
+
+
 def test_files(tmp_path):
     for name, text in (('a.toml', 'x ='), ('a.json', '{'), ('b.toml', '\x00')):
         (tmp_path/name).write_text(text)
