@@ -76,7 +76,7 @@ def test_bad_columns(tmp_path, columns, part):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('key', tf.NEEDS)
+@pytest.mark.parametrize('key', tf._NEEDS)
 def test_header_must_say(tmp_path, key): fails(lambda: tf.write_table(tmp_path/'t.npz', COLS, ABOUT | {key: ''}), key)
 
 

@@ -331,7 +331,7 @@ def resealed(rng, columns, header):
     from dnas_nb import tablefile as tf
     header = dict(header)
     header[rng.choice([*header, 'more'])] = rng.choice([v for v in ODD if not isinstance(v, float) or math.isfinite(v)])
-    try: return tf.sealed(columns, header)
+    try: return tf._sealed(columns, header)
     except (TypeError, ValueError, UnicodeEncodeError): return header
 
 
