@@ -581,10 +581,17 @@ def account_read(out):
     from dnas_nb import report
     from dnas_nb.experiment import find_arch
     from dnas_nb.folder import account, free_folder, to_continue
+    from dnas_nb.report import found, history, read_run
     from dnas_nb.study import row_of
     about = account(out)
-    run, frame, cells = report.read_run(out), report.history(out), report.found(out)
-    pages = [report.headline(run, cells, frame), report.banner(run, frame), report.tiles(run, frame), report.conditions(run), report._epochs(out)]
+    run, frame, cells = read_run(out), history(out), found(out)
+    pages = [
+        report._headline(run, cells, frame),
+        report._banner(run, frame),
+        report._tiles(run, frame),
+        report._conditions(run),
+        report._epochs(run),
+    ]
     row_of(out.parent, out.name, dict(settings={}, status='finished', error=''))
     free_folder(out, {})
     find_arch(str(out))
@@ -598,11 +605,13 @@ def account_read(out):
 def history_read(out):
     from dnas_nb import report
     from dnas_nb.interactions import _last_weights
+    from dnas_nb.report import history, leaders, probabilities
     from dnas_nb.spaces import all_spaces
     from dnas_nb.wiring import evolution, read_history
-    frame = report.history(out)
-    moves = report.probabilities(frame)
-    said = [report.headline({}, {}, frame), report._say_curves(frame), *(report.leaders(m) for m in moves.values())]
+    frame = history(out)
+    moves = probabilities(frame)
+    said = [report._headline({}, {}, frame), report._say_curves(frame)]
+    said += [leaders(m) for m in moves.values()]
     _last_weights(out, 'cell', ('0→1 none', '0→1 skip_connect'))
     h = read_history(out)
     return said, h, evolution(h, all_spaces()['toy']())
