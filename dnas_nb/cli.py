@@ -242,7 +242,7 @@ def dnas_study(
 ):
     "Run every method with every seed; the same command again goes on where it stopped"
     from tqdm import tqdm
-    from dnas_nb.study import shown, study
+    from dnas_nb.study import plan, shown, study
     what = study_of(file, methods, seeds, space=space, data=data, epochs=epochs, warmup=warmup,
                     channels=channels, cells=cells, size=size, images=images, batch=batch,
                     lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
@@ -256,7 +256,8 @@ def dnas_study(
     try: frame = study(what, out, workers, backend, address, retry, device, move, say, begin)
     finally: close(bars)
     print(f'{shown(frame)}\nresults  {out}')
-    lost = int((frame.status != 'finished').sum())
+    asked = frame[frame.run.isin(list(plan(what)))]
+    lost = int((asked.status != 'finished').sum())
     if not lost: return
-    say(f'{lost} of {len(frame)} runs did not finish, see the table: --retry makes them again')
+    say(f'{lost} of {len(asked)} runs did not finish, see the table: --retry makes them again')
     raise SystemExit(1)

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from .core import UserError, brief, choose, generator
-from .safe import CEILING, allowance, brief_line, has_dir, has_file, picture, path_text, read_arrays, read_bytes, webp_size
+from .safe import (CEILING, allowance, brief_line, has_dir, has_file, path_text, picture,
+                          read_arrays, read_bytes, webp_size)
 from .unpickle import read_pickle
 
 # %% ../nbs/06_data.ipynb #f9a3e95f
@@ -213,13 +214,19 @@ class Source:
     origin: dict = None   # arguments of `load_data` that find it again: name, layout of a file
 
 # %% ../nbs/06_data.ipynb #2d78e348
+_OURS = 'digits', 'cifar10', 'cifar100'
+
+def _key(source):
+    "What the division of a source is drawn by: the name of one of ours, and nothing that a file or a caller is called"
+    return source.name if source.name in _OURS else 'own'
+
 def _hold_out(
     source: Source,
     share=0.3,  # of every class
 ) -> Source:
     "`source` with a test set cut from its pool, the same for every seed"
     y, test = source.pool.y, torch.zeros(len(source.pool), dtype=torch.bool)
-    order = torch.randperm(len(y), generator=generator('test', source.name))
+    order = torch.randperm(len(y), generator=generator('test', _key(source)))
     for k in range(len(source.classes)):
         mine = order[y[order] == k]
         test[mine[:math.ceil(share*len(mine))]] = True
@@ -263,14 +270,14 @@ def _halve(
     seed,           # of the choice and the division
 ) -> tuple:
     "Indices of the images that train weights and of those that choose the architecture, class-balanced when `images` is given"
-    y, name = source.pool.y, source.name
-    train = sides(y, name, seed) if source.train is None else source.train
+    y, name, key = source.pool.y, source.name, _key(source)
+    train = sides(y, key, seed) if source.train is None else source.train
     halves = dict(train=train.nonzero().flatten(), valid=(~train).nonzero().flatten())
     if images is None: return tuple(halves.values())
     want = dict(train=(images + 1)//2, valid=images//2)
     if any(want[p] > len(h) for p, h in halves.items()):
         raise UserError(f"images={images} is more than the halves of {name} hold ({' and '.join(str(len(h)) for h in halves.values())})")
-    return tuple(h[balanced(y[h], want[p], name, p, seed)] for p, h in halves.items())
+    return tuple(h[balanced(y[h], want[p], key, p, seed)] for p, h in halves.items())
 
 # %% ../nbs/06_data.ipynb #8ffbfce2
 def split_of(
@@ -403,6 +410,7 @@ def from_tensors(
     layout=None,  # one letter of N, C, H, W for each axis of x; None: as the shape says
 ) -> Split:
     "A `Split` of your own pictures"
+    if not isinstance(name, str) or not name.strip(): raise UserError(f'name must be a text, not {brief(name)}')
     if (x_test is None) != (y_test is None): raise UserError(f'{name}: give both x_test and y_test, or neither')
     pool = as_images(x, y, name, layout)
     test = None if x_test is None else as_images(x_test, y_test, f'{name}, test part', layout)

@@ -26,9 +26,9 @@ from .evaluate import (LARGEST, PRESETS as RECIPES, Recipe, Trained, buildable,
 from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owning, refuse,
                             save_arrays, to_continue, versions, written)
 from .genotype import PUBLISHED, from_json, one_hot, parse, published, to_json, to_str
-from .identity import (about as data_of, ask_for_split, described, differs, folder_name,
-                              found_again, given_again, is_digits, must_agree, named, of_run,
-                              placed, same_run, space_of)
+from .identity import (about as data_of, absolute, ask_for_split, described, differs,
+                              folder_name, found_again, given_again, is_digits, must_agree, named,
+                              of_run, placed, same_run, space_of)
 from .memory import forecast, forget_peak, free_mb, halving, peak, predict, resident
 from .methods import METHODS, find_method
 from .prune import blueprint, reshape
@@ -76,7 +76,8 @@ def settings(
 ) -> Settings:
     "Settings with the data set's preset, and the space's, under what was given. Raises `UserError` for values that cannot work"
     given = named({k: v for k, v in given.items() if v is not None})
-    if is_file(given.get('data')): given['data'] = str(Path(given['data']).resolve())
+    for k in given: choose(k, [f.name for f in dataclasses.fields(Settings)], 'setting')
+    if is_file(given.get('data')): given['data'] = absolute(given['data'])
     preset = choose(given.get('preset', 'small'), ['small', 'paper'], 'preset')
     s = Settings(**(_of_paper(given) if preset == 'paper' else _of_data(given)), **given)
     for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads'):
@@ -330,15 +331,18 @@ def run(
 ) -> Result:
     "Search, and write the run folder. Raises `UserError` for anything a user can mend"
     s, dev = asked(out, split, given), get_device(device)
-    out = Path(out) if out else free_folder(default_folder(s), asdict(s))
+    out = Path(out) if out else free_folder(default_folder(s), asdict(s), resume)
     before = torch.get_num_threads()
     with owning(out):   # first of all: what is read below stays as it is
         whole = to_continue(out, resume, asdict(s), read)
         torch.set_num_threads(s.threads)
         try:
-            split = split or load_data(s.data, s.images, s.size, s.seed, s.layout)
-            same_run(out, split, whole=whole)
-            if account(out).get('status') == 'finished': return again(s, dev, out, whole, split, report)
+            over = account(out).get('status') == 'finished'
+            gone = is_file(s.data) and not has_file(s.data)   # a finished run hardly needs its data
+            if split is None and not (over and gone and 'arrays.npz' not in lost(out)):
+                split = load_data(s.data, s.images, s.size, s.seed, s.layout)
+            if split is not None: same_run(out, split, whole=whole)
+            if over: return again(s, dev, out, whole, split, report)
             return finish(*go(s, dev, out, whole, to_device(split, dev), on_epoch, tell), report, tell)
         finally: torch.set_num_threads(before)
 
@@ -531,6 +535,8 @@ def data_for(
     "What a found cell is trained on. Raises `UserError` unless it was searched on, or is named"
     folder = run_of(Path(str(arch))) if found else None
     wanted = {k: v for k, v in dict(size=size, images=images).items() if v is not None}
+    if layout is not None and (split is not None or data is None):
+        raise UserError('layout= says how the axes of a file are ordered: give it with data= (--data)')
     if split is not None: return _given_split(split, folder, data, wanted)
     if data is None and folder:
         whole = dict(size=None, images=None) if is_published(preset) else {}
@@ -550,7 +556,8 @@ def _given_split(split, folder, data, wanted):
     if data is not None or wanted:
         raise UserError('give split= or data=, size= and images=, not both')
     stored = of_run(folder) if folder else {}
-    if stored and split.origin is None and split.name == stored['name']:
+    same = stored and split.name == stored['name']
+    if same and split.origin in (None, stored['origin']):
         cure = 'give the same split=, or give other data a name of their own'
         must_agree(stored, split, folder, cure)
     return split
@@ -586,6 +593,8 @@ def retrain(
     counted(threads, 'threads', LARGEST['threads'])
     for k, v in dict(size=size, images=images).items():
         if v is not None: counted(v, k, LARGEST[k])
+    if type(seed) is not int: raise UserError(f'seed must be a whole number, not {brief(seed)}')
+    for k in recipe: choose(k, [f.name for f in dataclasses.fields(Recipe)], 'setting of a recipe')
     g, s, found = find_arch(arch, space)
     r = choose(preset, RECIPES, 'preset')
     if s.cells[0].n_in > 1 and r.n < 3: r = dataclasses.replace(r, n=5)   # here `n` counts all cells, two of them reductions

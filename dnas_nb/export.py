@@ -559,7 +559,6 @@ def export_run(
     norm = None if mean is None else (numbers(mean, 'mean'), numbers(std, 'std'))
     about = export(run, out, formats.split(','), size, norm)
     shape = ' × '.join(map(str, about['input']))
-    takes = 'images in [0, 1]' if about['normalises'] else 'normalised images'
-    lines = [f"input     {shape}, {takes}; {about['classes']} classes, {about['parameters']:,} parameters"]
+    lines = [f"input     {shape}, {about['takes']}; {about['classes']} classes, {about['parameters']:,} parameters"]
     lines += [f"{f:9} {out/f'net.{f}'}, greatest difference {d:.1e}" for f, d in about['difference'].items()]
     return '\n'.join(lines)

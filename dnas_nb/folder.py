@@ -157,7 +157,7 @@ def account(
     out,  # run folder
 ) -> dict:
     "What run.json says; {} where there is none. Raises `UserError` when it cannot be read or says what no run would"
-    path, mend = Path(out)/'run.json', 'choose another --out or delete it'
+    path, mend = Path(out)/'run.json', 'choose another --out'
     if not has_file(path): return {}
     try:
         old = typed(read_json(path), path_text(path), **ACCOUNT)
@@ -261,6 +261,8 @@ def refuse(
 ) -> dict:
     "What run.json says. Raises `UserError` where the folder holds something that must not be lost"
     old = account(out)
+    if not old and has_file(Path(out)/'last.pt'):
+        raise UserError(f'{path_text(out)} holds a checkpoint, but not the run.json that says of what: choose another --out')
     if not old: return old
     holds, settings = old.get('task', 'search'), old.get('settings', {})
     if holds != task:
@@ -310,13 +312,15 @@ def to_continue(
 def free_folder(
     base,    # Path, such as runs/danas-nb201-digits-s0
     wanted,  # dict of settings
+    resume=False, # is continuing asked for?
 ) -> Path:
-    "`base`, or the first of base-2, base-3 ... that is free or holds a stopped run of the same settings"
-    k = 1
+    "`base`, or the first of base-2, base-3 ... that is free or holds a stopped run of the same settings; to resume, a finished one too"
+    k, over = 1, []
     while (p := base if k == 1 else base.with_name(f'{base.name}-{k}')).exists():
         try: old = account(p)
         except UserError: old = {'status': 'finished'}
         same = not differences(old.get('settings', wanted), wanted)
-        if old.get('status') != 'finished' and same: break
+        if old.get('status') != 'finished' and same: return p
+        if old.get('settings') and same: over.append(p)
         k += 1
-    return p
+    return over[-1] if resume and over else p

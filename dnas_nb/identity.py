@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['part_fingerprint', 'fingerprint', 'about', 'differs', 'is_about', 'of_run', 'must_agree', 'same_run', 'ask_for_split',
-           'found_again', 'placed', 'is_digits', 'named', 'described', 'space_of', 'stands_for_itself', 'given_again',
-           'for_workers', 'folder_name']
+           'found_again', 'absolute', 'placed', 'is_digits', 'named', 'described', 'space_of', 'stands_for_itself',
+           'given_again', 'for_workers', 'folder_name']
 
 # %% ../nbs/19_identity.ipynb #c23661dd
 import hashlib, json, re
@@ -14,9 +14,10 @@ from functools import partial
 from pathlib import Path
 import numpy as np
 from .core import UserError, choose
-from .data import BUILT_IN_DATA, PARTS, SOURCES, Split, digits, fingerprints, is_file
-from .data import resize, source_of, split_of
+from .data import (BUILT_IN_DATA, PARTS, SOURCES, Split, digits, fingerprints, is_file,
+                          resize, source_of, split_of)
 from .folder import account
+from .safe import path_text
 from .methods import METHODS, ROWS, Method, find_method, slot_name
 from .space import Space
 from .spaces import BUILT_IN, FURTHER, all_spaces
@@ -136,6 +137,7 @@ def same_run(
     begun = 'dataset' in run or (Path(folder)/'last.pt').exists()
     if not begun or run.get('task', 'search') != task: return
     stored = of_run(folder)
+    if not stored: return                                  # `refuse` has a word about such a folder
     how = 'the data it began with' if stored['origin'] else 'the same split='
     cure = f'resume with {how}, or choose another --out for other data'
     must_agree(stored, split, folder, cure)
@@ -175,18 +177,26 @@ def found_again(
     return split if wanted == told else split_of(source, **wanted)
 
 # %% ../nbs/19_identity.ipynb #3e9850a8
+def absolute(
+    data,   # path of a file
+) -> str:
+    "The path from the root. Raises `UserError` for one that no file can have"
+    try: return str(Path(data).resolve())
+    except (OSError, ValueError): raise UserError(f'there is no file {path_text(data)}') from None
+
 def placed(
     data,   # what the caller names: a data set, or a path
     folder, # of the run, or None
 ) -> str:   # the name, or an absolute path
     "A path as it is given, else the place that the run stored for a file of that name"
     if not is_file(data): return data
-    path = Path(data).resolve()
-    if path.is_file() or not folder: return str(path)
+    given, path = Path(data), Path(absolute(data))
+    if path.is_file() or not folder or given.is_absolute(): return str(path)
     stored = account(folder).get('dataset')
     origin = stored.get('origin') if isinstance(stored, dict) else None
     there = Path(str(origin.get('name'))) if isinstance(origin, dict) else path
-    return str(there if there.name == path.name and there.is_file() else path)
+    same = there.parts[-len(given.parts):] == given.parts
+    return str(there if same and there.is_file() else path)
 
 # %% ../nbs/19_identity.ipynb #30b9587b
 def is_digits(

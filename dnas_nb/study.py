@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['RUNS', 'BACKENDS', 'CLOCK', 'grid', 'checked', 'run_name', 'resolved', 'plan', 'free', 'attempt', 'context',
            'without_main', 'leave_with_parent', 'answer', 'ending', 'by_name', 'start', 'in_processes', 'open_ray',
-           'on_ray', 'record', 'standing', 'to_do', 'data_of', 'known_data', 'same_data', 'study', 'row_of', 'frame',
-           'read_parquet', 'keep', 'histories', 'plot_anytime', 'read_plan', 'shown']
+           'on_ray', 'record', 'standing', 'to_do', 'data_of', 'known_data', 'same_data', 'same_runs', 'study',
+           'row_of', 'frame', 'read_parquet', 'keep', 'histories', 'plot_anytime', 'read_plan', 'shown']
 
 # %% ../nbs/42_study.ipynb #596f107f
 import contextlib
@@ -31,7 +31,7 @@ from .compare import compare
 from .data import SOURCES, is_file, load_data
 from .experiment import Settings, run, settings
 from .folder import PLAIN, account, history_of, lock, owning
-from .identity import about, folder_name, for_workers, is_about, must_agree
+from .identity import about, folder_name, for_workers, found_again, is_about, must_agree
 from .safe import (PLAN, allowance, brief_line, has_file, parse_json, parse_toml, path_text,
                           read_json, read_text, typed)
 
@@ -318,6 +318,17 @@ def same_data(
     for key, split in seen.items():
         if key in before: must_agree(before[key], split, f'{out}, {key}', cure)
 
+def same_runs(
+    out,   # folder of a study
+    names, # of finished runs whose data are files
+):
+    "Raise `UserError` for a run that was made while its file held something else"
+    for name in names:
+        try: found_again(Path(out)/name)
+        except UserError as e:
+            raise UserError(f'{path_text(Path(out)/name)} was made on other data than are there now '
+                            f'({brief_line(e)}): delete that folder, and give the command again') from None
+
 # %% ../nbs/42_study.ipynb #d4e29642
 def study(
     what,                # grid or list of grids, see `plan`
@@ -342,6 +353,8 @@ def study(
         over = {n for n, r in rows.items() if r['status'] == 'finished'}
         seen = {} if address else data_of(runs, set(runs) - over)   # a cluster may have its own
         same_data(out, seen)
+        of_files = [n for n, s in runs.items() if is_file(s['data'])] if not address else []
+        same_runs(out, [n for n in of_files if n in over])
         said = {key: about(split) for key, split in seen.items()}
         write_atomic(out/'data.json', as_json(known_data(out) | said))
         rows |= {n: dict(settings=s, status='waiting', error='') for n, s in runs.items() if n not in rows}
@@ -358,6 +371,7 @@ def study(
         if jobs: loop(jobs, workers, lambda n: note(n, 'running'), done, *([address] if backend == 'ray' else []))
         found = keep(out, tell)
         if jobs and seen: same_data(out, data_of(runs))      # nobody wrote the files anew meanwhile
+        if jobs: same_runs(out, [n for n in of_files if rows[n]['status'] == 'finished'])
         return found
 
 

@@ -425,3 +425,97 @@ def test_the_changed_name_is_stored_and_printed(tmp_path):
     t = train_arch(parse(CELL, nb201()), nb201(), mine(), replace(PRESETS['nb201'], epochs=1, batch=16, C=2, n=1), out=tmp_path/'t', device='cpu')
     from dnas_nb.cli import train_lines
     for text in (t.recipe.source, account(tmp_path/'t')['settings']['source'], train_lines(t)): assert 'changed: epochs 1' in text and 'on mine' in text and '8 × 8' in text
+
+
+# what fell between the parts: found by trying
+
+def test_finished_search_resumed_without_a_folder_is_the_same(tmp_path, monkeypatch):
+    "The same command with --resume: no second search, and what is missing is drawn"
+    monkeypatch.chdir(tmp_path)
+    given = {**TINY, 'epochs': 1}
+    first = run(split=mine(), **given)
+    (first.out/'history.csv').unlink()
+    again = run(split=mine(), resume=True, **given)
+    assert again.out == first.out and (first.out/'history.csv').is_file()
+    assert [p.name for p in (tmp_path/'runs').iterdir()] == [first.out.name]
+    assert run(split=mine(), **given).out != first.out        # without --resume a new one
+
+
+def test_a_checkpoint_without_its_account_is_not_written_over(tmp_path):
+    stop(tmp_path/'r', split=mine())
+    (tmp_path/'r'/'run.json').unlink()
+    before = (tmp_path/'r'/'last.pt').read_bytes()
+    for resume in (False, True):
+        fails(lambda: run(tmp_path/'r', split=mine(), resume=resume, **TINY), 'holds a checkpoint', 'choose another --out')
+        fails(lambda: retrain(CELL, split=mine(), out=tmp_path/'r', resume=resume, **ONE), 'holds a checkpoint')
+    assert (tmp_path/'r'/'last.pt').read_bytes() == before
+
+
+def test_the_test_set_does_not_depend_on_the_name_of_the_file(tmp_path):
+    a, b = (load_data(write(tmp_path/f'{name}.npz')) for name in ('one', 'two'))
+    for part in ('train', 'valid', 'test'): assert torch.equal(getattr(a, part).x, getattr(b, part).x)
+    assert torch.equal(mine(name='x').test.x, mine(name='y').test.x)
+
+
+def test_a_loaded_split_of_a_changed_file_is_refused(tmp_path):
+    file = write(tmp_path/'d.npz')
+    run(tmp_path/'r', data=str(file), **{**TINY, 'epochs': 1})
+    write(file, y=1 - Y)
+    fails(lambda: retrain(tmp_path/'r', split=load_data(file), out=tmp_path/'t', **ONE), 'other data')
+
+
+def test_a_wrong_path_is_not_replaced(tmp_path, monkeypatch):
+    "Only a path that was given from another folder is looked for where the run knew it"
+    (tmp_path/'sub').mkdir()
+    file = write(tmp_path/'sub'/'d.npz')
+    run(tmp_path/'r', data=str(file), **{**TINY, 'epochs': 1})
+    for wrong in ('/nowhere/d.npz', 'other/d.npz'):
+        fails(lambda: retrain(tmp_path/'r', data=wrong, out=tmp_path/'t', **ONE), 'd.npz')
+    monkeypatch.chdir(tmp_path/'r')
+    assert retrain(tmp_path/'r', data='sub/d.npz', out=tmp_path/'t', **ONE).images
+
+
+def test_arguments_that_mean_nothing(tmp_path):
+    run(tmp_path/'r', split=mine(), **{**TINY, 'epochs': 1})
+    fails(lambda: retrain(tmp_path/'r', split=mine(), layout='NHWC', out=tmp_path/'t', **ONE), 'layout=')
+    fails(lambda: retrain(tmp_path/'r', layout='garbage', out=tmp_path/'t', **ONE), 'layout=')
+    fails(lambda: retrain(CELL, split=mine(), seed='x', out=tmp_path/'t', **ONE), 'seed')
+    fails(lambda: retrain(CELL, split=mine(), foo=3, out=tmp_path/'t', **ONE), "'foo'")
+    fails(lambda: run(tmp_path/'q', foo=3, **TINY), "'foo'")
+    fails(lambda: run(tmp_path/'q', data='a\0.npz', **TINY), 'there is no file')
+    for name in (5, None, ' '): fails(lambda: mine(name=name), 'name must be a text')
+
+
+def test_finished_run_whose_file_is_gone(tmp_path):
+    "It lacks nothing that only the data could give"
+    file, given = write(tmp_path/'d.npz'), {**TINY, 'epochs': 1}
+    run(tmp_path/'r', data=str(file), **given)
+    file.unlink(); (tmp_path/'r'/'history.csv').unlink()
+    run(tmp_path/'r', data=str(file), resume=True, **given)
+    assert (tmp_path/'r'/'history.csv').is_file()
+
+
+def test_a_study_refuses_runs_that_were_made_on_other_contents(tmp_path):
+    "The file was another one for a while, and is the first again"
+    from dnas_nb.study import study
+    file = write(tmp_path/'d.npz')
+    what = dict(method='darts', seed=[0, 1], data=str(file), **{k: v for k, v in {**TINY, 'epochs': 1}.items() if k not in ('device', 'report', 'method')})
+    study({**what, 'seed': [0]}, tmp_path/'s', workers=1, device='cpu')
+    name = next(p.name for p in (tmp_path/'s').iterdir() if p.is_dir())
+    write(file, y=1 - Y)
+    run(tmp_path/'other', data=str(file), **{**TINY, 'epochs': 1, 'method': 'darts', 'seed': 1})
+    write(file)
+    rows = json.loads((tmp_path/'s'/'study.json').read_text())
+    from dnas_nb.study import plan
+    second = next(n for n in plan(what) if n != name)
+    rows[second] = dict(settings=plan(what)[second], status='finished', error='')
+    (tmp_path/'s'/'study.json').write_text(json.dumps(rows))
+    (tmp_path/'other').rename(tmp_path/'s'/second)
+    fails(lambda: study(what, tmp_path/'s', workers=1, device='cpu'), 'was made on other data', second, 'delete that folder')
+
+
+def test_export_says_in_the_terminal_what_it_says_in_its_file(tmp_path):
+    from dnas_nb.export import export_run
+    retrain(CELL, split=mine(), out=tmp_path/'t', **ONE)
+    said = export_run(tmp_path/'t', None, 'py', None, None, None)
+    assert json.loads((tmp_path/'t'/'export'/'export.json').read_text())['takes'] in said
