@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 import numpy as np
 from .core import UserError, brief, write_atomic
-from .safe import brief_line, has_file, parse_json, path_text, read_text, typed
+from .safe import brief_line, has_file, parse_json, path_text, read_bytes, read_text, typed
 from .tablefile import write_table
 from .unpickle import STEPS, read_pickle
 
@@ -25,12 +25,7 @@ def unpack(
     limit=1 << 25,  # bytes it may unpack to
 ) -> bytes:
     "The content of a bz2 file. Raises `UserError` for one that is damaged, cut off or too large"
-    if not has_file(path): raise UserError(f'there is no file {path_text(path)}')
-    try:
-        with open(path, 'rb') as f: packed = f.read(limit + 1)
-    except OSError as e: raise UserError(f'cannot read {path_text(path)}: {e.strerror or e}') from None
-    if len(packed) > limit: raise UserError(f'{path_text(path)} unpacks to more than {limit >> 20} MB')
-    out = []
+    packed, out = read_bytes(path, limit), []
     for _ in range(STREAMS):
         if not packed: return b''.join(out)
         d = bz2.BZ2Decompressor()

@@ -303,9 +303,7 @@ def to_continue(
     whole = read(path)
     if differs := differences(whole.get('settings', {}), wanted):
         raise UserError(f'{path} is of another run ({differs}): delete it to start again')
-    here, told = len(whole['history']), old.get('epoch', 0)
-    if here < told:
-        raise UserError(f'{path} is of epoch {here}, but the run was at {told}: put the right one back, or delete it to start again')
+    same_age(whole, old, path)
     return whole
 
 # %% ../nbs/19_folder.ipynb #62628925

@@ -498,13 +498,12 @@ def score_function(
 ) -> dict:
     "DSNAS (arXiv 2002.09128): gradient of log p(sampled operation) times its cost dL/dtheta, summed over edges"
     batch = choose(on, dict(train=train, valid=valid), 'batch')
-    log_prob = getattr(loss, 'log_prob', OneHot(None).log_prob)
     with same_noise(key), torch.no_grad(): thetas = [loss.sample(phi) for _ in range(samples)]
     total = []
     for theta in thetas:
         cost = {c: (g*theta[c]).sum(-1) for c, g in grads(lambda w, th, b: loss.at(w, th, b), w, theta, batch)[1].items()}
         if clamp is not None: cost = {c: x.clamp(-clamp, clamp) for c, x in cost.items()}
-        def surrogate(w, phi, b): return sum((log_prob(phi, theta)[c]*x).sum() for c, x in cost.items())
+        def surrogate(w, phi, b): return sum((loss.log_prob(phi, theta)[c]*x).sum() for c, x in cost.items())
         total.append(grads(surrogate, w, phi, batch)[1])
     return rebuild(phi, [torch.stack(xs).mean(0) if xs[0].is_floating_point() else xs[0] for xs in zip(*map(leaves, total))])
 

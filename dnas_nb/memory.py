@@ -11,7 +11,7 @@ import ctypes, gc, os, weakref
 from pathlib import Path
 import torch
 from .core import UserError, halve_on_oom, peak_mem, seeded
-from .bilevel import arch_step, dists, make_loss, take, weight_step
+from .bilevel import Loss, arch_step, dists, take, weight_step
 from .data import JUDGED
 from .hypergrad import first_order
 
@@ -87,7 +87,7 @@ def one_step(
     bf16=False, # bfloat16 autocast?
 ):
     "A weight step, and an architecture step where it holds more than that"
-    draw = lambda what, relax: make_loss(state.net, relax, state.live, .5, ('trial', what, key), bf16)
+    draw = lambda what, relax: Loss(state.net, relax, state.live, .5, ('trial', what, key), bf16)
     with seeded('trial', key):
         if method.grad and method.grad is not first_order: arch_step(state, method, draw('arch', method.relax), train, valid, .01, .5)
         weight_step(state, method, draw('weight', method.w_relax or method.relax), train, .5)

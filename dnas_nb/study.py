@@ -371,7 +371,7 @@ def study(
         if jobs: loop(jobs, workers, lambda n: note(n, 'running'), done, *([address] if backend == 'ray' else []))
         found = keep(out, tell)
         if jobs and seen: same_data(out, data_of(runs))      # nobody wrote the files anew meanwhile
-        if jobs: same_runs(out, [n for n in of_files if rows[n]['status'] == 'finished'])
+        if jobs: same_runs(out, [n for n in of_files if n in jobs and rows[n]['status'] == 'finished'])
         return found
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd, pytest, torch
 import torch.nn.functional as F
 from dnas_nb.bench import accuracies
-from dnas_nb.bilevel import Calendar, dists, make_loss, search, start
+from dnas_nb.bilevel import Calendar, dists, Loss, search, start
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.data import from_tensors
 from dnas_nb.distribution import init_alpha, relax_softmax
@@ -61,7 +61,7 @@ def test_gdas_gradient_is_that_of_the_released_cell(space, order):
     for seed in range(4):
         phi, got = logits(gdas, sp, seed), []
         for net in (released, plain, fast(deepcopy(plain))):
-            loss = make_loss(net, gdas.relax, {c.name: c.live for c in sp.cells}, .4, ('gates', seed))
+            loss = Loss(net, gdas.relax, {c.name: c.live for c in sp.cells}, .4, ('gates', seed))
             got.append(order(loss, {n: p.detach() for n, p in net.named_parameters()}, phi, train, valid, .1))
         for g in got[1:]:
             for c in phi: torch.testing.assert_close(g[c]['alpha'], got[0][c]['alpha'], rtol=1e-8, atol=1e-10)
@@ -198,14 +198,14 @@ def test_lambda_darts_pushes_by_the_mixing_weights_of_normal_cells(space):
     which = [f'{n}@{k}' for k, n in enumerate(plain.names) if n in theta and n != 'reduce']
     copies = {n: theta[n.split('@')[0]].clone().requires_grad_() for n in which}
     w = dict(plain.named_parameters())
-    loss = make_loss(plain, row.relax, live, 1., ('push',))
+    loss = Loss(plain, row.relax, live, 1., ('push',))
     G = torch.autograd.grad(loss.at(None, {**theta, **copies}, train), list(copies.values()), create_graph=True)
     exact = torch.autograd.grad(alignment(torch.stack([g.flatten() for g in G])), list(w.values()), allow_unused=True)
     exact = {n: torch.zeros_like(p) if g is None else -.125*g for (n, p), g in zip(w.items(), exact)}
     for net in (plain, fast(deepcopy(plain))):
         state = SimpleNamespace(net=net, phi=phi, live=live)
         push = aligned(ramp(0., .125), eps=1e-7)      # no kink of so few pixels lies so near
-        got = push(make_loss(net, row.relax, live, 1., ('push',)), state, train, 1.)
+        got = push(Loss(net, row.relax, live, 1., ('push',)), state, train, 1.)
         assert cosine(got, exact) > 1 - 1e-6
         for n in exact: torch.testing.assert_close(got[n], exact[n], rtol=1e-3, atol=1e-6)
 
@@ -232,9 +232,9 @@ def test_dsnas_pays_the_whole_cost_of_an_edge():
     net, train, valid = small(sp)
     phi, w = logits(row, sp), {n: p.detach() for n, p in net.named_parameters()}
     def estimate(times):
-        loss = make_loss(net, row.relax, {'cell': sp.cells[0].live}, .5, ('cost',))
-        at = loss.at
-        loss.at = lambda *a: times*at(*a)
+        class Scaled(Loss):
+            def at(self, *given): return times*super().at(*given)
+        loss = Scaled(net, row.relax, {'cell': sp.cells[0].live}, .5, ('cost',))
         return row.grad(loss, w, phi, train, valid, .1)['cell']['alpha']
     torch.testing.assert_close(estimate(1e4), 1e4*estimate(1.), rtol=1e-9, atol=1e-12)
 

@@ -45,9 +45,9 @@ def flops(net, theta, live, batch, size):
 def passes(net, phi, live, method, batch):
     "Both passes of a search step, as a function that changes nothing."
     import torch
-    from dnas_nb.bilevel import make_loss
+    from dnas_nb.bilevel import Loss
     from dnas_nb.hypergrad import leaves
-    loss = make_loss(net, method.relax, live, 1., (0,))
+    loss = Loss(net, method.relax, live, 1., (0,))
     frozen = {n: p.detach() for n, p in net.named_parameters()}
     def go():
         torch.autograd.grad(loss(frozen, phi, batch), [v for p in phi.values() for v in p.values() if v.requires_grad], allow_unused=True)
@@ -97,7 +97,7 @@ def stages():
 def steps(rounds=5, draws=3):
     "Cost of a search step beside its FLOPs, for each stage."
     import torch
-    from dnas_nb.bilevel import arch_step, make_loss, start, weight_step
+    from dnas_nb.bilevel import arch_step, Loss, start, weight_step
     from dnas_nb.core import generator
     from dnas_nb.fast import fast
     from dnas_nb.methods import find_method
@@ -118,7 +118,7 @@ def steps(rounds=5, draws=3):
                 if keep:
                     state = set_live(state, {c.name: keep_top(torch.rand(c.E, c.O, generator=generator('stage', draw, c.name)), c.live, keep) for c in space.cells})
                     state = strip(state, method, 1.)
-                loss = make_loss(state.net, method.relax, state.live, 0.5, (0,))
+                loss = Loss(state.net, method.relax, state.live, 0.5, (0,))
                 def step():
                     arch_step(state, method, loss, batch, batch, 0.025, 0.5); weight_step(state, method, loss, batch, 0.5)
                 step(); seen = []
