@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['RUNS', 'BACKENDS', 'CLOCK', 'grid', 'checked', 'run_name', 'resolved', 'plan', 'free', 'attempt', 'context',
            'without_main', 'leave_with_parent', 'answer', 'ending', 'by_name', 'start', 'in_processes', 'open_ray',
-           'on_ray', 'record', 'standing', 'to_do', 'data_of', 'known_data', 'same_data', 'same_runs', 'study',
-           'row_of', 'frame', 'read_parquet', 'keep', 'histories', 'plot_anytime', 'read_plan', 'shown']
+           'on_ray', 'record', 'standing', 'to_do', 'data_of', 'known_data', 'same_data', 'same_runs', 'Ledger',
+           'ledger', 'keep_data', 'study', 'row_of', 'frame', 'read_parquet', 'keep', 'histories', 'plot_anytime',
+           'read_plan', 'shown']
 
 # %% ../nbs/42_study.ipynb #596f107f
 import contextlib
@@ -21,7 +22,7 @@ import sys
 import threading
 import time
 import types
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from multiprocessing import connection
 from pathlib import Path
 import numpy as np
@@ -330,6 +331,50 @@ def same_runs(
                             f'({brief_line(e)}): delete that folder, and give the command again') from None
 
 # %% ../nbs/42_study.ipynb #d4e29642
+@dataclass
+class Ledger:
+    "How the runs of a study stand, on disk after every change"
+    out: Path           # folder of the study
+    runs: dict          # name -> settings, of this call
+    rows: dict          # name -> {settings, status, error}, of all calls
+    on_run: object=None # called with (name, status, error, done, of) after each run
+
+    def write(self): write_atomic(self.out/'study.json', as_json(self.rows))
+
+    def note(self, name, status, error=''):
+        self.rows[name].update(status=status, error=error)
+        self.write()
+
+    def running(self, name): self.note(name, 'running')
+
+    def done(self, name, got):
+        "`got`: (status, error) of a run that ended"
+        self.note(name, *got)
+        if not self.on_run: return
+        over = sum(self.rows[n]['status'] != 'waiting' for n in self.runs)
+        self.on_run(name, *got, over, len(self.runs))
+
+    def finished(self) -> list:
+        return [n for n in self.runs if self.rows[n]['status'] == 'finished']
+
+def ledger(
+    out,         # Path of the study, whose lock the caller holds
+    runs,        # name -> settings
+    on_run=None, # see `Ledger`
+) -> Ledger:
+    "What earlier calls left, and the runs that are new"
+    new = {n: dict(settings=s, status='waiting', error='') for n, s in runs.items()}
+    return Ledger(out, runs, new | standing(out), on_run)
+
+def keep_data(
+    out,  # Path of the study
+    seen, # from `data_of`
+):
+    "Write down what the data are. Raises `UserError` when they are others than before"
+    same_data(out, seen)
+    said = {key: about(split) for key, split in seen.items()}
+    write_atomic(out/'data.json', as_json(known_data(out) | said))
+
 def study(
     what,                # grid or list of grids, see `plan`
     out,                 # folder of the study
@@ -342,38 +387,31 @@ def study(
     tell=None,           # called with a line now and then
     on_start=None,       # called with (done, of) once everything is checked, before the first run
 ):
-    "Make all runs that are missing and return the `frame`. A failure is recorded, not raised. Raises `UserError` before anything starts if an entry cannot work"
+    "Make all runs that are missing and return the `frame`; a failure is recorded. Raises `UserError` before anything starts if an entry cannot work"
     runs, out = plan(what), Path(out).resolve()
     counted(workers, 'workers', 1024)
     loop = choose(backend, BACKENDS, 'backend')
-    if address and backend != 'ray': raise UserError(f"address {brief(address)} is that of a Ray cluster: choose backend 'ray' with it")
+    if address and backend != 'ray':
+        raise UserError(f"address {brief(address)} is that of a Ray cluster: choose backend 'ray' with it")
     if not address: get_device(device)
-    with owning(out):                                # first of all: what is read below stays as it is
-        rows = standing(out)
-        over = {n for n, r in rows.items() if r['status'] == 'finished'}
-        seen = {} if address else data_of(runs, set(runs) - over)   # a cluster may have its own
-        same_data(out, seen)
-        of_files = [n for n, s in runs.items() if is_file(s['data'])] if not address else []
-        same_runs(out, [n for n in of_files if n in over])
-        said = {key: about(split) for key, split in seen.items()}
-        write_atomic(out/'data.json', as_json(known_data(out) | said))
-        rows |= {n: dict(settings=s, status='waiting', error='') for n, s in runs.items() if n not in rows}
-        todo = to_do(rows, runs, retry)
-        def note(name, status, error=''):
-            rows[name].update(status=status, error=error)
-            write_atomic(out/'study.json', as_json(rows))
-        def done(name, got):
-            note(name, *got)
-            if on_run: on_run(name, *got, sum(rows[n]['status'] != 'waiting' for n in runs), len(runs))
+    of_files = [n for n, s in runs.items() if is_file(s['data']) and not address]
+    with owning(out):               # first of all: what is read below stays as it is
+        book = ledger(out, runs, on_run)
+        before = book.finished()
+        seen = {} if address else data_of(runs, set(runs) - set(before))   # a cluster may have its own
+        keep_data(out, seen)
+        same_runs(out, [n for n in of_files if n in before])
+        book.write()
+        if on_start: on_start(len(before), len(runs))
+        todo = to_do(book.rows, runs, retry)
         jobs = {n: (by_name('attempt'), (str(out/n), runs[n], device)) for n in todo}
-        write_atomic(out/'study.json', as_json(rows))
-        if on_start: on_start(sum(rows[n]['status'] == 'finished' for n in runs), len(runs))
-        if jobs: loop(jobs, workers, lambda n: note(n, 'running'), done, *([address] if backend == 'ray' else []))
+        more = [address] if backend == 'ray' else []
+        if jobs: loop(jobs, workers, book.running, book.done, *more)
         found = keep(out, tell)
-        if jobs and seen: same_data(out, data_of(runs))      # nobody wrote the files anew meanwhile
-        if jobs: same_runs(out, [n for n in of_files if n in jobs and rows[n]['status'] == 'finished'])
+        if jobs and seen:           # nobody wrote the files anew meanwhile
+            same_data(out, data_of(runs))
+            same_runs(out, [n for n in of_files if n in jobs and n in book.finished()])
         return found
-
 
 # %% ../nbs/42_study.ipynb #718401cd
 CLOCK = ['seconds', 'peak_mb']   # what differs from machine to machine
