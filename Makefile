@@ -41,6 +41,9 @@ checks: dev ## measure every acceptance check (ARGS=--break: break each formula 
 fuzz: dev ## feed 20,000 malformed inputs to every reader (fewer: make fuzz ARGS="--cases 2000")
 	@$(THREADS) $(PY) tools/fuzz.py --cases 20000 $(ARGS)
 
+reading: dev ## how package and notebooks read, in figures
+	@$(PY) tools/reading.py $(ARGS)
+
 bench: dev ## time a search step, plain and fast (some: make bench ARGS="b --rounds 9")
 	@$(THREADS) $(PY) tools/bench.py $(ARGS)
 

@@ -43,3 +43,12 @@ def pytest_terminal_summary(terminalreporter):
     if ran := count.pop('run', 0):
         skipped = [f'{n} {flag}' + (f' ({hint[flag]})' if n and flag in hint else '') for flag, n in count.items()]
         terminalreporter.write_line(f'\nnotebook cells: {ran} run; skipped: {", ".join(skipped)}')
+    if not hasattr(terminalreporter.config, 'workerinput'): show_reading(terminalreporter)
+
+
+def show_reading(terminalreporter):
+    "How package and notebooks read, in figures, where the whole suite ran."
+    if len(terminalreporter.stats.get('passed', [])) < 500: return
+    from reading import module_table, notebook_table, read_package, summary
+    modules = read_package()
+    for text in module_table(modules), notebook_table(), summary(modules): terminalreporter.write_line('\n' + text)
