@@ -7,12 +7,21 @@ from dnas_nb.core import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
+ROOMS = 'bench reading running tasks systems'.split()   # sub-packages of the same names, in reading order
 sys.path.insert(0, str(ROOT/'tools'))
+
+
+def room(path) -> int:
+    "Which room of the house a notebook stands in: the course, then the folders in `ROOMS`, then all others."
+    first = path.relative_to(NBS).parts[0]
+    if first == path.name: return -1
+    return ROOMS.index(first) if first in ROOMS else len(ROOMS)
 
 
 def notebooks() -> list:
     "Every notebook of the project, in reading order."
-    return sorted(p for p in NBS.rglob('*.ipynb') if not any(part[0] in '._' for part in p.relative_to(NBS).parts))
+    found = [p for p in NBS.rglob('*.ipynb') if not any(s[0] in '._' for s in p.relative_to(NBS).parts)]
+    return sorted(found, key=lambda p: (room(p), p))
 
 
 def has_gpu() -> bool:

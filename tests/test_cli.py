@@ -177,7 +177,7 @@ def test_help_is_quick_and_complete():
 def test_import_is_light():
     "Drawing, tables and learning libraries load only when used"
     code = ('import sys, pkgutil, importlib, dnas_nb\n'
-            'for m in pkgutil.iter_modules(dnas_nb.__path__): importlib.import_module("dnas_nb." + m.name)\n'
+            'for m in pkgutil.walk_packages(dnas_nb.__path__, "dnas_nb."): importlib.import_module(m.name)\n'
             'print(*[m for m in ("matplotlib", "seaborn", "pandas", "networkx", "sklearn", "scipy", "PIL", "nbdev", "IPython") if m in sys.modules])')
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split() == []
 

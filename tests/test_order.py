@@ -224,7 +224,7 @@ def test_no_module_takes_the_first_pictures():
     "Nothing is computed from the first pictures of a file or from its neighbours; what shows pictures, and networks in evaluation mode, may"
     allowed = {('data.py', 'x = normalise(split.train.x[:n].cpu(), split)'), *((p, 'for x, y in zip(images.x.split(batch), images.y.split(batch)):') for p in ('evaluate.py', 'export.py'))}
     found = set()
-    for p in [*(ROOT/'dnas_nb').glob('*.py'), *(ROOT/'tools').glob('*.py')]:
+    for p in [*(ROOT/'dnas_nb').rglob('*.py'), *(ROOT/'tools').glob('*.py')]:
         for l in p.read_text().splitlines():
             if re.search(r'\.(x|y)(\[:|\[i:|\[0:|\.split\(|\.chunk\(|\.narrow\()|arange\([^)]*len\((images|im|split|data)', l): found.add((p.name, l.strip()))
     assert found == allowed

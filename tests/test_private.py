@@ -19,7 +19,7 @@ def private(name): return name.startswith('_') and not name.startswith('__')
 
 def used():
     "(module, what) for every private name of something that is not ours."
-    for path in sorted((ROOT/'dnas_nb').glob('[a-z]*.py')):
+    for path in sorted((ROOT/'dnas_nb').rglob('[a-z]*.py')):
         for n in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
             if isinstance(n, ast.Attribute) and private(n.attr) and ast.unparse(n.value) not in ('self', 'os') and n.attr not in ('_asdict', '_replace'): yield path.stem, ast.unparse(n)
             if isinstance(n, ast.ImportFrom) and not n.level and any(map(private, [*(n.module or '').split('.'), *(a.name for a in n.names)])): yield path.stem, n.module

@@ -1,12 +1,12 @@
 "Notebooks, package and README agree; the package keeps its rules. Everything is compared in a temporary copy: nothing here is changed."
 import ast, json, os, re, shutil, subprocess, sys
 import pytest
-from conftest import NBS, ROOT, notebooks
+from conftest import NBS, ROOMS, ROOT, notebooks, room
 
 LIB = ROOT/'dnas_nb'
 BUDGET = 250_000  # bytes of one notebook
 LAZY = 'matplotlib seaborn pandas networkx sklearn scipy PIL tqdm'.split()  # imported inside the functions that need them
-MODULES = sorted(p for p in LIB.glob('*.py') if p.name != '_modidx.py')
+MODULES = sorted(p for p in LIB.rglob('*.py') if p.name != '_modidx.py')
 by_notebook = pytest.mark.parametrize('nb', notebooks(), ids=lambda p: str(p.relative_to(NBS)))
 
 
@@ -122,45 +122,57 @@ def test_lint_notebook(nb):
             must(not found, f'{nb.relative_to(ROOT)}, cell {i} ({cell.get("id")}): {"; ".join(found)}')
 
 
-@pytest.mark.parametrize('path', MODULES, ids=lambda p: p.stem)
+@pytest.mark.parametrize('path', MODULES, ids=lambda p: p.relative_to(LIB).as_posix())
 def test_lint_module(path):
     found = problems(path.read_text(encoding='utf-8'), path.stem in SAFE)
-    must(not found, f'dnas_nb/{path.name}: {"; ".join(found)}')
+    must(not found, f'{path.relative_to(ROOT)}: {"; ".join(found)}')
 
 
-def numbers() -> dict:
-    "Module name -> file name of the notebook that exports it, which begins with its number: the reading order."
+def dotted(path) -> str:
+    "Name of a module inside the package: `running.study`; '' for the package itself."
+    parts = path.relative_to(LIB).with_suffix('').parts
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+
+
+def order() -> dict:
+    "Module name -> (room, file name of the notebook that exports it, which begins with its number): the reading order."
     out = {}
     for nb in notebooks():
-        exp = [m for c in cells(nb) if c['cell_type'] == 'code' for m in re.findall(r'^#\|\s*default_exp\s+(\S+)', source(c), re.M)]
-        if exp: out[exp[0]] = nb.stem
+        for cell in cells(nb):
+            if cell['cell_type'] != 'code': continue
+            for module in re.findall(r'^#\|\s*default_exp\s+(\S+)', source(cell), re.M): out[module] = room(nb), nb.stem
     return out
 
 
 def imported(path) -> set:
     "Modules of this package that a module imports, anywhere in it."
-    out = set()
+    here, out = ['dnas_nb', *path.relative_to(LIB).parts[:-1]], set()
     for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
-        if isinstance(node, ast.ImportFrom):
-            mod = (node.module or '') if node.level else (node.module or '').partition('dnas_nb')[2].lstrip('.') if (node.module or '').startswith('dnas_nb') else None
-            if mod is not None: out |= {mod} if mod else {a.name for a in node.names}
-        if isinstance(node, ast.Import): out |= {a.name.partition('.')[2] for a in node.names if a.name.startswith('dnas_nb.')}
-    return out
+        if isinstance(node, ast.Import): out |= {a.name for a in node.names}
+        if not isinstance(node, ast.ImportFrom): continue
+        base = '.'.join(here[:len(here) - node.level + 1]) if node.level else ''
+        name = '.'.join(s for s in (base, node.module) if s)
+        out |= {name, *(f'{name}.{a.name}' for a in node.names)}   # a name may be a module itself
+    return {n.partition('.')[2] for n in out if n.startswith('dnas_nb.')} & order().keys()
 
 
 def test_notebook_numbers():
-    "One notebook, one module: NN_name.ipynb or NNx_name.ipynb exports name. Two notebooks may share a number: the letter, then the name decides which is read first."
-    names = [nb.stem for nb in NBS.glob('*.ipynb') if nb.stem != 'index']
+    "One notebook, one module: NN_name.ipynb or NNx_name.ipynb exports name, in the room of its folder. Two notebooks may share a number: the letter, then the name decides which is read first."
+    names = [nb.stem for nb in notebooks() if nb.stem != 'index' and room(nb) < len(ROOMS)]
     must(all(re.fullmatch(r'\d\d[a-z]?_[a-z0-9_]+', n) for n in names), f'notebook names are NN_name or NNx_name: {names}')
-    wrong = [m for m, k in numbers().items() if k.partition('_')[2] != m]
-    must(not wrong, f'these modules are exported by a notebook of another name: {wrong}')
+    wrong = []
+    for module, (k, stem) in order().items():
+        want = ('' if k < 0 else ROOMS[k] + '.') + stem.partition('_')[2]
+        if module != want: wrong.append(f'{stem} exports {module}, not {want}')
+    must(not wrong, '; '.join(wrong))
 
 
 def test_import_order():
     "A module imports only modules of notebooks that come before its own."
-    number = numbers()
-    wrong = [f'{m} ({k}) imports {i} ({number[i]})' for m, k in number.items() if (LIB/f'{m}.py').exists()
-             for i in imported(LIB/f'{m}.py') if i in number and number[i] >= k]
+    place, wrong = order(), []
+    for path in MODULES:
+        name = dotted(path)
+        wrong += [f'{name} imports {m}' for m in imported(path) if name in place and place[m] >= place[name]]
     must(not wrong, 'a module may import only modules of earlier notebooks: ' + '; '.join(wrong))
 
 
@@ -181,7 +193,7 @@ for name in sys.argv[2:]:
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system cannot fork')
 def test_modules_import_alone():
     "Every module imports in a fresh process, and without the plotting and data libraries."
-    names = ['dnas_nb' + ('' if p.stem == '__init__' else f'.{p.stem}') for p in MODULES]
+    names = ['.'.join(['dnas_nb', *filter(None, [dotted(p)])]) for p in MODULES]
     done = subprocess.run([sys.executable, '-c', IMPORT, ' '.join(LAZY), *names], cwd=ROOT, capture_output=True, text=True)
     results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["dnas_nb')]
     wrong = [f'{name} does not import: {error}' for name, error, _ in results if error] + \

@@ -6,9 +6,11 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
-PARTS = {9: 'The pieces', 19: 'The search', 39: 'Benchmarks and analysis', 99: 'Running it'}  # last chapter number -> heading of the part
+PARTS = {9: 'The pieces', 99: 'The search'}  # last chapter number -> heading of the part
 DROP = {'hide', 'default_exp'}                  # cells that a reader does not see
-TITLES = {'tutorials': 'Tutorials', 'papers': 'Papers'}
+ROOMS = {'bench': 'Benchmarks', 'reading': 'What a search learned', 'running': 'Running it',
+         'tasks': 'Tasks', 'systems': 'Related systems'}
+TITLES = {**ROOMS, 'tutorials': 'Tutorials', 'papers': 'Papers'}  # folder -> heading, in this order
 MATHJAX = Path('node_modules')/'mathjax'/'es5'/'tex-svg.js'
 
 settings = ConfigParser(delimiters=['='])
@@ -46,7 +48,7 @@ class Site:
     def title(self, path):
         heads = [m[1] for c in self.nbs[path]['cells'] if c['cell_type'] == 'markdown' and (m := re.search(r'^# (.+)$', source(c), re.M))]
         number = re.match(r'\d+[a-z]?', path.name)
-        return (f'{number[0]} · ' if number and len(path.parts) == 1 else '') + (heads[0] if heads else path.stem)
+        return (f'{number[0]} · ' if number and (len(path.parts) == 1 or path.parts[0] in ROOMS) else '') + (heads[0] if heads else path.stem)
 
     def toctrees(self) -> list:
         "One list of pages per part of the book, then one per folder."
@@ -129,20 +131,25 @@ class Site:
         return dict(out, data={**out['data'], 'text/markdown': self.prose(''.join(text), path)})
 
     def anchor(self, path, defs):
-        url = f'{BLOB}/dnas_nb/{self.module[path]}.py' if path in self.module else f'{BLOB}/nbs/{path}'
+        url = f'{BLOB}/{file_of(self.module[path])}' if path in self.module else f'{BLOB}/nbs/{path}'
         line = first_line(self.module.get(path), defs[0])
         ids = ''.join(f'<span id="def-{n}"></span>' for n in defs)
         return f'<div class="source">{ids}<a href="{url}{line}">source of {", ".join(defs)}</a></div>'
 
     def where(self, path):
         links = [f'<a href="{BLOB}/nbs/{path}">notebook</a>']
-        if path in self.module: links += [f'<a href="{BLOB}/dnas_nb/{self.module[path]}.py">module <code>dnas_nb.{self.module[path]}</code></a>', '<a href="#reference">reference</a>']
+        if path in self.module: links += [f'<a href="{BLOB}/{file_of(self.module[path])}">module <code>dnas_nb.{self.module[path]}</code></a>', '<a href="#reference">reference</a>']
         return f'<p class="where">{" · ".join(links)}</p>'
 
 
 def is_subtitle(cells, i) -> bool:
     "Does the cell after the title hold only the subtitle?"
     return i + 1 < len(cells) and cells[i+1]['cell_type'] == 'markdown' and source(cells[i+1]).startswith('> ')
+
+
+def file_of(module) -> str:
+    "File of a module of the package, from the project's root."
+    return f'dnas_nb/{str(module).replace(".", "/")}.py'
 
 
 def names(src) -> list:
@@ -157,7 +164,7 @@ def names(src) -> list:
 
 
 def first_line(module, name) -> str:
-    path = ROOT/'dnas_nb'/f'{module}.py'
+    path = ROOT/file_of(module)
     m = re.search(rf'^(def|class) {name}\b|^{name}\b.*=', path.read_text(encoding='utf-8'), re.M) if path.exists() else None
     return f'#L{path.read_text(encoding="utf-8")[:m.start()].count(chr(10)) + 1}' if m else ''
 

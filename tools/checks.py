@@ -344,7 +344,7 @@ def check() -> int:
 
 def module_of(nb: str) -> Path:
     m = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(s for _, s in code(ROOT/'nbs'/nb)), re.M)
-    return Path('dnas_nb')/f'{m[1]}.py'
+    return Path('dnas_nb', *m[1].split('.')).with_suffix('.py')
 
 
 def breaks() -> list:

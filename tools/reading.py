@@ -115,7 +115,8 @@ def cells(path: Path) -> list:
 
 
 def notebooks() -> list:
-    found = sorted((ROOT/'nbs').rglob('*.ipynb'))
+    "Every notebook: the course first, then the folders."
+    found = sorted((ROOT/'nbs').rglob('*.ipynb'), key=lambda p: (len(p.relative_to(ROOT/'nbs').parts), p))
     return [p for p in found if not any(s[0] in '._' for s in p.relative_to(ROOT/'nbs').parts)]
 
 
