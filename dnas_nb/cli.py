@@ -233,7 +233,7 @@ def dnas_study(
     preset:str=None,        # small, or paper: the released settings of each method
     layout:str=None,        # of the pictures in a file, where their axes are unclear: NHWC, NCHW ...
     threads:int=None,       # CPU threads of one search
-    out:str='studies/study', # folder of the study
+    out:str='runs/study', # folder of the study
     workers:int=2,          # searches at a time
     backend:str='processes', # processes or ray
     address:str=None,       # of a Ray cluster; without, one is started here

@@ -1,5 +1,5 @@
 "What every test shares: the notebooks, their flags, and the count of skipped cells at the end of the run."
-import os, subprocess, sys
+import importlib.util, os, subprocess, sys
 from collections import Counter
 from pathlib import Path
 import pytest
@@ -27,6 +27,14 @@ def notebooks() -> list:
 def has_gpu() -> bool:
     try: return 'GPU' in subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True, timeout=20).stdout
     except (OSError, subprocess.TimeoutExpired): return False
+
+
+def module_from(path):
+    "A module from a file that is not on the path."
+    spec = importlib.util.spec_from_file_location(path.parent.name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def fails(f, *parts):

@@ -141,7 +141,7 @@ def test_fidelity_needs_the_table(table):
     assert len(live_archs(toy(), {'cell': torch.eye(3).bool()}, 9)) == 1
 
 
-@pytest.mark.parametrize('path', sorted((ROOT/'nbs').glob('baselines_*.json')), ids=lambda p: p.stem)
+@pytest.mark.parametrize('path', sorted((ROOT/'nbs'/'studies'/'baselines').glob('*.json')), ids=lambda p: p.stem)
 def test_stored_results(path):
     "Twenty seeds each, no accuracy above the best there is"
     d = json.loads(path.read_text())
@@ -151,5 +151,5 @@ def test_stored_results(path):
 
 def test_command():
     "An unknown table is one line"
-    p = subprocess.run([sys.executable, str(ROOT/'tools'/'baselines.py'), '--table', 'nasbench2001'], capture_output=True, text=True)
+    p = subprocess.run([sys.executable, str(ROOT/'nbs'/'studies'/'baselines'/'run.py'), '--table', 'nasbench2001'], capture_output=True, text=True)
     assert p.returncode == 1 and len(p.stderr.strip().splitlines()) == 1 and "did you mean 'nasbench201'" in p.stderr

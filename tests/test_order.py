@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import ROOT, fails
+from conftest import ROOT, fails, module_from
 from dnas_nb.bench import make_table
 from dnas_nb.bilevel import dists, evaluate, start, watch
 from dnas_nb.core import generator, seeded
@@ -216,7 +216,7 @@ def test_costs_and_calibration(able, two, part):
 
 
 def test_eigenvalue_of_the_clinic(able, two):
-    import clinic
+    clinic = module_from(ROOT/'nbs'/'studies'/'clinic'/'run.py')
     assert clinic.top_eig(able[0], two[0]) == clinic.top_eig(able[0], two[1])
 
 
@@ -224,7 +224,7 @@ def test_no_module_takes_the_first_pictures():
     "Nothing is computed from the first pictures of a file or from its neighbours; what shows pictures, and networks in evaluation mode, may"
     allowed = {('data.py', 'x = normalise(split.train.x[:n].cpu(), split)'), *((p, 'for x, y in zip(images.x.split(batch), images.y.split(batch)):') for p in ('evaluate.py', 'export.py'))}
     found = set()
-    for p in [*(ROOT/'dnas_nb').rglob('*.py'), *(ROOT/'tools').glob('*.py')]:
+    for p in [*(ROOT/'dnas_nb').rglob('*.py'), *(ROOT/'tools').glob('*.py'), *(ROOT/'nbs'/'studies').rglob('*.py')]:
         for l in p.read_text().splitlines():
             if re.search(r'\.(x|y)(\[:|\[i:|\[0:|\.split\(|\.chunk\(|\.narrow\()|arange\([^)]*len\((images|im|split|data)', l): found.add((p.name, l.strip()))
     assert found == allowed

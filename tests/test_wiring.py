@@ -152,7 +152,7 @@ def test_a_real_run(tmp_path):
 
 def test_stored_runs():
     "Three seeds each, their cost and date, no probability outside [0, 1]"
-    runs = json.loads((ROOT/'nbs'/'papers'/'wiring.json').read_text())
+    runs = json.loads((ROOT/'nbs'/'studies'/'wiring'/'runs.json').read_text())
     seeds = pd.DataFrame(runs).groupby('name').seed.agg(list)
     assert (seeds.map(sorted).map(len) >= 3).all() and sum(r['minutes'] for r in runs) <= 15
     for r in runs:
@@ -161,5 +161,5 @@ def test_stored_runs():
 
 
 def test_command():
-    p = subprocess.run([sys.executable, str(ROOT/'tools'/'wiring_runs.py'), 'DSNAS', '0'], capture_output=True, text=True)
+    p = subprocess.run([sys.executable, str(ROOT/'nbs'/'studies'/'wiring'/'run.py'), 'DSNAS', '0'], capture_output=True, text=True)
     assert p.returncode == 1 and len(p.stderr.strip().splitlines()) == 1 and 'did you mean' in p.stderr

@@ -147,7 +147,15 @@ def demanded(label: str) -> str:
     return next((t for t in tries if t in CHECKS), '')
 
 
-def notebooks() -> list: return sorted((ROOT/'nbs').glob('[0-9][0-9]_*.ipynb'))
+def notebooks() -> list:
+    "Every chapter: the course first, then the folders."
+    found = (ROOT/'nbs').rglob('[0-9][0-9]*_*.ipynb')
+    return sorted((p for p in found if '.ipynb_checkpoints' not in p.parts), key=lambda p: (len(p.parts), p))
+
+
+def chapter(name) -> Path:
+    "The notebook of that file name, whichever folder it is in."
+    return next(p for p in notebooks() if p.name == name)
 
 
 def code(path: Path) -> list:
@@ -269,7 +277,7 @@ def measure(nb: str) -> dict:
     "Run one notebook: what its checks said, which were skipped, and the cell that stopped it"
     start()
     ns, heard, skipped, stopped = namespace(), [], [], ''
-    for i, (cid, src) in enumerate(code(ROOT/'nbs'/nb)):
+    for i, (cid, src) in enumerate(code(chapter(nb))):
         heads = split_heads(src)
         if SKIP.search(src):
             if re.search(r'^#\|\s*(slow|cuda|data)', src, re.M) or heads: skipped += [x for _, ids in heads for x in ids]
@@ -343,7 +351,7 @@ def check() -> int:
 # ---- breaking on purpose
 
 def module_of(nb: str) -> Path:
-    m = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(s for _, s in code(ROOT/'nbs'/nb)), re.M)
+    m = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(s for _, s in code(chapter(nb))), re.M)
     return Path('dnas_nb', *m[1].split('.')).with_suffix('.py')
 
 
@@ -392,7 +400,7 @@ def forked(f) -> list:
 def break_here(nb: str, lib=ROOT, only=None) -> dict:
     "Every mutation of one notebook that is seen in the same notebook; the part before the change is run once"
     start(lib)
-    cells, results, ns = code(ROOT/'nbs'/nb), [], namespace()
+    cells, results, ns = code(chapter(nb)), [], namespace()
     todo = {}
     for n, b in enumerate(breaks()):
         if b['file'] != nb or b['at'] != nb or (only and not set(only) & set(b['check'])): continue
@@ -419,7 +427,7 @@ def break_there(n: int) -> dict:
         if text.count(b['find']) != 1: return dict(results=[[n, [dict(label=x, how='DOES NOT APPLY', error=None, tol=None, text='') for x in b['check']]]])
         path.write_text(text.replace(b['find'], b['replace']), encoding='utf-8')
         start(d)
-        return dict(results=[[n, follow(code(ROOT/'nbs'/b['at']), 0, b, namespace(), b['at'], edit=False)]])
+        return dict(results=[[n, follow(code(chapter(b['at'])), 0, b, namespace(), b['at'], edit=False)]])
 
 
 def break_all(only=None) -> int:

@@ -1,12 +1,12 @@
-"""How deep must a brief training be to judge a cell? `python tools/referee_runs.py` trains cells of NAS-Bench-201 as `climb`'s referee does, with one and with five cells per stage,
-and writes nbs/papers/referee.json. Resumable: what is there is kept. The cells were picked by hand: the best of the table, convolutions everywhere, and skips too many."""
+"""How deep must a brief training be to judge a cell? `python nbs/studies/referee/run.py` trains cells of NAS-Bench-201 as `climb`'s referee does, with one and with five cells per stage,
+and writes nbs/studies/referee/cells.json. Resumable: what is there is kept. The cells were picked by hand: the best of the table, convolutions everywhere, and skips too many."""
 import argparse, dataclasses, json, os, platform, sys, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
-OUT = ROOT/'nbs'/'papers'/'referee.json'
+OUT = Path(__file__).resolve().parent/'cells.json'
 CELLS = '333s31 333133 313s11 333333 133s11 133133 330s33 1s3s31 303s03 3s3131 33ss33 s33s31 333s13 313333 33ps31 131p13 3s1s11 ss3331 3s3s11 1s1s11 311311 1s1p13 33ssss s3ssss'.split()
 OPS = {'0': 'none', 's': 'skip_connect', '1': 'nor_conv_1x1', '3': 'nor_conv_3x3', 'p': 'avg_pool_3x3'}
 

@@ -1,17 +1,17 @@
 """The runs behind nbs/papers/wiring.ipynb: which edges small searches keep, at one level and at two.
 
-`python tools/wiring_runs.py` does what is missing (it can be stopped at any time) and writes nbs/papers/wiring.json, run by run;
+`python nbs/studies/wiring/run.py` does what is missing (it can be stopped at any time) and writes nbs/studies/wiring/runs.json, run by run;
 Several processes share the work;
-`python tools/wiring_runs.py NAME SEED` does one run again and prints it. Some runs need CIFAR-10, see DNAS_DATA."""
+`python nbs/studies/wiring/run.py NAME SEED` does one run again and prints it. Some runs need CIFAR-10, see DNAS_DATA."""
 import contextlib, getpass, json, os, platform, sys, tempfile, time
 from functools import partial
 from pathlib import Path
 from filelock import FileLock, Timeout
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
-RESULTS = ROOT/'nbs'/'papers'/'wiring.json'
+RESULTS = Path(__file__).resolve().parent/'runs.json'
 SEEDS = 0, 1, 2
 COMMON = dict(space='minimal', channels=8, cells=2, batch=32, images=640, lr=.05, arch_lr=.02)   # 320 images train, 320 judge
 RUNS = {   # name -> what differs; level 1: costs on training images, level 2: on the others; probe: images per split and epoch

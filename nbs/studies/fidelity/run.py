@@ -1,16 +1,16 @@
 """Does pruning make shared weights better judges? The runs behind nbs/papers/fidelity.ipynb.
 
-`python tools/fidelity_runs.py` searches the digits with DANAS, pruned at half time and not, for every seed: up to the cut both are the same run.
+`python nbs/studies/fidelity/run.py` searches the digits with DANAS, pruned at half time and not, for every seed: up to the cut both are the same run.
 The cells that are judged are drawn once from what the pruned search kept, so both supernets are asked about the same cells; the embedded benchmark says what each is worth.
-`python tools/fidelity_runs.py --study FOLDER` asks the finished supernets of a CIFAR-10 study (methods danas and danas-prune, the same seeds) about cells of the space the latter kept; NAS-Bench-201 answers.
-Both write nbs/papers/fidelity.json after every seed, and do only what is missing."""
+`python nbs/studies/fidelity/run.py --study FOLDER` asks the finished supernets of a CIFAR-10 study (methods danas and danas-prune, the same seeds) about cells of the space the latter kept; NAS-Bench-201 answers.
+Both write nbs/studies/fidelity/runs.json after every seed, and do only what is missing."""
 import argparse, os, platform, sys, tempfile, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
-RESULTS = ROOT/'nbs'/'papers'/'fidelity.json'
+RESULTS = Path(__file__).resolve().parent/'runs.json'
 SEEDS, CELLS, AT = (0, 1, 2, 3, 4), 150, (1, 2, 4, 6, 8, 10, 11, 12, 14, 16, 18, 20)
 METHODS = 'danas', 'danas-prune'
 

@@ -1,12 +1,12 @@
 """Every baseline at one budget, over several seeds, on a benchmark table: mean ± spread of the accuracy that is reported.
 
-`python tools/baselines.py` (NAS-Bench-201, CIFAR-10), `python tools/baselines.py --table digits201 --dataset digits`;
-`--save` writes nbs/baselines_TABLE.json for notebook 26, `--proxies 0` leaves out the networks that are never trained."""
+`python nbs/studies/baselines/run.py` (NAS-Bench-201, CIFAR-10), `python nbs/studies/baselines/run.py --table digits201 --dataset digits`;
+`--save` writes nbs/studies/baselines/TABLE.json for notebook 26, `--proxies 0` leaves out the networks that are never trained."""
 import argparse, json, sys, time
 from pathlib import Path
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 if __name__ == '__main__': sys.path.insert(0, str(ROOT))
 from dnas_nb.baselines import SEARCHES, Seen, of_table, outcome, race, spend
 from dnas_nb.bench import accuracies, index, load
@@ -49,7 +49,7 @@ def main():
     p.add_argument('--proxies', type=int, default=400, help='architectures in the pool of the proxies; 0: no proxies')
     p.add_argument('--images', default=None, help='data set that the proxies look at (the one of the table)')
     p.add_argument('--batch', type=int, default=32); p.add_argument('--channels', type=int, default=8); p.add_argument('--cells', type=int, default=1)
-    p.add_argument('--save', action='store_true', help='write nbs/baselines_TABLE.json')
+    p.add_argument('--save', action='store_true', help='write nbs/studies/baselines/TABLE.json')
     a = p.parse_args()
     table = load(a.table)
     space, epochs = all_spaces()[table.space](), a.epochs or (12 if a.table == 'nasbench201' else None)
@@ -74,7 +74,7 @@ def main():
         rows = [dict(dataset=a.dataset, search=n, **{k: None if v != v else v for k, v in r.items()}) for n, r in out.to_dict('index').items()]
         about = dict(date=time.strftime('%Y-%m-%d'), table=a.table, dataset=a.dataset, seeds=a.seeds, **budget, compared_epochs=epochs, best=float(test.max()),
                      proxies=dict(pool=len(pool), data=split.name, batch=a.batch, channels=a.channels, cells=a.cells) if a.proxies else None, rows=rows)
-        (ROOT/'nbs'/f'baselines_{a.table}.json').write_text(json.dumps(about, indent=1) + '\n')
+        Path(__file__).with_name(f'{a.table}.json').write_text(json.dumps(about, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -1,13 +1,13 @@
 """The searches behind nbs/papers/drnas.ipynb: DrNAS on the digits, whole and progressive, and the range of what it samples.
 
-`python tools/drnas_runs.py` makes the runs that are missing and writes nbs/papers/drnas.json after each."""
+`python nbs/studies/drnas/run.py` makes the runs that are missing and writes nbs/studies/drnas/runs.json after each."""
 import os, platform, sys, tempfile, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
-RESULTS = ROOT/'nbs'/'papers'/'drnas.json'
+RESULTS = Path(__file__).resolve().parent/'runs.json'
 SEEDS = 0, 1, 2, 3, 4
 ROWS = {'drnas': {}, 'drnas-progressive': dict(channels=16), 'darts': {}}   # progressive: a quarter, later half, of 16 channels
 

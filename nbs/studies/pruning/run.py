@@ -1,16 +1,16 @@
 """The runs behind nbs/tutorials/pruning_pays.ipynb: what a search costs per epoch while its space shrinks.
 
-`python tools/pruning_runs.py` does what is missing (it can be stopped at any time) and writes nbs/tutorials/pruning_pays.json;
-`python tools/pruning_runs.py --darts SEARCH TRAINING` notes what two run folders say: of `dnas_search --data cifar10 --space darts --method drnas --channels 8 --cells 5 --images 2000 --epochs 10 --out SEARCH`
+`python nbs/studies/pruning/run.py` does what is missing (it can be stopped at any time) and writes nbs/studies/pruning/runs.json;
+`python nbs/studies/pruning/run.py --darts SEARCH TRAINING` notes what two run folders say: of `dnas_search --data cifar10 --space darts --method drnas --channels 8 --cells 5 --images 2000 --epochs 10 --out SEARCH`
 and of `dnas_train SEARCH --epochs 5 --out TRAINING`;
-`python tools/pruning_runs.py --steps` measures one step before and after a stage change and prints its cost beside the FLOPs left."""
+`python nbs/studies/pruning/run.py --steps` measures one step before and after a stage change and prints its cost beside the FLOPs left."""
 import json, os, platform, statistics, sys, tempfile, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
-RESULTS = ROOT/'nbs'/'tutorials'/'pruning_pays.json'
+RESULTS = Path(__file__).resolve().parent/'runs.json'
 SEEDS = 0,   # one run of each: a picture of costs, not a ranking of methods
 RUNS = {   # name -> settings; the rest is the preset of `dnas_search --data cifar10`
     'DrNAS': dict(method='drnas'),

@@ -1,11 +1,11 @@
 """How much of the true interactions a real search sees, by setting: DANAS on the digits against the embedded benchmark.
 
-`python tools/agreement_runs.py [part of parts]` makes the searches that are missing (0 2 and 1 2 share them between two cores) and writes nbs/papers/agreement_PART.json after each."""
+`python nbs/studies/agreement/run.py [part of parts]` makes the searches that are missing (0 2 and 1 2 share them between two cores) and writes nbs/studies/agreement/partPART.json after each."""
 import itertools, os, platform, sys, tempfile, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
 SEEDS, SIGMAS, LAMBDAS, EPOCHS = (0, 1, 2), (.3, 1., 2.), (1e-3, 1e-1), (10, 20)
 
@@ -31,7 +31,7 @@ def main():
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.interactions import truth
     part, parts = (int(sys.argv[1]), int(sys.argv[2])) if len(sys.argv) == 3 else (0, 1)
-    T, path = truth(load('digits201'), 'digits', 'rank'), ROOT/'nbs'/'papers'/f'agreement_{part}.json'
+    T, path = truth(load('digits201'), 'digits', 'rank'), Path(__file__).resolve().parent/f'part{part}.json'
     rows = read_json(path, (dict, list), nan=True)['rows'] if path.exists() else []
     for k, (seed, epochs, sigma, lam) in enumerate(itertools.product(SEEDS, EPOCHS[::-1], SIGMAS, LAMBDAS)):
         if k % parts != part or any((r['sigma'], r['lambda_mu'], r['epochs'], r['seed']) == (sigma, lam, epochs, seed) for r in rows): continue

@@ -1,15 +1,15 @@
 """The study behind nbs/papers/study.ipynb: which search finds the best cell in ten minutes of one core?
 
-`python tools/paper_study.py --out FOLDER` makes the runs that are missing (it can be stopped at any time), then asks further rules of finished searches, as `AFTER` says, and writes
-nbs/papers/study.csv (one row per run and rule), study_corr.npz (learned correlations) and study_curves.json (histories). `--workers 2` uses both cores, `--collect` only reads what is there,
+`python nbs/studies/methods/run.py --out FOLDER` makes the runs that are missing (it can be stopped at any time), then asks further rules of finished searches, as `AFTER` says, and writes
+nbs/studies/methods/runs.csv (one row per run and rule), correlations.npz (learned correlations) and curves.json (histories). `--workers 2` uses both cores, `--collect` only reads what is there,
 `--after ROW` does only the further rule of that row, `--rows gdas,darts` only these rows, in whose place the new figures are put."""
 import argparse, json, os, sys, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))
-PAPERS = ROOT/'nbs'/'papers'
+HERE = Path(__file__).resolve().parent
 SEEDS = [0, 1, 2, 3, 4]
 ROWS = 'danas', 'danas-climb', 'danas-climb-frozen', 'danas-beta-prune', 'danas-beta-frozen', 'drnas', 'darts', 'beta', 'random', 'gdas', 'gaussian'
 PLAN = [dict(data='cifar10', seed=s, method=list(ROWS)) for s in SEEDS] \
@@ -100,15 +100,14 @@ def collect(out, only=()):
         h = pd.read_csv(Path(out)/name/'history.csv')
         curves[f'{m}/{seed}'] = {k: [round(float(v), 4) for v in h[k]] for k in ('valid_acc', 'entropy', 'skip_share')}
     if not rows: sys.exit(f'{out} holds no finished run: nothing was written')
-    PAPERS.mkdir(exist_ok=True)
     table = pd.DataFrame(rows).round(4)
     if only:
-        kept = pd.read_csv(PAPERS/'study.csv')
+        kept = pd.read_csv(HERE/'runs.csv')
         table = pd.concat([kept[~kept.method.isin(only)], table[table.method.isin(only)]])
-        curves = {k: v for k, v in read_json(PAPERS/'study_curves.json').items() if k.split('/')[0] not in only} | curves
-    write_atomic(PAPERS/'study.csv', table.sort_values(['rule', 'method', 'seed']).to_csv(index=False))
-    if arrays and not only: save_arrays(PAPERS/'study_corr.npz', arrays)
-    write_atomic(PAPERS/'study_curves.json', json.dumps(curves))
+        curves = {k: v for k, v in read_json(HERE/'curves.json').items() if k.split('/')[0] not in only} | curves
+    write_atomic(HERE/'runs.csv', table.sort_values(['rule', 'method', 'seed']).to_csv(index=False))
+    if arrays and not only: save_arrays(HERE/'correlations.npz', arrays)
+    write_atomic(HERE/'curves.json', json.dumps(curves))
     say(f'{len(rows)} rows, {len(arrays)//2} correlations')
 
 

@@ -1,15 +1,15 @@
 """The runs behind nbs/tutorials/collapse_clinic.ipynb: one failing configuration, every cure, the same seeds.
 
-`python tools/clinic.py` does what is missing (it can be stopped at any time) and writes nbs/tutorials/collapse_clinic.csv;
-`python tools/clinic.py CURE SEED` does one run in this process and prints its row."""
+`python nbs/studies/clinic/run.py` does what is missing (it can be stopped at any time) and writes nbs/studies/clinic/runs.csv;
+`python nbs/studies/clinic/run.py CURE SEED` does one run in this process and prints its row."""
 import csv, json, os, platform, subprocess, sys, tempfile, time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT/'nbs'/'tutorials'/'collapse_clinic.csv'
+ROOT = Path(__file__).resolve().parents[3]
+RESULTS = Path(__file__).resolve().parent/'runs.csv'
 SEEDS = 0, 1, 2
 # 320 images for the weights and 320 for the architecture: few enough to be learned by heart, which is what makes skips pay
 PATIENT = dict(data='cifar10', space='nb201', images=640, size=16, channels=8, cells=1, epochs=100, arch_lr=0.01, lr=0.1, batch=64, device='cpu')
