@@ -212,7 +212,7 @@ def enlarge(
         here = rule(dists, space, evaluate, seed)
         least = fresh(here) - gain
         for c in space.cells:
-            size = {op: n_weights(space.ops[op](16, 1)) for op in c.names}
+            size = {op: n_weights(space.plan.ops[op](16, 1)) for op in c.names}
             for e in range(c.E):
                 now = int(one_hot(here, space)[c.name][e].argmax())
                 big = max((o for o in range(len(c.ops[e])) if dists[c.name].live[e, o]), key=lambda o: size[c.ops[e][o]])

@@ -323,7 +323,7 @@ def logits(
 ) -> torch.Tensor: # (A, 10, B)
     "A networks at once"
     h, n = stem(x, p, bn), min(int(k.split('.')[1]) for k in p if '.body.' in k)   # the first reduction follows n cells
-    for b, name in enumerate(nb201().skeleton(n)):
+    for b, name in enumerate(nb201().plan.skeleton(n)):
         if name == '/2': h = reduction(h, p, b, bn); continue
         Ms = [None if k is None else toeplitz(k, h.shape[2]) for k in kernels(p, b, jobs, 'nor_conv_3x3')]
         Ks = [None if k is None else k.flatten(2) for k in kernels(p, b, jobs, 'nor_conv_1x1')]

@@ -497,7 +497,7 @@ def again(s, dev, out, whole, split, report):
 def arrays_of(D, cell) -> dict:
     "The correlation matrix with its labels, for distributions that have one"
     if not hasattr(D, 'corr'): return {}
-    return dict(corr=D.corr.detach().cpu().numpy(), labels=list(cell.choices))
+    return dict(corr=D.corr.detach().cpu().numpy(), labels=list(cell.picks))
 
 # %% ../nbs/40_experiment.ipynb #2213cd3d
 def find_arch(

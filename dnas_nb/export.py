@@ -338,8 +338,8 @@ def to_python(
     found, cells, dags = {}, {}, [getattr(b, 'dag', b) for b in net.blocks]
     for b, dag in zip(net.blocks, dags):
         if not isinstance(dag, CellNet): continue
-        cells.setdefault(dag.cell.name, cell_class(b, net.space.ops))
-        for f in [net.space.ops[op] for _, op, m in chosen(dag) if not isinstance(m, nn.Identity)] + [FactorizedReduce, relu_conv_bn]*(b is not dag): parts(f, found)
+        cells.setdefault(dag.cell.name, cell_class(b, net.space.plan.ops))
+        for f in [net.space.plan.ops[op] for _, op, m in chosen(dag) if not isinstance(m, nn.Identity)] + [FactorizedReduce, relu_conv_bn]*(b is not dag): parts(f, found)
     for m in (*net.blocks, net.stem):
         if isinstance(m, (ResBlock, TwoStems)): parts(type(m), found)
     told = [ABOUT.format(about=pprint.pformat(about, width=100, compact=True))] if about else []

@@ -543,7 +543,7 @@ def canon(
     affine=False, # do batch norms have a learned shift? Then a convolution of zeros is a constant and stays
 ) -> str:         # e.g. 'w1=nor_conv_3x3(x); 2*w1+x': one definition per set of weights, then the output
     "What the architecture computes, whatever its edges are called: equal texts, equal sets of functions (ours)"
-    return ' | '.join(_canon_cell(space[c], ops, space.ops, affine)[0] for c, ops in to_ops(g, space).items())
+    return ' | '.join(_canon_cell(space[c], ops, space.plan.ops, affine)[0] for c, ops in to_ops(g, space).items())
 
 # %% ../nbs/04_genotype.ipynb #87ee5072
 def weighted_edges(
@@ -552,7 +552,7 @@ def weighted_edges(
     affine=False, # as in `canon`
 ) -> dict:        # cell name -> edges (src, dst), in the order w1, w2, ... of the canonical form
     "The edges whose weights the output depends on"
-    return {c: _canon_cell(space[c], ops, space.ops, affine)[1] for c, ops in to_ops(g, space).items()}
+    return {c: _canon_cell(space[c], ops, space.plan.ops, affine)[1] for c, ops in to_ops(g, space).items()}
 
 # %% ../nbs/04_genotype.ipynb #591233fe
 def match(

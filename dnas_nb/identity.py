@@ -275,10 +275,16 @@ def _method_words(name):
     row = vars(find_method(name))
     return {k: v if k in ('name', 'source') else _plain(v) for k, v in row.items()}
 
+def _cell_words(cell):
+    "Fields of a cell; its choices follow from them"
+    words = asdict(cell)
+    del words['choices']
+    return words
+
 def _space_words(space):
     "Cells and operations of a space"
-    ops = {name: _plain(f) for name, f in space.ops.items()}
-    return dict(name=space.name, cells=[asdict(c) for c in space.cells], ops=ops)
+    ops = {name: _plain(f) for name, f in space.plan.ops.items()}
+    return dict(name=space.name, cells=[_cell_words(c) for c in space.cells], ops=ops)
 
 def described(
     method=None, # name
@@ -307,7 +313,7 @@ def space_of(
 # %% ../nbs/19_identity.ipynb #84fa3f64
 def _whole(space):
     "The space without partial channels, which only a search has"
-    return replace(space, cells=tuple(replace(c, partial=1) for c in space.cells))
+    return replace(space, groups=tuple(replace(c, partial=1) for c in space.cells))
 
 def stands_for_itself(
     space, # a `Space`
@@ -316,7 +322,7 @@ def stands_for_itself(
     known = _package_space(space.name)
     if known is None: return _remember('space', space)
     if space.name in BUILT_IN: same = _whole(known) == _whole(space)
-    else: same = known.cells == space.cells          # its operations are made anew each time
+    else: same = known.groups == space.groups          # its operations are made anew each time
     if not same: raise UserError(_taken('space', space.name))
 
 # %% ../nbs/19_identity.ipynb #c7ec747f

@@ -54,7 +54,7 @@ def _correlations(
     for name, D in dists(state, method).items():
         if hasattr(D, 'corr'):
             matrix = D.corr.detach().cpu().numpy()
-            out[name] = matrix, list(cells[name].choices)
+            out[name] = matrix, list(cells[name].picks)
     return out
 
 # %% ../nbs/36_live.ipynb #3ba690b1

@@ -181,9 +181,9 @@ def with_relu(
 ) -> Space:
     "The space in which every operation may be followed by a ReLU: columns come in pairs, plain and rectified"
     def pair(op): return lambda C, stride, affine=False: nn.Sequential(op(C, stride, affine), nn.ReLU())
-    ops = {**space.ops, **{f'{n}_relu': pair(f) for n, f in space.ops.items()}}
+    ops = {**space.plan.ops, **{f'{n}_relu': pair(f) for n, f in space.plan.ops.items()}}
     twice = lambda names: tuple(x for n in names for x in (n, f'{n}_relu'))
-    return replace(space, name=f'{space.name}_relu', ops=ops, cells=tuple(replace(c, ops=tuple(map(twice, c.ops))) for c in space.cells))
+    return replace(space, name=f'{space.name}_relu', groups=tuple(replace(c, ops=tuple(map(twice, c.ops))) for c in space.cells), plan=replace(space.plan, ops=ops))
 
 def factor_mix(
     x,         # input of the edge

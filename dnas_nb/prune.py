@@ -262,7 +262,7 @@ def blueprint(
     space, two = net.space, isinstance(net.stem, TwoStems)
     first = net.stem.a[0] if two else net.stem[0]
     C = first.out_channels*2 if two else first.out_channels//(3 if space.cells[0].n_in > 1 else 1)
-    return dict(C=C, n=next(n for n in range(1, 999) if space.skeleton(n) == net.names), classes=net.head[-1].out_features, in_ch=first.in_channels,
+    return dict(C=C, n=next(n for n in range(1, 999) if space.plan.skeleton(n) == net.names), classes=net.head[-1].out_features, in_ch=first.in_channels,
                 affine=next(m.affine for m in net.modules() if hasattr(m, 'affine') and hasattr(m, 'edges')),
                 stem='imagenet' if first.stride[0] == 2 else 'cifar', auxiliary=net.at is not None, K=groups(net),
                 drop=next((m.p for m in net.modules() if isinstance(m, DropSkip)), None),
@@ -406,7 +406,7 @@ def deeper(
 ) -> int:
     "What the skeleton takes for a network with `cells` more: cells in all, or cells per stage"
     n = blueprint(net)['n']
-    def count(n): return sum('/2' not in name for name in net.space.skeleton(n))
+    def count(n): return sum('/2' not in name for name in net.space.plan.skeleton(n))
     return n + round(cells/(count(n + 1) - count(n)))
 
 # %% ../nbs/16_prune.ipynb #59be8aee

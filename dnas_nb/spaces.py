@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from .core import UserError
 from .ops import NB201, ResBlock, conv, relu_conv_bn
-from .space import SPACES, Cell, Space, three_stages
+from .space import SPACES, Cell, Space, Stack, three_stages
 
 # %% ../nbs/09_spaces.ipynb #cc5b8259
 def chain(
@@ -27,7 +27,7 @@ def chain(
     widths, strides = zip(*layers)
     edges = [(k, k + 1) for k in range(len(layers))]
     cell = Cell('chain', 1, edges, [tuple(ops)]*len(layers), strides, widths=(1, *widths))
-    return Space(name, (cell,), ops, one_chain, last)
+    return Space(name, (cell,), Stack(ops, one_chain, last))
 
 def one_chain(
     n, # not used: the length of a chain is part of its cell
@@ -162,7 +162,7 @@ def nb101(
         parents = [2*a for a in range(b)]
         edges += [(p, 2*b - 1) for p in parents]; ops += [('none', 'skip_connect')]*b; keep += [PARENTS[k][b - 1]]
         if b <= len(inner): edges += [(2*b - 1, 2*b)]; ops += [tuple(NB101_OPS)[2:]]; keep += [1]
-    return Space(f'nb101_{k}', (Cell('cell', 1, edges, ops, keep=keep),), NB101_OPS, pooled_stages)
+    return Space(f'nb101_{k}', (Cell('cell', 1, edges, ops, keep=keep),), Stack(NB101_OPS, pooled_stages))
 
 # %% ../nbs/09_spaces.ipynb #f1a6b39c
 class First(nn.Module):
@@ -219,7 +219,7 @@ def size() -> Space:
     "NATS-Bench's size space as widths of a shared network; C = 64 gives its channel counts (Dong et al. 2021)"
     ops = [('stage',), tuple(SIZE_OPS)[1:]]*5
     strides = [s for layer in (1, 2, 1, 2, 1) for s in (layer, 1)]
-    return Space('size', (Cell('chain', 1, [(k, k + 1) for k in range(10)], ops, strides, widths=[1]*11),), SIZE_OPS, one_chain)
+    return Space('size', (Cell('chain', 1, [(k, k + 1) for k in range(10)], ops, strides, widths=[1]*11),), Stack(SIZE_OPS, one_chain))
 
 # %% ../nbs/09_spaces.ipynb #0a823c57
 FURTHER = dict(macro=macro, shuffle=shuffle, size=size, nb101_1=partial(nb101, 1), nb101_2=partial(nb101, 2), nb101_3=partial(nb101, 3))

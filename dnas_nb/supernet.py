@@ -202,7 +202,7 @@ def _stem(
     deep, big = space.cells[0].n_in > 1, choose(kind, ['cifar', 'imagenet'], 'stem') == 'imagenet'
     if deep and big: return TwoStems(in_ch, C), [(C, 2), (C, 3)]
     C = 3*C if deep else C
-    return nn.Sequential(*_conv(in_ch, C, 2 if big else 1), *([nn.ReLU()] if space.last else [])), [(C, int(big))]*space.cells[0].n_in
+    return nn.Sequential(*_conv(in_ch, C, 2 if big else 1), *([nn.ReLU()] if space.plan.last else [])), [(C, int(big))]*space.cells[0].n_in
 
 # %% ../nbs/05_supernet.ipynb #8b3987c2
 def _block(
@@ -224,9 +224,9 @@ def _block(
     elif c.output == 'concat':
         if C % inner: raise UserError(f'cell {name!r} concatenates {inner} nodes: {C} channels do not divide, give a multiple of {inner}')
     out = C*(c.widths[-1] if c.widths else inner if c.output == 'concat' and c.n_in > 1 else 1)
-    if c.n_in > 1: block = WideCell(c, space.ops, [m for m, _ in maps], C, [k < h for _, k in maps], affine, keep)
-    elif c.output == 'concat': block = WideCell(c, space.ops, [C_in], C//inner, [False], affine, keep)
-    else: block = CellNet(c, space.ops, C, affine, keep)
+    if c.n_in > 1: block = WideCell(c, space.plan.ops, [m for m, _ in maps], C, [k < h for _, k in maps], affine, keep)
+    elif c.output == 'concat': block = WideCell(c, space.plan.ops, [C_in], C//inner, [False], affine, keep)
+    else: block = CellNet(c, space.plan.ops, C, affine, keep)
     return block, C, (out, h + down)
 
 # %% ../nbs/05_supernet.ipynb #5f760030
@@ -251,7 +251,7 @@ class SuperNet(nn.Module):
             self.blocks.append(block); maps = [*maps[1:], new]
             if auxiliary and k == 2*n//3: self.aux = Auxiliary(new[0], classes, stem)
         self.at, self.halvings = 2*n//3 if auxiliary else None, maps[-1][1]
-        self.head = _head(maps[-1][0], classes, width*space.last, space.cells[0].n_in)
+        self.head = _head(maps[-1][0], classes, width*space.plan.last, space.cells[0].n_in)
 
     def forward(self,
         x,           # (B, in_ch, H, W) images
@@ -274,7 +274,7 @@ def _names(
     n,     # what its skeleton takes
 ) -> tuple: # block names
     "The blocks of a network. Raises `UserError` if a cell type does not occur: nothing would train it"
-    names = space.skeleton(n)
+    names = space.plan.skeleton(n)
     idle = [c.name for c in space.cells if c.name not in names]
     if idle: raise UserError(f"a network of n={n} has no {idle[0]!r} cell: in space {space.name!r} n counts all cells, give 3 or more (8 in DARTS' search)")
     return names
@@ -345,7 +345,7 @@ def subnet(
     "The network of one genotype, with only the chosen operations built; call it as `net(x)`"
     ops, deep = to_ops(genotype, space), space.cells[0].n_in > 1
     keep = {c: tuple(() if op is None else (op,) for op in chosen) for c, chosen in ops.items()}
-    if affine: space = replace(space, cells=tuple(replace(c, partial=1) for c in space.cells))
+    if affine: space = replace(space, groups=tuple(replace(c, partial=1) for c in space.cells))
     return SuperNet(space, C or (36 if deep else 16), n or (20 if deep else 5), classes, in_ch, affine, keep, stem, auxiliary)
 
 # %% ../nbs/05_supernet.ipynb #ccac26d6

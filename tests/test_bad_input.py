@@ -11,7 +11,7 @@ from conftest import fails
 from dnas_nb.core import UserError, write_atomic
 from dnas_nb.experiment import build, find_arch, settings
 from dnas_nb.genotype import from_json, from_ops, parse, published, to_json, to_str
-from dnas_nb.space import Cell, Space, darts, nb201, partial_channels, s2, toy
+from dnas_nb.space import Cell, Space, Stack, darts, nb201, partial_channels, toy
 from dnas_nb.spaces import all_spaces
 from dnas_nb.supernet import SuperNet, subnet
 
@@ -100,7 +100,7 @@ def test_no_path_through_the_space():
     line(lambda: Cell('gap', 1, [(0, 2)], [conv]), "cell 'gap'", 'node 1')
     line(lambda: Cell('back', 1, [(0, 1), (2, 1)], [conv, conv]), '2→1')
     line(lambda: replace(toy().cells[0], ops=(none,)*3), "cell 'cell'", 'node 2', 'no path')
-    line(lambda: Space('odd', (Cell('a', 1, [(0, 1)], [('nor_conv',)]),), toy().ops, lambda n: ('a',)), "'nor_conv'", '0→1', "'odd'")
+    line(lambda: Space('odd', (Cell('a', 1, [(0, 1)], [('nor_conv',)]),), Stack(toy().plan.ops, lambda n: ('a',))), "'nor_conv'", '0→1', "'odd'")
 
 
 def test_too_few_cells(capsys, tmp_path):

@@ -213,7 +213,7 @@ def test_networks_that_stay():
     g = random_arch(toy(), generator(0))
     fails(lambda: ex.plain(SuperNet(toy(), 2, 1)), 'supernet')
     fails(lambda: ex.plain(batch_stats(subnet(toy(), g, 2, 1))), 'dnas_train')
-    odd = replace(toy(), ops={k: (lambda C, s, affine=False, f=f: nn.Sequential(f(C, s, affine))) for k, f in toy().ops.items()})
+    odd = replace(toy(), plan=replace(toy().plan, ops={k: (lambda C, s, affine=False, f=f: nn.Sequential(f(C, s, affine))) for k, f in toy().plan.ops.items()}))
     fails(lambda: ex.to_python(ex.plain(subnet(odd, from_ops(toy(), ['nor_conv_3x3']*3), 2, 1))), 'top level')
 
 

@@ -281,7 +281,7 @@ def test_a_study_refuses_changed_data(tmp_path):
 def wide(C, stride, affine=False): return relu_conv_bn(C, C, 5, stride, affine)
 
 
-def own_space(): return Space('wider', [replace(toy()['cell'], ops=(('none', 'skip_connect', 'wide'),)*3)], OPS | dict(wide=wide), toy().skeleton)
+def own_space(): return Space('wider', [replace(toy()['cell'], ops=(('none', 'skip_connect', 'wide'),)*3)], replace(toy().plan, ops=OPS | dict(wide=wide)))
 def own_method(**more): return replace(METHODS['darts'], name='eager', **{**dict(every=2, stop=lambda history: False), **more})
 
 
@@ -328,7 +328,7 @@ def test_own_method_with_a_known_space_needs_no_value_to_retrain(tmp_path, forgo
 
 
 @pytest.mark.parametrize('given, words', [
-    (dict(method=replace(METHODS['danas'], every=3)), ("'danas'", 'a name of its own')), (dict(space=replace(toy(), ops=own_space().ops)), ("'toy'", 'a name of its own')),
+    (dict(method=replace(METHODS['danas'], every=3)), ("'danas'", 'a name of its own')), (dict(space=replace(toy(), plan=own_space().plan)), ("'toy'", 'a name of its own')),
     (dict(space=toy), ('a name or a Space', 'function')), (dict(method=3), ('a name or a Method', 'int')), (dict(method=replace(METHODS['danas'], name='')), ('needs a name',)),
     (dict(method=replace(METHODS['danas'], name=None)), ('needs a name',))])
 def test_values_that_mean_something_else(tmp_path, given, words):
@@ -351,7 +351,7 @@ def test_a_row_of_the_package_as_a_value_is_its_name(tmp_path):
 
 
 def test_a_trained_space_with_a_name_of_the_package(tmp_path):
-    odd = replace(toy(), ops={**toy().ops, 'skip_connect': wide})
+    odd = replace(toy(), plan=replace(toy().plan, ops={**toy().plan.ops, 'skip_connect': wide}))
     g = from_ops(toy(), ['skip_connect']*3)
     fails(lambda: train_arch(g, odd, mine(), replace(PRESETS['small'], epochs=1), out=tmp_path/'t', device='cpu'), "'toy'", 'a name of its own')
 

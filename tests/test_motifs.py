@@ -259,7 +259,7 @@ def test_transfer():
 
 
 def test_a_diverged_run():
-    runs = [Learned(np.full((30, 30), np.nan), CELL.choices, about=dict(seed=k)) for k in range(5)]
+    runs = [Learned(np.full((30, 30), np.nan), CELL.picks, about=dict(seed=k)) for k in range(5)]
     fails(lambda: pair_motifs(runs), 'not finite')
 
 

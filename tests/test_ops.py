@@ -39,7 +39,7 @@ def test_no_space_has_a_strided_1x1_convolution_of_few_channels():
     "Every operation of every space, as it stands in a reduction"
     risky = []
     for name, make in {**SPACES, **BUILT_IN}.items():
-        for op, build in make().ops.items():
+        for op, build in make().plan.ops.items():
             more = dict(C_out=8) if 'C_out' in signature(build).parameters else {}
             try: net = build(4, 2, False, **more)
             except UserError: continue               # widths in eighths: never of few channels

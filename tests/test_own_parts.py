@@ -1,4 +1,5 @@
 "Operations, spaces and methods of one's own: usable or refused in one line, and nothing existing changes."
+from dataclasses import replace
 import pytest
 from dnas_nb import ops, spaces
 from dnas_nb.space import SPACES, Space
@@ -21,7 +22,7 @@ def test_a_registered_operation_changes_no_space(monkeypatch):
     for k, make in all_spaces().items():
         now = make()
         assert names(now) == names(before[k]), k
-        assert now.ops == before[k].ops and wide not in now.ops.values(), k
+        assert now.plan.ops == before[k].plan.ops and wide not in now.plan.ops.values(), k
 
 
 @pytest.mark.parametrize('module, name', FIXED, ids=[n for _, n in FIXED])
@@ -32,6 +33,6 @@ def test_the_tables_of_the_spaces_cannot_change(module, name):
 def test_a_space_keeps_its_operations():
     "The dict that a space was made of may change later"
     mine = dict(ops.OPS, wide=wide)
-    space = Space('mine', SPACES['toy']().cells, mine, SPACES['toy']().skeleton)
+    space = Space('mine', SPACES['toy']().cells, replace(SPACES['toy']().plan, ops=mine))
     mine['none'] = mine['later'] = wide
-    assert 'later' not in space.ops and space.ops['none'] is ops.none
+    assert 'later' not in space.plan.ops and space.plan.ops['none'] is ops.none
