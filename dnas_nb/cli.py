@@ -156,7 +156,7 @@ def dnas_train(
     resume:bool=False,      # continue a training that was stopped
 ):
     "Train a found architecture from scratch; writes a run folder that load_arch reads"
-    from dnas_nb.experiment import retrain
+    from dnas_nb.retrain import retrain
     bars = []
     try:
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,

@@ -9,7 +9,8 @@ import torch
 from dnas_nb.cli import dnas_search, dnas_train
 from conftest import fails
 from dnas_nb.core import UserError, write_atomic
-from dnas_nb.experiment import build, find_arch, settings
+from dnas_nb.experiment import settings
+from dnas_nb.retrain import find_arch
 from dnas_nb.genotype import from_json, from_ops, parse, published, to_json, to_str
 from dnas_nb.space import Cell, Space, Stack, darts, nb201, partial_channels, toy
 from dnas_nb.spaces import all_spaces

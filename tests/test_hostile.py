@@ -7,7 +7,7 @@ from conftest import fails
 import fuzz, fuzz_inputs
 from dnas_nb.core import UserError, seal
 from dnas_nb.data import from_tensors, load_data, read_npz, webp
-from dnas_nb.experiment import find_arch
+from dnas_nb.retrain import find_arch
 from dnas_nb.safe import has_file, parse_json, read_json
 from dnas_nb.unpickle import check_tensors
 
@@ -342,7 +342,7 @@ def test_settings_that_say_half(tmp_path, settings):
     "A run.json whose settings lack a part: the cell is found, or the answer is one line"
     (tmp_path/'run.json').write_text(json.dumps(dict(settings=settings)))
     (tmp_path/'genotype.json').write_text(json.dumps(dict(space='toy', cells=dict(cell=[[0, 1, 'none'], [0, 2, 'none'], [1, 2, 'none']]))))
-    try: assert find_arch(tmp_path)[1].name == 'toy'
+    try: assert find_arch(tmp_path).space.name == 'toy'
     except UserError as e: assert '\n' not in str(e)
 
 

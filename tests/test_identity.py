@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, fails
-from dnas_nb import experiment as ex
+from dnas_nb import retrain as alone
 from dnas_nb.data import SOURCES, Images, Source, from_tensors, load_data
 from dnas_nb.evaluate import PRESETS, called, load_arch, train_arch
-from dnas_nb.experiment import from_table, retrain, run
+from dnas_nb.experiment import run
+from dnas_nb.referee import from_table
+from dnas_nb.retrain import retrain
 from dnas_nb.genotype import from_ops, parse
 from dnas_nb.identity import fingerprint
 from dnas_nb.methods import METHODS
@@ -377,7 +379,7 @@ def told(monkeypatch):
     fake = Source('cifar10', Images(x[:60], y[:60]), tuple(f'class {k}' for k in range(10)), Images(x[60:], y[60:]), None, True, 4, dict(name='cifar10'))
     monkeypatch.setitem(SOURCES, 'cifar10', lambda: fake)
     seen = []
-    monkeypatch.setattr(ex, 'train_arch', lambda g, s, split, r, *a, **kw: seen.append((split, called(r, split))))
+    monkeypatch.setattr(alone, 'train_arch', lambda g, s, split, r, *a, **kw: seen.append((split, called(r, split))))
     return seen
 
 

@@ -13,7 +13,9 @@ from dnas_nb.core import generator, seeded
 from dnas_nb.data import Images, batches, load_data, normalise
 from dnas_nb.derive import best_of, by_mean, by_perturbation
 from dnas_nb.evaluate import judge
-from dnas_nb.experiment import conclude, retrain, run, shared_accuracy, trainer, tuner
+from dnas_nb.experiment import run
+from dnas_nb.referee import conclude, shared_accuracy, trainer, tuner
+from dnas_nb.retrain import retrain
 from dnas_nb.genotype import all_archs, to_str
 from dnas_nb.landscape import eigen, gap, reach, rounding, spread
 from dnas_nb.landscape import first_batch as batch_of_landscape

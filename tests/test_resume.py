@@ -9,11 +9,13 @@ import torch
 from conftest import fails
 
 from dnas_nb import bilevel, core, evaluate, experiment, folder, report
+from dnas_nb import retrain as retraining
 from dnas_nb.bilevel import fill, read, save, search
 from dnas_nb.core import UserError, write_atomic
 from dnas_nb.data import load_data
 from dnas_nb.evaluate import load_arch
-from dnas_nb.experiment import begin, build, find_arch, retrain, run, settings
+from dnas_nb.experiment import prepare, run, settings
+from dnas_nb.retrain import find_arch, retrain
 from dnas_nb.folder import account, lock, stored_arrays
 from dnas_nb.methods import METHODS
 from dnas_nb.prune import blueprint
@@ -129,8 +131,8 @@ def test_every_method_goes_on_to_the_bit(tmp_path, method, space, epochs):
     s = settings(method=method, space=space, images=20, batch=10, channels=4, epochs=epochs, cells=3 if space == 's3' else 1)
     split, dev = load_data('digits', s.images, s.size, s.seed), torch.device('cpu')
     def going(whole):
-        space, row, state = begin(s, split, dev, whole)
-        for state in search(state, row, split.search, space.cells, s.epochs, s.batch, s.seed, s.warmup, s.lr):
+        job = prepare(s, split, dev)
+        for state in search(job.begin(whole), job.method, split.search, job.space.cells, s.epochs, s.batch, s.seed, s.warmup, s.lr):
             save(state, tmp_path/'last.pt', plan=blueprint(state.net))
             yield state
     for _ in going(None): pass
@@ -387,7 +389,7 @@ def test_lock_comes_before_folder_and_data(tmp_path, monkeypatch, call):
             return real(*a, **kw)
         return wrapped
     for module in (experiment, evaluate): monkeypatch.setattr(module, 'to_continue', asked('folder', folder.to_continue))
-    monkeypatch.setattr(experiment, 'load_data', asked('data', load_data))
+    for module in (experiment, retraining): monkeypatch.setattr(module, 'load_data', asked('data', load_data))
     call(tmp_path/'r')
     assert sorted(order) == [('data', True), ('folder', True)]
 
@@ -397,11 +399,11 @@ def test_slow_process_does_not_write_over_a_finished_run(tmp_path, monkeypatch, 
     "While one waits for its pictures, another one of the same folder is refused"
     said = []
     def slow(*a, **kw):
-        monkeypatch.setattr(experiment, 'load_data', load_data)
+        for module in (experiment, retraining): monkeypatch.setattr(module, 'load_data', load_data)
         try: call(tmp_path/'r')
         except UserError as e: said.append(str(e))
         return load_data(*a, **kw)
-    monkeypatch.setattr(experiment, 'load_data', slow)
+    for module in (experiment, retraining): monkeypatch.setattr(module, 'load_data', slow)
     call(tmp_path/'r')
     assert len(said) == 1 and 'in use by another run' in said[0]
 

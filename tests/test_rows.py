@@ -10,7 +10,8 @@ from dnas_nb.bilevel import Calendar, dists, Loss, search, start
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.data import from_tensors
 from dnas_nb.distribution import init_alpha, relax_softmax
-from dnas_nb.experiment import build, cost_line, run, settings, tuner
+from dnas_nb.experiment import cost_line, prepare, run, settings
+from dnas_nb.referee import tuner
 from dnas_nb.fast import fast
 from dnas_nb.genotype import parse, to_ops
 from dnas_nb.hypergrad import cosine, first_order, mgs_weights, second_order
@@ -285,11 +286,11 @@ def test_every_row_has_released_settings_or_says_why_not():
 
 def test_paper_preset_reaches_the_optimisers_and_the_slots(noise):
     s = settings(method='darts', preset='paper', channels=4, cells=1, batch=8)
-    group = build(s, noise, torch.device('cpu'))[2].w_opt.param_groups[0]
+    group = prepare(s, noise, torch.device('cpu')).fresh().w_opt.param_groups[0]
     assert (group['lr'], group['weight_decay'], group['nesterov']) == (.025, 5e-4, True)
     assert settings(method='pc-darts', space='darts', preset='paper').batch == 256
     assert row_of('pc-darts', 'paper', 'darts').calendar.waits(14, 50) and not row_of('pc-darts', 'paper', 'darts').calendar.waits(15, 50)
-    assert build(settings(method='darts'), noise, torch.device('cpu'))[2].w_opt.param_groups[0]['nesterov'] is False
+    assert prepare(settings(method='darts'), noise, torch.device('cpu')).fresh().w_opt.param_groups[0]['nesterov'] is False
 
 
 def test_run_by_the_paper_says_what_it_costs_and_is_written_down(tmp_path, noise):
@@ -304,7 +305,8 @@ def test_run_by_the_paper_says_what_it_costs_and_is_written_down(tmp_path, noise
 def test_cost_of_a_waiting_search_leaves_out_the_steps_it_does_not_take(noise):
     "Nothing of the timing is kept: the run after it has the same bytes"
     s = settings(method='gdas', preset='paper', channels=2, cells=1, batch=24, epochs=1)
-    a, b = (build(s, noise, torch.device('cpu'))[2].net.state_dict() for _ in range(2) if cost_line(s, noise, torch.device('cpu')))
+    job = prepare(s, noise, torch.device('cpu'))
+    a, b = (job.fresh().net.state_dict() for _ in range(2) if cost_line(job))
     for k in a: assert torch.equal(a[k], b[k])
 
 

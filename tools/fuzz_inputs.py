@@ -476,10 +476,11 @@ def genotype_seeds(folder):
 
 
 def genotype_read(path):
-    from dnas_nb.experiment import find_arch
+    from dnas_nb.retrain import find_arch
     from dnas_nb.genotype import draw, from_json
     from dnas_nb.safe import read_text
-    g, space, _ = find_arch(str(path))
+    found = find_arch(str(path))
+    g, space = found.genotype, found.space
     return from_json(read_text(path)), g
 
 
@@ -502,7 +503,7 @@ def arch_make(rng, seeds, folder):
 
 def arch_read(given):
     from dnas_nb.bench import index, make_table
-    from dnas_nb.experiment import find_arch
+    from dnas_nb.retrain import find_arch
     from dnas_nb.genotype import parse, parse_darts
     from dnas_nb.spaces import all_spaces
     from dnas_nb.core import UserError
@@ -528,7 +529,8 @@ def tidy(e):
 
 def run_seeds(folder):
     "A finished search and a finished retraining, tiny"
-    from dnas_nb.experiment import retrain, run
+    from dnas_nb.experiment import run
+    from dnas_nb.retrain import retrain
     if not (folder/'search'/'genotype.json').exists():
         run(folder/'search', method='danas', space='toy', images=96, epochs=2, channels=2, batch=32, device='cpu', report=False)
     if not (folder/'training'/'genotype.json').exists():
@@ -579,7 +581,7 @@ def history_make(rng, seeds, folder):
 
 def account_read(out):
     from dnas_nb import report
-    from dnas_nb.experiment import find_arch
+    from dnas_nb.retrain import find_arch
     from dnas_nb.folder import account, free_folder, to_continue
     from dnas_nb.report import found, history, read_run
     from dnas_nb.study import row_of
@@ -629,14 +631,13 @@ def arrays_read(out):
 
 def search_read(out):
     from dnas_nb.bilevel import read
-    from dnas_nb.experiment import begin, settings
+    from dnas_nb.experiment import prepare, settings
     from dnas_nb.data import load_data
-    import dnas_nb.experiment as experiment
     whole = read(out/'last.pt')
     s = settings(method='danas', space='toy', images=96, epochs=2, channels=2, batch=32)
     global SPLIT
     SPLIT = globals().get('SPLIT') or load_data('digits', 96)
-    begin(s, SPLIT, torch.device('cpu'), whole)
+    prepare(s, SPLIT, torch.device('cpu')).begin(whole)
     return {k: v for k, v in whole.items() if k not in ('w_opt', 'a_opt')}, whole['w_opt'], whole['a_opt']
 
 
@@ -701,7 +702,8 @@ def values_read(given):
     from dnas_nb.bench import load
     from dnas_nb.core import UserError, device
     from dnas_nb.data import batches, load_data
-    from dnas_nb.experiment import find_arch, settings
+    from dnas_nb.experiment import settings
+    from dnas_nb.retrain import find_arch
     from dnas_nb.fetch import fetch_table, hexadecimal, verify
     from dnas_nb.methods import find_method
     from dnas_nb.study import frame, plan

@@ -73,7 +73,7 @@ def install():
 
 def install_steps():
     "Count the steps of training, and die in one of them where the environment says so"
-    from dnas_nb import bilevel, evaluate, experiment
+    from dnas_nb import bilevel, evaluate, referee
     wanted = int(os.environ['KILLS_N']) if os.environ['KILLS_WHEN'] == 'step' else 0
 
     def counted(step, what):
@@ -84,7 +84,7 @@ def install_steps():
         return wrapped
 
     bilevel.weight_step = counted(bilevel.weight_step, 'of the search')
-    experiment.weight_step = counted(experiment.weight_step, 'of the tuning')
+    referee.weight_step = counted(referee.weight_step, 'of the tuning')
     evaluate._step = counted(evaluate._step, 'of a network alone')
 
 

@@ -97,7 +97,7 @@ def main(workers=2):
         p = subprocess.run([sys.executable, __file__, todo[0], str(todo[1])], capture_output=True, text=True)
         return todo, json.loads(p.stdout.splitlines()[-1]) if p.returncode == 0 else p.stderr.strip().splitlines()[-1:]
     from dnas_nb.core import write_atomic
-    from dnas_nb.experiment import csv_text
+    from dnas_nb.folder import csv_text
     with ThreadPoolExecutor(workers) as pool:
         for (c, s), got in pool.map(job, missing):
             print(f'{len(rows)}/{len(SEEDS)*len(cures())} {c} {s}:', got if isinstance(got, list) else (got['arch'], got['cifar10'], got['seconds']), flush=True)

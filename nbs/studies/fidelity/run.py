@@ -29,7 +29,7 @@ def drawn(live, space, seed, n=CELLS) -> list:
 
 def judged(net, space, split, cells) -> list:
     "Accuracy of each cell with the weights of the supernet"
-    from dnas_nb.experiment import shared_accuracy
+    from dnas_nb.referee import shared_accuracy
     accuracy = shared_accuracy(net, space, split.valid, split)
     return [accuracy(g) for g in cells]
 
@@ -66,18 +66,17 @@ def cifar10(study, seed) -> dict:
     "The finished supernets of one seed"
     import torch
     from dnas_nb.bench import accuracies, index, load
-    from dnas_nb.bilevel import fill, read
+    from dnas_nb.bilevel import read
     from dnas_nb.data import load_data
-    from dnas_nb.experiment import Settings, build
-    from dnas_nb.prune import reshape
+    from dnas_nb.experiment import Settings, prepare
     from dnas_nb.study import standing
     table, states, t0 = load('nasbench201'), {}, time.process_time()
     for name, r in standing(study).items():
         s = Settings(**r['settings'])
         if s.method in METHODS and s.seed == seed and r['status'] == 'finished':
             whole = read(Path(study)/name/'last.pt')
-            space, _, fresh = build(s, split := load_data(s.data, s.images, s.size, s.seed), torch.device('cpu'))
-            states[s.method] = fill(reshape(fresh, whole), whole)
+            job = prepare(s, load_data(s.data, s.images, s.size, s.seed), torch.device('cpu'))
+            space, split, states[s.method] = job.space, job.split, job.begin(whole)
     if len(states) < 2: return {}
     cells = drawn(states['danas-prune'].live, space, seed, 60)
     worth = [float(accuracies(table, 'cifar10').iloc[index(table, g)]) for g in cells]

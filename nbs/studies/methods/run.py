@@ -24,22 +24,22 @@ def ask(folder, settings, name) -> dict:
     "What the search in `folder` would have derived by the rule `name`: same draws, same referee, same bits"
     from dnas_nb.safe import read_json
     import torch
-    from dnas_nb.bilevel import dists, fill, read
+    from dnas_nb.bilevel import dists, read
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.data import load_data
     from dnas_nb.derive import climb, enlarge, finalists
     from dnas_nb.evaluate import Recipe
     from types import SimpleNamespace
-    from dnas_nb.experiment import SHORT, Settings, build, trainer
+    from dnas_nb.experiment import Settings, prepare
+    from dnas_nb.referee import SHORT, trainer
     from dnas_nb.folder import account
     from dnas_nb.genotype import parse, to_str
-    from dnas_nb.prune import reshape
     path = folder/f'{name}.json'
     if path.exists(): return read_json(path, (dict, list), nan=True)
     s, t0 = Settings(**settings), time.process_time()
     whole = read(folder/'last.pt')
-    space, method, fresh = build(s, split := load_data(s.data, s.images, s.size, s.seed), torch.device('cpu'))
-    state = fill(reshape(fresh, whole), whole)
+    job = prepare(s, load_data(s.data, s.images, s.size, s.seed), torch.device('cpu'))
+    space, method, split, state = job.space, job.method, job.split, job.begin(whole)
     shallow = Recipe(epochs=6, batch=64, lr=.1, nesterov=True, wd=5e-4, C=8, n=3, source='ours: the referee of the race, before depth was seen to matter')
     own, known = trainer(space, split, s.seed, shallow if name == 'finalists' else SHORT, 0, tell=lambda line: say(f'  {line}')), {}
     climbed = folder/'climb.json'

@@ -20,7 +20,7 @@ def main(seed):
     from dnas_nb.bench import load, summary
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.data import load_data
-    from dnas_nb.experiment import SHORT, trainer
+    from dnas_nb.referee import SHORT, trainer
     from dnas_nb.genotype import parse
     from dnas_nb.space import nb201
     torch.set_num_threads(1)
