@@ -387,7 +387,8 @@ def nats_make(rng, seeds, folder):
 
 
 def nats_read(path):
-    from dnas_nb.convert import figures, read_pickle, unpack
+    from dnas_nb.convert import figures, unpack
+    from dnas_nb.unpickle import read_pickle
     return figures(read_pickle(unpack(path)), '8:8')
 
 
