@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 import numpy as np
 from .core import UserError, brief, choose
-from .genotype import Genotype, parse, to_str
+from .dialects import parse
+from .genotype import Genotype, to_str
 from .spaces import MACRO_OPS, all_spaces
 from .tablefile import arch_names, expanded, open_table
 

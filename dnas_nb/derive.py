@@ -12,7 +12,8 @@ from collections import Counter
 import torch
 from .core import UserError, choose, generator, seeded
 from .dependence import sequential
-from .genotype import canon, from_ops, keep_best, one_hot, to_ops
+from .equality import canon
+from .genotype import from_ops, keep_best, one_hot, to_ops
 from .prune import edge_means
 from .supernet import n_weights
 

@@ -21,7 +21,8 @@ import torch.nn.functional as F
 # %% ../nbs/22_digits201.ipynb #070baa39
 from .core import UserError, generator, seal, seeded, unseal, write_atomic
 from .data import augment, batches, load_data, normalise, read_npz
-from .genotype import all_archs, canon, from_ops, to_ops
+from .equality import canon
+from .genotype import all_archs, from_ops, to_ops
 from .schedule import cosine
 from .space import nb201
 from .supernet import subnet

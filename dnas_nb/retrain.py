@@ -15,7 +15,8 @@ from .evaluate import (LARGEST, PRESETS as RECIPES, Recipe, Trained, is_publishe
                               train_arch)
 from .experiment import PRESETS, on_threads, row_and_space
 from .folder import account, owning, refuse, written
-from .genotype import PUBLISHED, Genotype, from_json, parse, published
+from .dialects import PUBLISHED, parse, published
+from .genotype import Genotype, from_json
 from .identity import (differs, folder_name, found_again, must_agree, of_run, placed,
                               space_of)
 from .methods import METHODS

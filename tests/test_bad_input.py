@@ -11,7 +11,8 @@ from conftest import fails
 from dnas_nb.core import UserError, write_atomic
 from dnas_nb.experiment import settings
 from dnas_nb.retrain import find_arch
-from dnas_nb.genotype import from_json, from_ops, parse, published, to_json, to_str
+from dnas_nb.dialects import parse, published
+from dnas_nb.genotype import from_json, from_ops, to_json, to_str
 from dnas_nb.space import Cell, Space, Stack, darts, nb201, partial_channels, toy
 from dnas_nb.spaces import all_spaces
 from dnas_nb.supernet import SuperNet, subnet

@@ -8,7 +8,7 @@ import torch
 
 from dnas_nb.cli import dnas_search
 from dnas_nb.core import UserError
-from dnas_nb.genotype import parse
+from dnas_nb.dialects import parse
 from dnas_nb.space import nb201
 
 COMMAND = str(Path(sys.executable).with_name('dnas_search'))

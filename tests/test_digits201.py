@@ -9,7 +9,8 @@ from dnas_nb import digits201 as d
 from dnas_nb.bench import accuracies, load, rank, regret, summary
 from dnas_nb.core import UserError, seeded
 from dnas_nb.data import load_data, normalise
-from dnas_nb.genotype import all_archs, canon, random_arch, to_ops, to_str
+from dnas_nb.equality import canon
+from dnas_nb.genotype import all_archs, random_arch, to_ops, to_str
 from dnas_nb.space import nb201
 from dnas_nb.tablefile import package_tables
 

@@ -11,7 +11,8 @@ from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.data import from_tensors, load_data, normalise
 from dnas_nb.evaluate import PRESETS, load_arch, train_arch
 from dnas_nb.fast import fast
-from dnas_nb.genotype import from_ops, parse, published, random_arch
+from dnas_nb.dialects import parse, published
+from dnas_nb.genotype import from_ops, random_arch
 from dnas_nb.space import SPACES, darts, nb201, toy
 from dnas_nb.spaces import FURTHER
 from dnas_nb.supernet import SuperNet, batch_stats, subnet

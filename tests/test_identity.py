@@ -13,7 +13,8 @@ from dnas_nb.evaluate import PRESETS, called, load_arch, train_arch
 from dnas_nb.experiment import run
 from dnas_nb.referee import from_table
 from dnas_nb.retrain import retrain
-from dnas_nb.genotype import from_ops, parse
+from dnas_nb.dialects import parse
+from dnas_nb.genotype import from_ops
 from dnas_nb.identity import fingerprint
 from dnas_nb.methods import METHODS
 from dnas_nb.ops import OPS, relu_conv_bn

@@ -13,7 +13,8 @@ from dnas_nb.distribution import init_alpha, relax_softmax
 from dnas_nb.experiment import cost_line, prepare, run, settings
 from dnas_nb.referee import tuner
 from dnas_nb.fast import fast
-from dnas_nb.genotype import parse, to_ops
+from dnas_nb.dialects import parse
+from dnas_nb.genotype import to_ops
 from dnas_nb.hypergrad import cosine, first_order, mgs_weights, second_order
 from dnas_nb.methods import METHODS, aligned
 from dnas_nb.regularizer import alignment

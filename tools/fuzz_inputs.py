@@ -463,7 +463,8 @@ def digits_read(path):
 # genotypes
 
 def genotypes():
-    from dnas_nb.genotype import PUBLISHED, published, to_darts, to_str
+    from dnas_nb.dialects import PUBLISHED, published, to_darts
+    from dnas_nb.genotype import to_str
     from dnas_nb.core import generator
     from dnas_nb.genotype import random_arch
     from dnas_nb.spaces import all_spaces
@@ -505,7 +506,7 @@ def arch_make(rng, seeds, folder):
 def arch_read(given):
     from dnas_nb.bench import index, make_table
     from dnas_nb.retrain import find_arch
-    from dnas_nb.genotype import parse, parse_darts
+    from dnas_nb.dialects import parse, parse_darts
     from dnas_nb.spaces import all_spaces
     from dnas_nb.core import UserError
     if isinstance(given, Path): return given.read_text()

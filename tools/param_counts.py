@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
-from dnas_nb.genotype import all_archs, from_ops, published
+from dnas_nb.dialects import published
+from dnas_nb.genotype import all_archs, from_ops
 from dnas_nb.space import SPACES, darts, minimal, n_archs, n_relaxed, nb201, partial_channels
 from dnas_nb.spaces import macro, nb101, shuffle, size
 from dnas_nb.supernet import SuperNet, n_weights, subnet

@@ -33,7 +33,8 @@ def ask(folder, settings, name) -> dict:
     from dnas_nb.experiment import Settings, prepare
     from dnas_nb.referee import SHORT, trainer
     from dnas_nb.folder import account
-    from dnas_nb.genotype import parse, to_str
+    from dnas_nb.dialects import parse
+    from dnas_nb.genotype import to_str
     path = folder/f'{name}.json'
     if path.exists(): return read_json(path, (dict, list), nan=True)
     s, t0 = Settings(**settings), time.process_time()
@@ -72,7 +73,7 @@ def collect(out, only=()):
     from dnas_nb.bench import load, summary
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.folder import account, save_arrays
-    from dnas_nb.genotype import parse
+    from dnas_nb.dialects import parse
     from dnas_nb.interactions import read_learned
     from dnas_nb.space import nb201
     from dnas_nb.study import standing

@@ -21,7 +21,7 @@ def main(seed):
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.data import load_data
     from dnas_nb.referee import SHORT, trainer
-    from dnas_nb.genotype import parse
+    from dnas_nb.dialects import parse
     from dnas_nb.space import nb201
     torch.set_num_threads(1)
     done = read_json(OUT, (dict, list), nan=True) if OUT.exists() else dict(seed=seed, date=time.strftime('%Y-%m-%d'), machine=platform.machine(), torch=torch.__version__, rows=[])
