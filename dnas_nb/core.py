@@ -86,7 +86,8 @@ class Described:
     def __repr__(self):
         parts = [f'{f.name}={_told(getattr(self, f.name))}' for f in dataclasses.fields(self)]
         inside = ', '.join(parts)
-        return f'{type(self).__name__}({inside})'
+        name = type(self).__name__.lstrip('_')
+        return f'{name}({inside})'
 
 # %% ../nbs/00_core.ipynb #c38e14ec
 def counted(

@@ -26,7 +26,7 @@ from .identity import (about as data_of, absolute, ask_for_split, described, fol
                               given_again, named, placed, same_run, space_of)
 from .memory import forecast, forget_peak, free_mb, halving, peak, predict, resident
 from .methods import Method, find_method
-from .prune import blueprint, reshape
+from .growing import blueprint, reshape
 from .referee import conclude, from_table, trainer, tuner
 from .released import released, row_of
 from .safe import has_file

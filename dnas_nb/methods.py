@@ -26,8 +26,10 @@ from .hypergrad import (amended, first_order, gld, mgs, neumann, score_function,
                                second_order, single_level, zero_order)
 from .regularizer import (adversarial, align, beta_decay, entropy_bits, random_smooth,
                                  weighted, zero_one)
-from .prune import (any_of, dependency_pruning, greedy, grow_deep, progressive, skip_cap,
-                           stop_on_ranking, stop_on_skips, strip)
+from .growing import grow_deep, progressive, skip_cap
+from .prune import dependency_pruning, strip
+from .sgas import greedy
+from .stopping import any_of, stop_on_ranking, stop_on_skips
 from .schedule import ramp, signed_cosine
 from .space import Space, partial_channels
 

@@ -17,7 +17,7 @@ from .derive import by_joint_mode, by_mean, by_sequence
 from .evaluate import Recipe, judge, train_epoch
 from .genotype import one_hot, to_str
 from .identity import is_digits
-from .methods import Method
+from .methods import Method, slot_name
 from .space import Space
 from .supernet import subnet
 
@@ -220,7 +220,7 @@ def conclude(
         acc[name] = shared_accuracy(net, space, images, split, most=None)(g)
     judged = (f'on {len(split.valid)} validation and {len(split.test)} test images, '
               f'{JUDGED} at a time, drawn by class')
-    result = dict(arch=to_str(g), derive=getattr(method.derive, '__name__', 'rule'),
+    result = dict(arch=to_str(g), derive=slot_name(method.derive),
                   valid_acc=acc['valid'], test_acc=acc['test'], judged=judged,
                   other_rules=_by_other_rules(D, space))
     return g, result

@@ -12,7 +12,7 @@ from .bilevel import Calendar
 from .core import UserError
 from .derive import best_of, by_perturbation
 from .methods import aligned, find_method
-from .prune import progressive
+from .growing import progressive
 from .regularizer import weighted, zero_one
 from .schedule import ramp
 from .space import partial_channels

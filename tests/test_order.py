@@ -21,7 +21,7 @@ from dnas_nb.landscape import eigen, gap, reach, rounding, spread
 from dnas_nb.landscape import first_batch as batch_of_landscape
 from dnas_nb.methods import find_method
 from dnas_nb.proxies import PROXIES, fidelity, first_batch, scores, untrained
-from dnas_nb.prune import any_of, stop_on_eig, stop_on_ranking, stop_on_skips
+from dnas_nb.stopping import any_of, stop_on_eig, stop_on_ranking, stop_on_skips
 from dnas_nb.space import toy
 from dnas_nb.supernet import SuperNet, batch_stats, subnet
 from dnas_nb.wiring import probe

@@ -18,7 +18,7 @@ from dnas_nb.experiment import prepare, run, settings
 from dnas_nb.retrain import find_arch, retrain
 from dnas_nb.folder import account, lock, stored_arrays
 from dnas_nb.methods import METHODS
-from dnas_nb.prune import blueprint
+from dnas_nb.growing import blueprint
 
 TINY = dict(space='toy', images=80, batch=20, channels=4, epochs=3, device='cpu')
 STOPS = dict(TINY, method='darts+', arch_lr=.05, epochs=9)      # after its third epoch
