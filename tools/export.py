@@ -1,5 +1,5 @@
 "Write everything that is generated from the notebooks: dnas_nb/*.py, README.md; clean the notebooks. `python tools/export.py [project folder]`"
-import os, re, sys
+import ast, os, re, sys, textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -10,6 +10,21 @@ def generated(root: Path) -> dict:
     "Generated modules of the package, path -> the notebook that each comes from."
     found = {p: HEADER.search(p.read_text(encoding='utf-8')) for p in sorted((root/'dnas_nb').rglob('*.py'))}
     return {p: (p.parent/m[1]).resolve() for p, m in found.items() if m}
+
+
+def wrapped(text, indent='') -> str:
+    return '\n'.join(textwrap.wrap(text, 100, subsequent_indent=indent, break_long_words=False))
+
+
+def narrow(module: Path):
+    "Docstring and list of public names, which nbdev writes, in lines of at most 100 columns."
+    old = module.read_text(encoding='utf-8')
+    head, sep, rest = old.partition('\n')
+    new = (wrapped(head) if head.startswith('"""') else head) + sep + rest
+    if found := re.search(r'^__all__ = (\[.*?\])\n', new, re.M | re.S):
+        names = ', '.join(map(repr, ast.literal_eval(found[1])))
+        new = new[:found.start()] + wrapped(f'__all__ = [{names}]', ' '*11) + '\n' + new[found.end():]
+    if new != old: module.write_text(new, encoding='utf-8')
 
 
 def main(root: Path):
@@ -24,6 +39,7 @@ def main(root: Path):
     for module, notebook in generated(root).items():
         if not notebook.exists(): module.unlink()  # its notebook is gone
     nbdev_export.__wrapped__()
+    for module in generated(root): narrow(module)
     if (root/'nbs'/'index.ipynb').exists(): write(root)
 
 
