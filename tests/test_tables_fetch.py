@@ -3,13 +3,14 @@ import contextlib, hashlib, http.server, os, socketserver, subprocess, sys, thre
 import numpy as np
 import pytest
 from conftest import ROOT, fails
-from dnas_nb import fetch, tablefile as tf
+from dnas_nb import tablefile as tf
 from dnas_nb.cli import dnas_table
 from dnas_nb.core import UserError
+from dnas_nb.fetch import address, download, fetch_table, file_name
 
 DATA = np.random.default_rng(0).integers(0, 256, 200_000, dtype='u1').tobytes()
 SHA = hashlib.sha256(DATA).hexdigest()
-get = lambda url, path, sha=SHA, **kw: fetch.download(f'{url}/t.npz', path/'t.npz', sha, quiet=True, **dict(timeout=5, tries=3) | kw)
+get = lambda url, path, sha=SHA, **kw: download(f'{url}/t.npz', path/'t.npz', sha, quiet=True, **dict(timeout=5, tries=3) | kw)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -165,7 +166,7 @@ def test_too_much(tmp_path):
 
 
 @pytest.mark.parametrize('url', ['file:///etc/hostname', 'ftp://a/b', 't.npz', ''])
-def test_no_address(tmp_path, url): fails(lambda: fetch.download(url, tmp_path/'t.npz', quiet=True), 'no http address')
+def test_no_address(tmp_path, url): fails(lambda: download(url, tmp_path/'t.npz', quiet=True), 'no http address')
 
 
 def test_cannot_write(tmp_path):
@@ -223,16 +224,16 @@ def test_rewritten(mine, tmp_path, capsys, monkeypatch):
 
 def test_download_by_name(mine, tmp_path, monkeypatch):
     "A published table from a mirror must be that table."
-    with serving() as (url, _): fails(lambda: fetch.fetch_table('nas_bench_macro', f'{url}/', tmp_path), 'SHA-256')
-    with serving() as (url, kind): assert fetch.fetch_table(f'{url}/x.npz', None, tmp_path, SHA).name == 'x.npz'
-    with serving() as (url, kind): fails(lambda: fetch.fetch_table(f'{url}/y.npz', None, tmp_path), 'is no table')
+    with serving() as (url, _): fails(lambda: fetch_table('nas_bench_macro', f'{url}/', tmp_path), 'SHA-256')
+    with serving() as (url, kind): assert fetch_table(f'{url}/x.npz', None, tmp_path, SHA).name == 'x.npz'
+    with serving() as (url, kind): fails(lambda: fetch_table(f'{url}/y.npz', None, tmp_path), 'is no table')
     content = (mine/'nas_bench_macro.npz').read_bytes()
-    with serving(content=content) as (url, kind): assert fetch.fetch_table(f'{url}/z.npz', None, tmp_path).name == 'z.npz'
-    with serving(content=content) as (url, kind): fails(lambda: fetch.fetch_table('nas_bench_macro', f'{url}/', tmp_path), 'SHA-256')
+    with serving(content=content) as (url, kind): assert fetch_table(f'{url}/z.npz', None, tmp_path).name == 'z.npz'
+    with serving(content=content) as (url, kind): fails(lambda: fetch_table('nas_bench_macro', f'{url}/', tmp_path), 'SHA-256')
 
 
 @pytest.mark.parametrize('name, parts', [('nasbench201', ['NATS-tss-v1_0-3ffb9-simple', 'dnas_table convert']), ('nats_bench_size', ['NATS-sss-v1_0-50262-simple']), ('nas_bench_graph', ['nas-bench-graph 1.4.0'])])
-def test_where_a_table_comes_from(name, parts): fails(lambda: fetch.fetch_table(name, None, None), '--mirror', *parts)
+def test_where_a_table_comes_from(name, parts): fails(lambda: fetch_table(name, None, None), '--mirror', *parts)
 
 
 def test_every_published_table_states_its_checksum():
@@ -292,8 +293,8 @@ def test_sent_on(tmp_path):
 
 def test_from_https_only_https_follows(tmp_path, monkeypatch):
     "Also not to this machine, where http is allowed otherwise."
-    fails(lambda: fetch.address('http://127.0.0.1/t.npz', before='https://a.org/t.npz'), 'not https')
-    fails(lambda: fetch.download('http://example.org/t.npz', tmp_path/'t.npz', quiet=True), 'not https')
+    fails(lambda: address('http://127.0.0.1/t.npz', before='https://a.org/t.npz'), 'not https')
+    fails(lambda: download('http://example.org/t.npz', tmp_path/'t.npz', quiet=True), 'not https')
 
 
 ODD = ['https://[::1', 'https://[]/t', 'https://a.org:port/t', 'https://a.org:99999999/t', 'https://:80/t', 'https://a.org/\0', 'https://a b.org/t', 'https://a.org/t\nHost: b', 'https://ü.org/t', 'https://' + 'a'*5000, 'https:///t', 'https:t', 'http:', '//a.org/t',
@@ -302,7 +303,7 @@ ODD = ['https://[::1', 'https://[]/t', 'https://a.org:port/t', 'https://a.org:99
 
 @pytest.mark.parametrize('url', ODD, ids=lambda u: ascii(u)[:30])
 def test_odd_addresses(tmp_path, url):
-    for f in (lambda: fetch.download(url, tmp_path/'t.npz', quiet=True), lambda: fetch.download('https://127.0.0.1:9/t.npz', tmp_path/'t.npz', mirrors=[url], quiet=True), lambda: fetch.fetch_table(url, None, tmp_path)):
+    for f in (lambda: download(url, tmp_path/'t.npz', quiet=True), lambda: download('https://127.0.0.1:9/t.npz', tmp_path/'t.npz', mirrors=[url], quiet=True), lambda: fetch_table(url, None, tmp_path)):
         with pytest.raises(UserError) as e: f()
         assert str(e.value).isprintable() and len(str(e.value)) < 700 and 'secret' not in str(e.value)
     assert left(tmp_path) == []
@@ -328,9 +329,9 @@ def test_odd_checksum(tmp_path, sha): fails(lambda: get('https://127.0.0.1:9', t
 
 @pytest.mark.parametrize('name', ['x'*300, 'a\0b'])
 def test_odd_file(tmp_path, name):
-    with pytest.raises(UserError) as e: fetch.download('https://127.0.0.1:9/t.npz', tmp_path/name, quiet=True)
+    with pytest.raises(UserError) as e: download('https://127.0.0.1:9/t.npz', tmp_path/name, quiet=True)
     assert str(e.value).isprintable() and 'cannot write' in str(e.value)
 
 
 @pytest.mark.parametrize('path, name', [('/t.npz', 't.npz'), ('/..', 'table.npz'), ('/', 'table.npz'), ('/' + 'x'*300, 'table.npz'), ('/a%00b', 'table.npz'), ('/.hidden', 'table.npz'), ('/a;b', 'table.npz')])
-def test_name_of_a_download(path, name): assert fetch.file_name('https://a.org' + path) == name
+def test_name_of_a_download(path, name): assert file_name('https://a.org' + path) == name

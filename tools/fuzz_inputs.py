@@ -784,7 +784,7 @@ def address_make(rng, seeds, folder):
 
 def address_read(url):
     from dnas_nb.core import UserError
-    from dnas_nb.fetch import address, addresses, elsewhere, file_name, redacted, request, same_place
+    from dnas_nb.fetch import address, addresses, file_name, redacted, same_place
     if isinstance(url, Path): return url.read_text()
     if isinstance(url, str) and url.count('@') and not url.isspace() and 'secret@' in redacted(url): raise AssertionError(f'a password is told: {redacted(url)[:100]}')
     try: parts, names = address(url), [file_name(url), *addresses(url, ['https://b.org/'])]
