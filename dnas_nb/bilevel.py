@@ -6,17 +6,16 @@ state that survives being killed."""
 # %% auto #0
 __all__ = ['KEYS', 'at_weights', 'Loss', 'State', 'start', 'arch_step', 'at_rest', 'penalty_grads',
            'weight_step', 'evaluate', 'dists', 'watch', 'part', 'Calendar', 'search', 'inner',
-           'take', 'save', 'sound_history', 'read', 'sound_memory', 'fill']
+           'save', 'sound_history', 'read', 'sound_memory', 'fill']
 
 # %% ../nbs/13_bilevel.ipynb #65f9fbec
 import math
 from dataclasses import dataclass, field
 from typing import Callable
 import torch
-import torch.nn.functional as F
 from torch.func import functional_call
 from .core import UserError, generator, save_tensors, seeded
-from .data import JUDGED, augment, batches, judging, normalise
+from .data import JUDGED, averages, classification
 from .distribution import draw_cells, edge_entropy
 from .supernet import enough_pixels
 from .safe import path_text
@@ -74,7 +73,7 @@ class Loss:
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             if w is None: out = self.net(x, theta, self.live)
             else: out = at_weights(self.net, w, (x, theta, self.live))
-        return F.cross_entropy(out.float() if self.bf16 else out, y)
+        return classification.loss(out, y)
 
     def log_prob(self, phi, theta) -> dict: # {cell: (E,)}
         "Logarithm of the probability of each edge's sample"
@@ -179,22 +178,22 @@ def weight_step(
 def evaluate(
     net,     # (x, theta, live) -> logits
     theta,   # {cell: (E, O)} or None for a discrete network
-    images,  # `Images`
-    split,   # `Split`, for its normalisation
+    images,  # `Part`
     batch=JUDGED, # images that see each other
     live=None,
     most=2048, # a class-balanced sample of so many images; None: the whole part
     seed=0,    # of the sample and of who sits beside whom
+    task=classification,
 ) -> tuple:  # (mean loss, accuracy in [0, 1])
-    "Cross-entropy and accuracy of a network, the same bits for any order of the images"
-    total, right, n = 0., 0, 0
-    for i in judging(images, batch, most, seed):
-        x, y = normalise(images.x[i], split), images.y[i]
-        with enough_pixels(): out = net(x.contiguous(memory_format=torch.channels_last), theta, live)
-        total += F.cross_entropy(out, y, reduction='sum').item()
-        right += (out.argmax(-1) == y).sum().item()
-        n += len(y)
-    return total/n, right/n
+    "Loss and accuracy of a network, the same bits for any order of the images"
+    scores = []
+    for index in images.judging(batch, most, seed):
+        x, y = images.take(index)
+        with enough_pixels():
+            output = net(x, theta, live)
+        scores.append(task.scores(output, y))
+    mean = averages(scores)
+    return mean['loss'], mean['acc']
 
 # %% ../nbs/13_bilevel.ipynb #67099b96
 def dists(
@@ -210,7 +209,7 @@ def watch(state, method, split, cells, progress):
     D = dists(state, method, progress)
     mean = {c: d.mean.cpu() for c, d in D.items()}
     skips = [c.ops[e][o] == 'skip_connect' for c in cells for e, o in enumerate(mean[c.name].argmax(-1).tolist())]
-    loss, acc = evaluate(state.net, {c: d.mean for c, d in D.items()}, split.valid, split, live=state.live)
+    loss, acc = evaluate(state.net, {c: d.mean for c, d in D.items()}, split.valid, live=state.live)
     row = dict(valid_loss=loss, valid_acc=acc, entropy=torch.cat([edge_entropy(m) for m in mean.values()]).mean().item(), skip_share=sum(skips)/len(skips))
     row.update({f'p/{c.name}/{i}-{j}/{op}': mean[c.name][e, o].item() for c in cells for e, (i, j) in enumerate(c.edges) for o, op in enumerate(c.ops[e])})
     return row
@@ -280,7 +279,7 @@ def _first_bad(
 def search(
     state,        # `State`, fresh from `start` or loaded by `load`
     method,       # slots `relax`, `w_relax`, `grad`, `every`, `inner`, `calendar`, `penalties`, `perturb`, `w_extra`, `stages`, `stop`
-    split,        # `Split`: weights learn on `train`, phi on `valid`, `test` is never touched
+    split,        # `Data`: weights learn on `train`, phi on `valid`, `test` is never touched
     cells,        # cell types of the space
     epochs,       # length of the whole search, also when resumed
     batch=64,     # images per step, for both levels
@@ -296,10 +295,11 @@ def search(
         rate, losses = calendar.rate(epoch, epochs, lr, lr_min), []
         moves = method.grad and epoch >= warmup and not calendar.waits(epoch, epochs)   # does phi learn?
         for group in state.w_opt.param_groups: group['lr'] = rate
-        order = batches(len(valid.y), batch, seed, 'valid', epoch)
-        for step, idx in enumerate(batches(len(train.y), batch, seed, 'train', epoch)):
+        checks = valid.batches(batch, seed, 'valid', epoch, augment=(seed, 'augment-valid', epoch))
+        lessons = train.batches(batch, seed, 'train', epoch, augment=(seed, 'augment', epoch))
+        for step, tr in enumerate(lessons):
             progress = (epoch + step/max(1, len(train.y)//batch))/epochs
-            tr, va = take(train, idx, split, (seed, 'augment', epoch, step)), take(valid, order[step % len(order)], split, (seed, 'augment-valid', epoch, step))
+            va = checks[step]
             draw = lambda what, relax: Loss(state.net, relax, state.live, progress, (seed, what, epoch, step), bf16)
             try:
                 with seeded(seed, 'step', epoch, step), enough_pixels():   # for estimators and perturbations that draw directions
@@ -323,13 +323,9 @@ def inner(method, split, batch, seed, epoch, step) -> dict:
     "`inner`, as many training batches as an estimator that trains ahead asks for, one after the other through the epoch"
     n = getattr(method, 'inner', 0)
     if not n: return {}
-    order, at = batches(len(split.train.y), batch, seed, 'inner', epoch), step//getattr(method, 'every', 1)*n
-    return dict(inner=[take(split.train, order[k % len(order)], split, (seed, 'augment-inner', epoch, k)) for k in range(at, at + n)])
-
-def take(images, idx, split, key):
-    "Batch (x, y): augmented by a generator of its own, normalised, channels_last"
-    x = augment(normalise(images.x[idx], split), generator(*key), flip=split.flip, shift=split.shift)
-    return x.contiguous(memory_format=torch.channels_last), images.y[idx]
+    ahead = split.train.batches(batch, seed, 'inner', epoch, augment=(seed, 'augment-inner', epoch))
+    at = step//getattr(method, 'every', 1)*n
+    return dict(inner=[ahead[k] for k in range(at, at + n)])
 
 # %% ../nbs/13_bilevel.ipynb #270fb63b
 def save(

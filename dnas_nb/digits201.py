@@ -22,7 +22,9 @@ import torch.nn.functional as F
 
 # %% ../nbs/22_digits201.ipynb #070baa39
 from .core import UserError, generator, seal, seeded, unseal, write_atomic
-from .data import augment, batches, load_data, normalise, read_npz
+from .data import augment, deal, normalise
+from .safe import read_arrays
+from .sources import load_data
 from .equality import canon
 from .genotype import all_archs, from_ops, to_ops
 from .schedule import cosine
@@ -388,20 +390,20 @@ def one_of(
 
 # %% ../nbs/22_digits201.ipynb #35020880
 def pictures(
-    data,   # a `Split`
+    data,   # `Data`
     seed,
     epoch,  # from 0
     s,      # a `Setup`
 ):
     "Yield the shifted pictures (B, 1, 8, 8) in float64 and labels (B,) of one epoch, the same for all networks of a seed"
-    x, y = normalise(data.train.x, data), data.train.y
-    for b, i in enumerate(batches(len(y), s.batch, 'digits201', seed, epoch)):
+    x, y = normalise(data.train.x, data.about), data.train.y
+    for b, i in enumerate(deal(len(y), s.batch, 'digits201', seed, epoch)):
         yield augment(x[i], generator('digits201', seed, epoch, b), False, s.shift).double(), y[i]
 
 def train(
     ops,        # A tuples of 6 operation names
     seed,
-    data,       # a `Split`
+    data,       # `Data`
     s=Setup(),
     p=None,     # initial weights; None: `new_weights`
 ) -> dict:      # name -> stacked parameters
@@ -421,12 +423,12 @@ def train(
 def judge(
     p,    # dict name -> stacked parameters
     ops,  # A tuples of 6 operation names
-    data, # a `Split`
+    data, # `Data`
 ) -> tuple: # numbers of right answers (A, 3) and mean losses (A, 3) in nats, on train, valid and test
     "All pictures in one pass; the batch norms take the statistics of the training pictures"
     parts = (data.train, data.valid, data.test)
     size, dtype = [len(q) for q in parts], next(iter(p.values())).dtype
-    x, y = torch.cat([normalise(q.x, data) for q in parts]).to(dtype), torch.cat([q.y for q in parts])
+    x, y = torch.cat([normalise(q.x, data.about) for q in parts]).to(dtype), torch.cat([q.y for q in parts])
     fours = [range(a, min(a + 4, len(ops))) for a in range(0, len(ops), 4)]   # more at once would only fill the memory
     z = torch.cat([logits(one_of(p, ops, r), jobs([ops[a] for a in r]), x, norm_by(size[0])) for r in fours])
     right = z.argmax(1) == y
@@ -437,7 +439,7 @@ def judge(
 def measure(
     rows,      # forms, a list
     seed,
-    data=None, # a `Split`; None: the digits
+    data=None, # `Data`; None: the digits
     s=Setup(),
 ) -> dict:     # rows (R,), seed, right (R, 3), loss (R, 3)
     "Train and judge some forms: right answers and losses in units of 0.0001 nats, on train, valid, test"
@@ -470,7 +472,7 @@ def finished(
     right, loss = np.full((2, SEEDS, n, 3), -1)
     for f in sorted(Path(folder).glob('*.npz')):
         unseal(f, 'delete it, the same command measures it again')
-        rows, seed, r, l = read_npz(f, CHUNK).values()
+        rows, seed, r, l = read_arrays(f, CHUNK).values()
         shapes = rows.ndim == 1 and seed.shape == () and r.shape == l.shape == (len(rows), 3)
         whole = all(a.dtype.kind in 'iu' for a in (rows, seed, r, l))
         if not (shapes and whole and 0 <= seed < SEEDS and ((0 <= rows) & (rows < n)).all()):

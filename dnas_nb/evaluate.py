@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 import torch
 import torch.nn.functional as F
-from .core import (UserError, choose, counted, device as get_device, finite, generator,
+from .core import (UserError, choose, counted, device as get_device, finite,
                           save_tensors, seeded, write_atomic)
-from .data import Images, augment, batches, normalise
+from .data import Part, averages, classification
 from .depthwise import fast_depthwise
 from .folder import (Keeper, account, csv_text, digests, lost, owning, same_age,
                             to_continue, versions)
 from .genotype import Genotype, from_json, to_json, to_str
-from .identity import (about as data_of, described, fingerprint, part_fingerprint, same_run,
+from .identity import (about as data_of, described, same_run,
                               space_of, stands_for_itself)
 from .schedule import cosine, ramp
 from .supernet import enough_pixels, n_weights, set_drop_path, subnet
@@ -115,14 +115,14 @@ def _changes(name, r, split):
     images, (H, W) = len(split.train) + len(split.valid), split.train.x.shape[2:]
     here, there = asdict(r), asdict(base)
     out = [f'{k} {v}' for k, v in here.items() if k != 'source' and v != there[k]]
-    if split.name not in on.data: out.append(f'on {split.name[:40]}')
+    if split.about.name not in on.data: out.append(f'on {split.about.name[:40]}')
     if (H, W) != (on.size, on.size): out.append(f'{H} × {W} pixels')
     if images != on.images: out.append(f'{images:,} pictures')
     return out
 
 def called(
     r,      # a `Recipe`
-    split,  # a `Split`
+    split,  # `Data`
 ) -> str:
     "What the recipe may be called on these data: its source, and what was changed of it"
     source = r.source.split(_CHANGED)[0]
@@ -159,16 +159,13 @@ def loss_of(
 
 # %% ../nbs/21_evaluate.ipynb #89139101
 def _views(
-    images,     # `Images` on the device
-    split,      # a `Split`: its mean, deviation, flip and shift
+    images,     # `Part` on the device
     r,          # a `Recipe`
     seed,
     epoch,      # from 0
 ):
-    "Yield the (augmented pictures (B, C, H, W), labels (B,)) of one epoch"
-    for k, i in enumerate(batches(len(images), r.batch, seed, 'retrain', epoch)):
-        x, y = images.x[i := i.to(images.x.device)], images.y[i]
-        yield augment(normalise(x, split), generator('retrain', seed, epoch, k), split.flip, split.shift, r.cutout), y
+    "The (augmented pictures (B, C, H, W), labels (B,)) of one epoch"
+    return images.batches(r.batch, seed, 'retrain', epoch, augment=('retrain', seed, epoch), cutout=r.cutout)
 
 # %% ../nbs/21_evaluate.ipynb #42616ebe
 def _step(
@@ -191,8 +188,7 @@ def _step(
 def train_epoch(
     net,     # a `subnet`
     opt,     # its optimiser
-    images,  # `Images` to train on, on the device of `net`
-    split,   # a `Split`: its mean, deviation, flip and shift
+    images,  # `Part` to train on, on the device of `net`
     r,       # a `Recipe`
     epoch,   # from 0
     seed=0,
@@ -200,7 +196,7 @@ def train_epoch(
     "One pass over the images. Raises `UserError` when the loss is no number, with its place"
     for g in opt.param_groups: g['lr'] = rate(r, epoch)
     set_drop_path(net.train(), silence(r, epoch))
-    with seeded('retrain', seed, epoch), enough_pixels(): seen = torch.stack([_step(net, opt, x, y, r) for x, y in _views(images, split, r, seed, epoch)]).cpu()
+    with seeded('retrain', seed, epoch), enough_pixels(): seen = torch.stack([_step(net, opt, x, y, r) for x, y in _views(images, r, seed, epoch)]).cpu()
     bad = (~seen[:, 0].isfinite()).nonzero()
     if len(bad): raise UserError(f'epoch {epoch + 1}, step {int(bad[0]) + 1}: the loss is {seen[bad[0, 0], 0]:.3g}; lower lr={r.lr} or set clip')
     if not all(p.isfinite().all() for p in net.state_dict().values()): raise UserError(f'epoch {epoch + 1}: a weight is not finite after the last step; lower lr={r.lr} or set clip')
@@ -210,17 +206,19 @@ def train_epoch(
 # %% ../nbs/21_evaluate.ipynb #3167e21d
 def judge(
     net,       # a network
-    images,    # `Images`
-    split,     # a `Split`: its mean and deviation
+    images,    # `Part`
     batch=256, # pictures at a time; changes nothing but memory
+    task=classification,
 ) -> tuple:    # (loss, accuracy)
     "Mean cross-entropy and accuracy, without augmentation, in evaluation mode and full precision"
-    net.eval(); dev, loss, right = next(net.parameters()).device, 0., 0
+    net.eval()
+    device, scores = next(net.parameters()).device, []
     with torch.no_grad():
-        for x, y in zip(images.x.split(batch), images.y.split(batch)):
-            z, y = net(normalise(x.to(dev), split)), y.to(dev)
-            loss += F.cross_entropy(z, y, reduction='sum').item(); right += (z.argmax(1) == y).sum().item()
-    return loss/len(images), right/len(images)
+        for index in torch.arange(len(images)).split(batch):
+            x, y = images[index].to(device).take()
+            scores.append(task.scores(net(x), y))
+    mean = averages(scores)
+    return mean['loss'], mean['acc']
 
 # %% ../nbs/21_evaluate.ipynb #f5e7de13
 @dataclass(frozen=True, eq=False)
@@ -246,20 +244,20 @@ class Trained:
 
 # %% ../nbs/21_evaluate.ipynb #b9d90eea
 def _together(
-    split,  # a `Split`
-) -> Images:
+    split,  # `Data`
+) -> Part:
     "What trains a stand-alone network: train and valid"
-    return Images(torch.cat([split.train.x, split.valid.x]), torch.cat([split.train.y, split.valid.y]))
+    return Part(torch.cat([split.train.x, split.valid.x]), torch.cat([split.train.y, split.valid.y]), split.about)
 
 def _about(
     genotype, # a `Genotype`
-    split,    # a `Split`
+    split,    # `Data`
     r,        # a `Recipe`
     seed,
 ) -> dict:
     "Everything that decides the result; two runs that agree in it agree in every bit"
-    return dict(arch=to_str(genotype), space=genotype.space, seed=seed, **asdict(r), data=split.name, classes=len(split.classes), channels=split.train.x.shape[1],
-                images=len(split.train) + len(split.valid), pixels=fingerprint(split), threads=torch.get_num_threads())
+    return dict(arch=to_str(genotype), space=genotype.space, seed=seed, **asdict(r), data=split.about.name, classes=len(split.about.classes), channels=split.train.x.shape[1],
+                images=len(split.train) + len(split.valid), pixels=split.about.fingerprint, threads=torch.get_num_threads())
 
 def _network(genotype, about, space):
     "The untrained network of a run, its initial weights decided by the seed"
@@ -314,11 +312,11 @@ def _go(net, opt, images, split, r, genotype, about, whole, keeper, on_epoch):
     with keeper.watching():
         keeper.begin(history)
         for epoch in range(len(history), r.epochs):
-            history.append(train_epoch(net, opt, images, split, r, epoch, about['seed']))
+            history.append(train_epoch(net, opt, images, r, epoch, about['seed']))
             keeper.epoch(history, _save(net, opt, history, genotype, about))
             if on_epoch: on_epoch(history[-1])
         if test is None:
-            test = judge(net, split.test, split)
+            test = judge(net, split.test)
             if keeper.out: _save(net, opt, history, genotype, about, test)(keeper.out/'last.pt')
         result = dict(arch=to_str(genotype), test_loss=test[0], test_acc=test[1])
         files = digests(keeper.out, ('history.csv', 'genotype.json')) if keeper.out else {}
@@ -340,7 +338,7 @@ def _keeper(out, genotype, about, device, split, space):
 def train_arch(
     genotype,        # a `Genotype`
     space,           # its `Space`
-    split,           # a `Split`: trained on train + valid, judged once on test
+    split,           # `Data`: trained on train + valid, judged once on test
     recipe='small',  # a `Recipe`, or the name of one in `PRESETS`; changes are added to its name
     out=None,        # folder for last.pt, history.csv and run.json; None writes nothing
     resume=False,    # continue the training in `out`
@@ -366,7 +364,7 @@ def train_arch(
         if test is not None and account(out).get('status') == 'finished': _again(out, genotype, history)
         else: history, test = _go(net, opt, images, split, r, genotype, about, known, _keeper(out, genotype, about, dev, split, space), on_epoch)
     weights = n_weights(net) - (n_weights(net.aux) if r.auxiliary else 0)
-    return Trained(genotype, r, seed, split.name, len(images), history, *test, weights, net.eval(), out, part_fingerprint(split.test))
+    return Trained(genotype, r, seed, split.about.name, len(images), history, *test, weights, net.eval(), out, split.test.fingerprint)
 
 # %% ../nbs/21_evaluate.ipynb #65ce03bb
 SIZES = dict(seed=int, C=int, n=int, classes=int, channels=int, stem=str, auxiliary=float, space=str)

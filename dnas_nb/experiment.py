@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 import torch
 from .bilevel import (Loss, State, arch_step, dists, fill, inner, read, save, search, start,
-                             take, weight_step)
+                             weight_step)
 from .core import (UserError, brief, choose, counted, device as get_device, finite, seeded,
                           write_atomic)
-from .data import Images, Split, batches, is_file, load_data
+from .data import Data
 from .evaluate import LARGEST, buildable
 from .fast import fast
 from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owning,
@@ -32,6 +32,7 @@ from .growing import blueprint, reshape
 from .referee import conclude, from_table, trainer, tuner
 from .released import released, row_of
 from .safe import has_file
+from .sources import is_file, load_data
 from .space import Space
 from .supernet import SuperNet, batch_stats
 
@@ -135,17 +136,17 @@ def _asked(out, split, given) -> Settings:
 
 def _of_split(split, given) -> Settings:
     "The settings of a run on a split. Raises `UserError` for a field that says something else"
-    if not isinstance(split, Split):
+    if not isinstance(split, Data):
         what = type(split).__name__
-        raise UserError(f'split must be a Split, made by from_tensors or load_data, not a {what}')
-    origin = split.origin or {}
-    told = dict(data=origin.get('name', split.name))
+        raise UserError(f'split must be `Data`, made by from_tensors or load_data, not a {what}')
+    name, origin = split.about.name, split.about.source or {}
+    told = dict(data=origin.get('name', name))
     told |= {k: origin.get(k) for k in ('images', 'size', 'layout')}
     for k, v in told.items():
         asked_for = given.get(k)
-        named_so = k == 'data' and split.name in (asked_for, Path(str(asked_for)).stem)
+        named_so = k == 'data' and name in (asked_for, Path(str(asked_for)).stem)
         if asked_for is None or asked_for == v or named_so: continue
-        raise UserError(f'give split= or {k}=, not both: split {split.name[:40]!r} has {k} {v!r}')
+        raise UserError(f'give split= or {k}=, not both: split {name[:40]!r} has {k} {v!r}')
     s = settings(**{**given, 'data': told['data']})
     return dataclasses.replace(s, **told)   # what a preset says of images and size does not count
 
@@ -167,7 +168,7 @@ def row_and_space(
 class Job:
     "A search as it was asked for: what every part of a run reads and none changes"
     settings: Settings
-    split: Split    # on the device
+    split: Data     # on the device
     device: torch.device
     method: Method
     space: Space    # in which the method searches
@@ -179,7 +180,7 @@ class Job:
         "Supernet and search state, from the seed"
         s, split = self.settings, self.split
         with seeded(s.seed, 'net'):
-            channels, classes = split.train.x.shape[1], len(split.classes)
+            channels, classes = split.about.shape[0], len(split.about.classes)
             net = SuperNet(self.space, s.channels, s.cells, classes, channels)
             net = fast(batch_stats(net))
         return start(net, self.method, self.space.cells, s.seed, s.lr, arch_lr=s.arch_lr, wd=s.wd,
@@ -194,27 +195,20 @@ class Job:
 
 def prepare(
     s,      # `Settings`
-    split,  # `Split`; None where only what was found is read
+    split,  # `Data`; None where only what was found is read
     dev,    # torch device
 ) -> Job:
     "Names become values. Raises `UserError` for a rule that does not suit the space"
     method, space = row_and_space(s.method, s.preset, space_of(s.space))
     if hasattr(method.derive, 'suits'): method.derive.suits(space)
-    return Job(s, split and _to_device(split, dev), dev, method, space)
-
-def _to_device(split, dev) -> Split:
-    "The split with its images on a device"
-    if dev.type == 'cpu': return split
-    parts = dict(train=split.train, valid=split.valid, test=split.test)
-    moved = {name: Images(im.x.to(dev), im.y.to(dev)) for name, im in parts.items()}
-    return dataclasses.replace(split, **moved)
+    return Job(s, split and split.to(dev), dev, method, space)
 
 # %% ../nbs/40_experiment.ipynb #09a8474f
 def run(
     out=None,       # folder; None: runs/METHOD-SPACE-DATA-sSEED, numbered when taken
     resume=False,   # continue a run that was stopped; of a finished one, write what is missing
     device='auto',  # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
-    split=None,     # a `Split` of your own instead of the named data
+    split=None,     # `Data` of your own instead of the named data
     on_epoch=None,  # called with (state, settings) after every epoch, for a progress bar
     report=True,    # write pictures and report.html at the end?
     tell=None,      # called with a line now and then: memory needed, a batch that was halved
@@ -275,7 +269,8 @@ def cost_line(
 ) -> str:
     "What a search will take, in one line; nothing of the timing is kept"
     s = job.settings
-    steps, each = s.epochs*len(batches(len(job.split.train), s.batch, s.seed)), _step_seconds(job)
+    epoch = job.split.train.batches(s.batch, s.seed)
+    steps, each = s.epochs*len(epoch), _step_seconds(job)
     hours = steps*each/3600
     return (f'preset paper: {s.epochs} epochs, {steps} steps of {each:.2g} s with {s.batch} '
             f'images, about {hours:.2g} h here; leave out --preset paper for a search of minutes')
@@ -285,7 +280,7 @@ def _step_seconds(job, few=16) -> float:
     s, split, method, state = job.settings, job.split, job.method, job.fresh()
     few = min(few, s.batch, len(split.train), len(split.valid))
     parts = split.train, split.valid
-    train, valid = (take(part, torch.arange(few), split, ('cost',)) for part in parts)
+    train, valid = (part.take(torch.arange(few), ('cost',)) for part in parts)
     ahead = inner(method, split, few, s.seed, 0, 0)
     loss = Loss(state.net, method.relax, state.live, 0., ('cost',), job.bf16)
     def arch(): return arch_step(state, method, loss, train, valid, s.lr, 0., **ahead)
@@ -313,8 +308,8 @@ def _keeper(job, out, whole) -> Keeper:
     images = {k: len(getattr(split, k).y) for k in ('train', 'valid', 'test')}
     started = account(out).get('started') or time.strftime('%Y-%m-%d %H:%M:%S')
     about = dict(task='search', settings=asdict(s), status='running', method=s.method,
-                 space=s.space, data=split.name, device=str(job.device),
-                 classes=list(split.classes), versions=versions(),
+                 space=s.space, data=split.about.name, device=str(job.device),
+                 classes=list(split.about.classes), versions=versions(),
                  batch=whole['batch'] if whole else s.batch, dataset=data_of(split),
                  own=described(s.method, s.space), images=images, started=started)
     keeper = Keeper(out, about)

@@ -39,7 +39,7 @@ from .fast import FastCell
 from .folder import account, owning, versions
 from .ops import FactorizedReduce, ResBlock, relu_conv_bn
 from .supernet import CellNet, Edge, SuperNet, TwoStems, WideCell, n_weights
-from .data import Split
+from .data import Data
 from .identity import must_agree, of_run
 
 # %% ../nbs/25_export.ipynb #ee9bf75d
@@ -419,7 +419,7 @@ def check(
 
 def accuracy_of(
     path,   # of net.pt2, net.onnx or net.py
-    images, # `Images`, as they lie in the data
+    images, # a `Part`, as they lie in the data
     batch=256, # pictures at a time
 ) -> float: # in [0, 1]
     "How many raw pictures an exported file gets right"
@@ -435,10 +435,10 @@ def export(
     out,              # folder
     formats=WRITERS,  # of 'pt2', 'onnx', 'py'
     size=None,        # height and width of the images; None: as the run says, 32 for a network
-    normalise=None,   # (mean, std) per channel: images in [0, 1]; a `Split`: its pixels; None: those of
+    normalise=None,   # (mean, std) per channel: images in [0, 1]; `Data`: its pixels; None: those of
                       # the run, of a network normalised images; False: normalised images
     tolerance=1e-5,   # greatest difference of a logit, relative to the largest logit where that is above 1
-    split=None,       # the `Split` of the run: what each file gets right of its test pictures
+    split=None,       # the `Data` of the run: what each file gets right of its test pictures
     space=None,       # a `Space` of the caller's that the run was made in
 ) -> dict:            # also in export.json: differences, files, what pictures it takes
     "Write the network in several formats and check each. Raises `UserError` for anything a user can mend"
@@ -488,12 +488,12 @@ def write_all(whole, net, out, formats, x, take) -> list:
 
 # %% ../nbs/25_export.ipynb #5c3f73cc
 def moments(
-    given,     # (mean, std) per channel, a `Split`, or None
+    given,     # (mean, std) per channel, `Data`, or None
     channels,  # of the images
 ):             # (mean, std) as tuples, or (None, None)
     "What to take out of the images. Raises `UserError` unless it fits"
     if given is None: return None, None
-    pair = (given.mean, given.std) if isinstance(given, Split) else given
+    pair = (given.about.mean, given.about.std) if isinstance(given, Data) else given
     try: mean, std = (tuple(map(float, v)) for v in pair)
     except (TypeError, ValueError): raise UserError('normalise wants (mean, std), each with one number per channel') from None
     if {len(mean), len(std)} != {channels}: raise UserError(f'the network takes {channels} channels, normalise has {len(mean)} means and {len(std)} deviations')
@@ -509,7 +509,7 @@ def intake(
     "What pictures the exported network takes"
     channels = next(getattr(net, 'stem', net).parameters()).shape[1]
     pixels, classes = 'unit', stored.get('classes', ())
-    if isinstance(normalise, Split): pixels = str(normalise.train.x.dtype).removeprefix('torch.')
+    if isinstance(normalise, Data): pixels = str(normalise.train.x.dtype).removeprefix('torch.')
     if normalise is None and stored:
         normalise = stored['mean'], stored['std']
         pixels = 'uint8' if stored.get('pixels') == 'uint8' else 'float32'
@@ -524,7 +524,7 @@ def _size_of(stored):
 def trained(
     run,        # folder of a retraining
     space=None, # a `Space` of the caller's
-    split=None, # a `Split` that should be the data of the run
+    split=None, # `Data` that should be the data of the run
 ) -> tuple: # (network, what the run says about its data)
     "The network of a finished retraining. Raises `UserError` for another folder, or other data"
     if not Path(run).is_dir(): raise UserError(f'there is no folder {run}: give one that dnas_train wrote')

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from .core import UserError, choose, generator, seeded
 from .bilevel import dists, evaluate
-from .data import interleaved, normalise
+from .data import classification, normalise
 from .derive import by_mean
 from .genotype import one_hot
 from .hypergrad import leaves, moved, product, purely, rebuild, same_noise, trainable
@@ -126,7 +126,7 @@ def at_mean(
             params = rest[c] | p
             theta[c] = method.relax(params, progress, live[c]).mean
         output = call(w, batch[0], theta, live)
-        return F.cross_entropy(output, batch[1])
+        return classification.loss(output, batch[1])
     weights = dict(net.named_parameters())
     w = _each(torch.detach, weights)
     phi = _each(_logits, rest)
@@ -134,14 +134,14 @@ def at_mean(
 
 # %% ../nbs/30_landscape.ipynb #32c13bf9
 def first_batch(
-    split, # `Split`
+    split, # `Data`
     n=64,  # images
     like=None, # a tensor: its device and precision; None: as they are
 ) -> tuple: # (x, y)
     "Normalised validation images, class-balanced: the same at every call, in any order of the file"
     images = split.valid
-    i = interleaved(images, 'landscape')[:n]
-    x = normalise(images.x[i], split)
+    i = images.interleaved('landscape')[:n]
+    x = normalise(images.x[i], images.about)
     y = images.y[i]
     if like is None:
         return x, y
@@ -436,7 +436,7 @@ def _means(D): # {cell: distribution} -> {cell: (E, O)}
 
 def _judge(
     net,   # network; batch norms may keep running statistics
-    split, # `Split`: its validation images are looked at
+    split, # `Data`: its validation images are looked at
     most,  # of them
 ):
     "mixing weights -> (loss, accuracy) with the weights of `net`, whose buffers stay as they are"
@@ -445,13 +445,13 @@ def _judge(
     def run(*args):
         return call(w, *args)
     def look(theta):
-        return evaluate(run, theta, split.valid, split, most=most)
+        return evaluate(run, theta, split.valid, most=most)
     return look
 
 def gap(
     state,       # `State`
     method,      # `Method`: slot `relax`
-    split,       # `Split`: its validation images are looked at
+    split,       # `Data`: its validation images are looked at
     progress=1., # in [0, 1]
     most=512,    # images
     genotype=None, # the cell; None: the largest expected weights
@@ -478,7 +478,7 @@ def gap(
 def rounding(
     state,      # `State`
     method,     # `Method`: slot `relax`
-    split,      # `Split`
+    split,      # `Data`
     ts=tuple(np.linspace(0, 1, 11)), # positions: 0 is the mixture, 1 the cell
     most=512,   # images
     progress=1., # in [0, 1]
@@ -507,7 +507,7 @@ def _as_cell(t): # (..., O) -> the same, the largest weight 1 and all others 0
 def spread(
     state,       # `State`
     method,      # `Method`: slot `relax`
-    split,       # `Split`: its validation images are looked at
+    split,       # `Data`: its validation images are looked at
     progress=1., # in [0, 1]
     n=100,       # architectures
     most=256,    # images
@@ -532,7 +532,7 @@ def spread(
 def eigen(
     state,       # `State`
     method,      # `Method`: slot `relax`
-    split,       # `Split`
+    split,       # `Data`
     progress=1., # in [0, 1]
     n=64,        # validation images
     tol=1e-4,    # relative accuracy
@@ -548,7 +548,7 @@ def eigen(
 def reach(
     state,       # `State`
     method,      # `Method`: slot `relax`
-    split,       # `Split`
+    split,       # `Data`
     progress=1., # in [0, 1]
     n=100,       # architectures
     **more,      # of `spread`
@@ -570,7 +570,7 @@ def reach(
 
 def probe(
     rows,      # list that receives one dict per look
-    split,     # `Split`
+    split,     # `Data`
     *measures, # each (state, method, split, progress) -> dict; none: `eigen`
     every=1,   # epochs between looks; the last one is always seen
 ):

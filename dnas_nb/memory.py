@@ -12,7 +12,7 @@ import ctypes, gc, os, weakref
 from pathlib import Path
 import torch
 from .core import UserError, halve_on_oom, peak_mem, seeded
-from .bilevel import Loss, arch_step, dists, take, weight_step
+from .bilevel import Loss, arch_step, dists, weight_step
 from .data import JUDGED
 from .hypergrad import first_order
 
@@ -106,16 +106,16 @@ def look(
 def tensors_of_search(
     state,  # a `State` that will not be used afterwards
     method, # `Method`
-    split,  # `Split`
+    split,  # `Data`
     batch,  # images of a step
     bf16=False, # bfloat16 autocast?
     seen=JUDGED, # images of an evaluation
 ) -> tuple: # MB in a step, MB in an evaluation
     "Tensors held at the worst moment of a step and of an evaluation, from a few images"
     C = state.net.blocks[0].C[0] if hasattr(state.net.blocks[0], 'C') else state.net.blocks[0].dag.C[0]
-    B = prime(C, *split.train.x.shape[1:], len(split.classes))
+    B = prime(C, *split.train.x.shape[1:], len(split.about.classes))
     pick = torch.arange(B) % min(len(split.train), len(split.valid))
-    tr, va = (take(im, pick, split, ('trial', k)) for k, im in enumerate((split.train, split.valid)))
+    tr, va = (im.take(pick, ('trial', k)) for k, im in enumerate((split.train, split.valid)))
     sparse = any((d.rsample() == 0).any() for d in dists(state, method, .5).values())
     with seeded('sparse'): draws = 4 if sparse else 1
     peaks = []
@@ -131,7 +131,7 @@ HOLES = 1.2   # what an allocator takes per byte of tensors (ours)
 def predict(
     state,  # a `State` that will not be used afterwards
     method, # `Method`
-    split,  # `Split`
+    split,  # `Data`
     batch,  # images of a step
     dev='cpu',  # torch device
     bf16=False, # bfloat16 autocast?

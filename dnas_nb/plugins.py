@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from .core import UserError, brief
-from .data import SOURCES
+from .sources import SOURCES
 from .methods import METHODS, Method
 from .ops import OPS
 from .safe import path_text

@@ -19,7 +19,7 @@ from .core import UserError, generator, seeded
 from .baselines import Seen
 from .bench import accuracies, index
 from .bilevel import evaluate
-from .data import interleaved, normalise
+from .data import normalise
 from .genotype import from_ops, one_hot
 from .supernet import n_weights, subnet
 
@@ -122,14 +122,14 @@ PROXIES = {f.__name__: f for f in (synflow, grad_norm, snip, jacob_cov, naswot, 
 
 # %% ../nbs/27_proxies.ipynb #b86ae39f
 def first_batch(
-    split,     # `Split` or its `search` view
+    split,     # `Data` or its `search` view
     batch=64,  # pictures
     seed=0,
 ) -> tuple:    # (x, y)
     "Normalised training pictures, class-balanced and drawn by `seed`, and their labels; the order of the file plays no part"
     if batch > len(split.train): raise UserError(f'batch={batch} is more than the {len(split.train)} training images')
-    i = interleaved(split.train, 'proxy', seed)[:batch]
-    return normalise(split.train.x[i], split), split.train.y[i]
+    i = split.train.interleaved('proxy', seed)[:batch]
+    return normalise(split.train.x[i], split.about), split.train.y[i]
 
 def untrained(
     space,  # `Space`
@@ -198,8 +198,7 @@ class Fidelity(NamedTuple):
 def fidelity(
     net,          # supernet (x, theta, live) -> logits
     space,        # `Space`
-    images,       # `Images`, for instance the validation part
-    split,        # `Split`, for its normalisation
+    images,       # `Part`, for instance that of validation
     table,        # `Table`
     archs,        # N genotypes
     dataset,      # of the table
@@ -208,7 +207,7 @@ def fidelity(
 ) -> Fidelity:
     "Kendall's tau between one-shot and stand-alone accuracy"
     with torch.no_grad():
-        shared = np.array([evaluate(net, one_hot(g, space), images, split, most=most)[1] for g in archs])
+        shared = np.array([evaluate(net, one_hot(g, space), images, most=most)[1] for g in archs])
     alone = accuracies(table, dataset, part).iloc[[index(table, g) for g in archs]].to_numpy()
     return Fidelity(kendall(shared, alone), shared, alone)
 

@@ -11,9 +11,9 @@ import copy, dataclasses
 from dataclasses import dataclass, field
 from itertools import islice
 import torch
-from .bilevel import Loss, State, arch_step, dists, evaluate, take, weight_step
+from .bilevel import Loss, State, arch_step, dists, evaluate, weight_step
 from .core import UserError, seeded
-from .data import JUDGED, Split, batches
+from .data import Data, JUDGED
 from .derive import by_joint_mode, by_mean, by_sequence
 from .evaluate import Recipe, judge, train_epoch
 from .genotype import one_hot, to_str
@@ -26,8 +26,7 @@ from .supernet import subnet
 def shared_accuracy(
     net,      # supernet
     space,    # `Space`
-    images,   # `Images`
-    split,    # `Split`, for its normalisation
+    images,   # `Part`
     tune=None,# from `tuner`: trains the supernet a little
     fresh=None, # genotype -> accuracy after a short training of its own
     most=1024,# a class-balanced sample of so many images; None: all
@@ -36,7 +35,7 @@ def shared_accuracy(
     seen, dev = {}, next(net.parameters()).device
     def at(theta):
         there = {c: t.to(dev) for c, t in theta.items()}
-        return evaluate(net, there, images, split, most=most)[1]
+        return evaluate(net, there, images, most=most)[1]
     def accuracy(g):
         if g not in seen: seen[g] = at(one_hot(g, space))
         return seen[g]
@@ -81,7 +80,7 @@ class _Tuning:
     "Training between two decisions; counts its calls, so that each has batches of its own"
     state: State    # network of the search, copy of its phi
     method: Method
-    split: Split    # weights train on `train`, logits on `valid`
+    split: Data     # weights train on `train`, logits on `valid`
     batch: int      # images of a step
     lr: float       # of the weights, and of steps that look ahead
     seed: int
@@ -102,12 +101,12 @@ class _Tuning:
         size, size_valid = (min(self.batch, len(part)) for part in (train, valid))
         for epoch in range(epochs):
             now = self.calls, epoch
-            order = batches(len(valid), size_valid, self.seed, 'tune-valid', *now)
-            for k, idx in enumerate(batches(len(train), size, self.seed, 'tune', *now)):
-                key = 'tune', *now, k
-                tr = take(train, idx, self.split, (self.seed, *key))
-                beside = order[k % len(order)]
-                yield key, tr, take(valid, beside, self.split, (self.seed, 'valid', *key))
+            beside = valid.batches(size_valid, self.seed, 'tune-valid', *now,
+                                   augment=(self.seed, 'valid', 'tune', *now))
+            lessons = train.batches(size, self.seed, 'tune', *now,
+                                    augment=(self.seed, 'tune', *now))
+            for k, batch in enumerate(lessons):
+                yield ('tune', *now, k), batch, beside[k]
 
     def _step(self, theta, decided, key, train, valid):
         "Logits of open edges learn, where the search trained them; then the weights"
@@ -126,7 +125,7 @@ class _Tuning:
 def tuner(
     state,   # `State`; only its network changes, its phi is copied
     method,  # `Method`
-    split,   # `Split`: weights train on `train`, logits on `valid`
+    split,   # `Data`: weights train on `train`, logits on `valid`
     batch,   # images of a step
     lr,      # learning rate of the search; here a tenth of it
     seed=0,
@@ -156,7 +155,7 @@ SHORT = Recipe(epochs=2, batch=64, lr=.1, nesterov=True, wd=5e-4, C=8, n=5,
 class _Referee:
     "Trains a network for a genotype that it has not seen, and remembers its accuracy"
     space: Space
-    split: Split
+    split: Data
     seed: int
     recipe: Recipe
     dev: object     # torch device
@@ -165,7 +164,7 @@ class _Referee:
 
     def __call__(self, g) -> float:
         if g not in self.seen:
-            self.seen[g] = judge(self._trained(g), self.split.valid, self.split)[1]
+            self.seen[g] = judge(self._trained(g), self.split.valid)[1]
             if self.tell: self.tell(self._line(g))
         return self.seen[g]
 
@@ -173,12 +172,13 @@ class _Referee:
         "The network after its epochs"
         r, split = self.recipe, self.split
         with seeded(self.seed, 'fresh'):
-            net = subnet(self.space, g, r.C, r.n, len(split.classes), split.train.x.shape[1])
+            classes, channels = len(split.about.classes), split.about.shape[0]
+            net = subnet(self.space, g, r.C, r.n, classes, channels)
             net = net.to(self.dev, memory_format=torch.channels_last)
         opt = torch.optim.SGD(net.parameters(), r.lr, r.momentum, weight_decay=r.wd,
                               nesterov=r.nesterov)
         for epoch in range(r.epochs):
-            train_epoch(net, opt, split.train, split, r, epoch, self.seed)
+            train_epoch(net, opt, split.train, r, epoch, self.seed)
         return net
 
     def _line(self, g):
@@ -187,7 +187,7 @@ class _Referee:
 
 def trainer(
     space,       # `Space`
-    split,       # `Split`: trains on `train`, judges on `valid`
+    split,       # `Data`: trains on `train`, judges on `valid`
     seed=0,
     recipe=SHORT, # a `Recipe`
     least=150,   # steps every network takes; few images are seen in more epochs
@@ -207,18 +207,18 @@ def conclude(
     state,   # final `State`
     method,  # `Method`
     space,   # `Space`
-    split,   # `Split`
+    split,   # `Data`
     seed,
     tune=None, # (theta, decided, steps, epochs) -> theta, from `tuner`
     fresh=None, # genotype -> accuracy, from `trainer`
 ) -> tuple:  # (Genotype, dict of results)
     "Derive the cell and say how good it is, by the shared weights"
     D, net = dists(state, method), state.net
-    ask = shared_accuracy(net, space, split.valid, split, tune, fresh)
+    ask = shared_accuracy(net, space, split.valid, tune, fresh)
     g = method.derive(D, space, ask, seed)
     acc = {}
     for name, images in dict(valid=split.valid, test=split.test).items():
-        acc[name] = shared_accuracy(net, space, images, split, most=None)(g)
+        acc[name] = shared_accuracy(net, space, images, most=None)(g)
     judged = (f'on {len(split.valid)} validation and {len(split.test)} test images, '
               f'{JUDGED} at a time, drawn by class')
     result = dict(arch=to_str(g), derive=slot_name(method.derive),
@@ -237,7 +237,7 @@ def _by_other_rules(D, space) -> dict:
 def from_table(
     g,      # `Genotype`
     space,  # `Space`
-    split,  # `Split` that was searched
+    split,  # `Data` that was searched
 ):
     "Records of the cell in the tables of its space, the searched task first; else a sentence"
     if space.name != 'nb201': return f'there is no table for the space {space.name!r}'

@@ -11,7 +11,7 @@ import dataclasses, sys
 from dataclasses import dataclass
 from pathlib import Path
 from .core import UserError, brief, choose, counted
-from .data import Split, load_data
+from .data import Data
 from .evaluate import (LARGEST, PRESETS as RECIPES, Recipe, Trained, is_published,
                               train_arch)
 from .experiment import PRESETS, on_threads, row_and_space
@@ -22,6 +22,7 @@ from .identity import (differs, folder_name, found_again, must_agree, of_run, pl
                               space_of)
 from .methods import METHODS
 from .safe import has_dir, has_file, path_text, read_text
+from .sources import load_data
 from .space import Space
 
 # %% ../nbs/41_retrain.ipynb #2213cd3d
@@ -83,7 +84,7 @@ def _space_of(name, settings, arch):
 @dataclass(frozen=True)
 class _Wanted:
     "What the caller says about the pictures; None leaves it to the run"
-    split: Split = None
+    split: Data = None
     data: str = None
     size: int = None
     images: int = None
@@ -94,7 +95,7 @@ class _Wanted:
         both = dict(size=self.size, images=self.images)
         return {k: v for k, v in both.items() if v is not None}
 
-def _pictures(found, preset, wanted) -> Split:
+def _pictures(found, preset, wanted) -> Data:
     "What a found cell is trained on. Raises `UserError` unless it was searched on, or is named"
     named = wanted.data is not None
     if wanted.layout is not None and (wanted.split is not None or not named):
@@ -110,8 +111,8 @@ def _given_split(folder, wanted):
         raise UserError('give split= or data=, size= and images=, not both')
     split = wanted.split
     stored = of_run(folder) if folder else {}
-    same = stored and split.name == stored['name']
-    if same and split.origin in (None, stored['origin']):
+    same = stored and split.about.name == stored['name']
+    if same and split.about.source in (None, stored['origin']):
         cure = 'give the same split=, or give other data a name of their own'
         must_agree(stored, split, folder, cure)
     return split
@@ -140,7 +141,8 @@ def _note(folder, split):
     stored = account(folder).get('dataset')
     origin = stored.get('origin') if isinstance(stored, dict) else None
     if not isinstance(origin, dict): return
-    if any(origin.get(k) != split.origin.get(k) for k in ('images', 'size', 'seed')): return
+    here = split.about.source
+    if any(origin.get(k) != here.get(k) for k in ('images', 'size', 'seed')): return
     said = differs(stored, split)
     if said: print(f'note: {folder} was searched on other data ({said})', file=sys.stderr)
 
@@ -158,7 +160,7 @@ def retrain(
     device='auto',  # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
     threads=1,      # of the CPU; sums in another order are other bits
     on_epoch=None,  # called with the row of the history and the recipe after every epoch
-    split=None,     # a `Split`: the one that was searched, or another with a name of its own
+    split=None,     # `Data`: the one that was searched, or another with a name of its own
     layout=None,    # of the pictures in a file, such as 'NHWC'
     **recipe,       # fields of the recipe: epochs, batch, lr, C, n ...; None keeps the preset's
 ) -> Trained:
@@ -202,8 +204,9 @@ class _Telling:
 def _default_folder(found, wanted, seed) -> Path:
     "runs/retrain-SPACE-DATA-sSEED"
     searched = account(found.folder).get('data') if found.folder else None
-    given = isinstance(wanted.split, Split)
-    name = wanted.split.name if given else Path(str(wanted.data or searched or 'digits')).stem
+    given = isinstance(wanted.split, Data)
+    name = Path(str(wanted.data or searched or 'digits')).stem
+    if given: name = wanted.split.about.name
     return Path('runs')/folder_name('retrain', found.space.name, name, f's{seed}')
 
 def _unused(base, resume) -> Path:

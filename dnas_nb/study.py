@@ -30,7 +30,7 @@ import numpy as np
 from .core import (UserError, as_json, brief, choose, counted, device as get_device,
                           seed_of, write_atomic)
 from .compare import compare
-from .data import SOURCES, is_file, load_data
+from .sources import SOURCES, is_file, load_data
 from .experiment import Settings, run, settings
 from .folder import PLAIN, account, history_of, lock, owning
 from .identity import about, folder_name, for_workers, found_again, is_about, must_agree
@@ -288,7 +288,7 @@ def _data_key(settings): # of data.json
 def data_of(
     runs,       # dict name -> settings
     missing=(), # names of runs that are still to be made
-) -> dict: # name of the data -> `Split` of all that they hold
+) -> dict: # name of the data -> `Data` of all that they hold
     "The data of a study: files always, others where a run is missing"
     out = {}
     for name, s in runs.items():

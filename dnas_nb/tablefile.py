@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Callable
 import numpy as np
 from .core import UserError, brief, choose, write_atomic
-from .data import find_data, read_npz
+from .sources import find_data
 from .safe import (TEXT, archive, brief_line, digest_of, has_dir, has_file, parse_json,
                           path_text, read_arrays, typed)
 
@@ -172,7 +172,7 @@ def _header_text(
     what,  # it is called this in a message
 ) -> str:
     "The text of a header. Raises `UserError` where it is none"
-    raw = read_npz(path, ('header',), most=_LIMIT)['header']
+    raw = read_arrays(path, ('header',), most=_LIMIT)['header']
     try:
         text = raw.tobytes()[:TEXT + 1].decode()
     except UnicodeDecodeError:
@@ -243,7 +243,7 @@ def read_table(
     if name is not None and own != name:
         raise UserError(f'{where} holds the table {brief(own)}, not {brief(name)}')
     names = _wanted(header, names)
-    columns = read_npz(path, names, most=_LIMIT)
+    columns = read_arrays(path, names, most=_LIMIT)
     _verify(where, columns, header)
     if len(names) == len(header['columns']):
         columns = _checked_columns(columns)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from .core import UserError, seeded
-from .data import judging, normalise
+from .data import classification
 from .distribution import edge_entropy, speed_of
 from .folder import account
 from .safe import has_dir, has_file, path_text, read_csv
@@ -505,7 +505,7 @@ def distance(
 def probe(
     state,      # `State` of a search
     method,     # its row: slot `relax`
-    split,      # `Split` or `Search`
+    split,      # `Data`
     part='valid', # 'train' or 'valid'
     batch=32,   # images per pass
     most=256,   # a class-balanced sample of so many images
@@ -516,14 +516,12 @@ def probe(
     images = getattr(split, part)
     logits, labels = [], []
     with CostTracker(state.net) as costs:
-        for k, at in enumerate(judging(images, batch, most)):
-            x = normalise(images.x[at], split)
-            x = x.contiguous(memory_format=torch.channels_last)
+        for k, at in enumerate(images.judging(batch, most)):
+            x, y = images.take(at)
             with seeded(seed, 'probe', part, k):
                 theta = _draw(state, method, progress)
             out = state.net(x, theta, state.live)
-            y = images.y[at]
-            loss = F.cross_entropy(out, y)
+            loss = classification.loss(out, y)
             torch.autograd.grad(loss, list(theta.values()), allow_unused=True)
             logits.append(out.detach())
             labels.append(y)

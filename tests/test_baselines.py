@@ -99,7 +99,7 @@ def test_nasbench201():
 
 @pytest.fixture(scope='module')
 def batch():
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     return first_batch(load_data('digits', 200), 16)
 
 
@@ -133,11 +133,11 @@ def test_synflow_of_deep_networks_is_finite(batch):
 
 
 def test_fidelity_needs_the_table(table):
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     digits = load_data('digits', 60)
     net = lambda x, theta, live=None: torch.zeros(len(x), 10)
-    assert np.isnan(fidelity(net, toy(), digits.valid, digits, table, list(all_archs(toy()))[:5], 'd').tau)
-    fails(lambda: fidelity(net, nb201(), digits.valid, digits, table, [from_ops(nb201(), ['none']*6)], 'd'), 'of space')
+    assert np.isnan(fidelity(net, toy(), digits.valid, table, list(all_archs(toy()))[:5], 'd').tau)
+    fails(lambda: fidelity(net, nb201(), digits.valid, table, [from_ops(nb201(), ['none']*6)], 'd'), 'of space')
     assert len(live_archs(toy(), {'cell': torch.eye(3).bool()}, 9)) == 1
 
 

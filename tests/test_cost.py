@@ -110,7 +110,7 @@ def test_coefficient_over_time():
 
 def test_search_and_resume_keep_the_prices(tmp_path):
     from dnas_nb.bilevel import fill, read, save, search
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     m, split = with_cost(METHODS['drnas'], TABLE, 2.), load_data('digits', images=80)
     fresh = lambda: start(batch_stats(SuperNet(toy(), 2, 1, in_ch=1)), m, toy().cells, 0, .05)
     state = fresh()

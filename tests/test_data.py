@@ -1,11 +1,13 @@
-"Bad input to `dnas_nb.data`: each mistake is one line that says what to do, and no file can run code."
+"Bad input to `dnas_nb.data` and `dnas_nb.sources`: each mistake is one line that says what to do, and no file can run code."
 import io, os, pickle
 import numpy as np
 import pytest
 import torch
 from conftest import fails
 from dnas_nb.core import UserError
-from dnas_nb.data import augment, batches, find_data, from_tensors, load_data, overlap, read_npz, webp
+from dnas_nb.data import augment, deal
+from dnas_nb.safe import read_arrays
+from dnas_nb.sources import find_data, from_tensors, load_data, webp
 from dnas_nb.unpickle import read_pickle
 
 N = 60
@@ -103,7 +105,7 @@ def test_options(kw, parts): fails(lambda: load_data(**kw), *parts)
 
 
 @pytest.mark.parametrize('n, batch', [(10, 11), (10, 0), (10, -1), (10, 2.), (0, 1)])
-def test_batches(n, batch): fails(lambda: batches(n, batch), 'batch')
+def test_batches(n, batch): fails(lambda: deal(n, batch), 'batch')
 
 
 @pytest.mark.parametrize('kw', [dict(shift=8), dict(shift=-1), dict(cutout=-1), dict(cutout=17)])
@@ -118,7 +120,7 @@ def test_from_tensors():
         assert from_tensors((X > 99).astype(kind), Y).train.x.dtype == (torch.float32 if np.dtype(kind).kind == 'f' else torch.uint8)
     assert from_tensors(X[:, 0], Y).train.x.shape[1:] == (1, 8, 8)
     split = from_tensors(X, Y, X[:9], Y[:9])       # a test set that was also trained on
-    assert split.dropped == 9 and len(split.test) == 9 and not any(overlap(split).values())
+    assert split.about.dropped == 9 and len(split.test) == 9 and not any(split.overlap().values())
 
 
 def strips(path, x, y, names):
@@ -142,7 +144,7 @@ def cifar(nowhere):
 def test_archives(cifar):
     folder, x, y = cifar
     split = load_data('cifar10')
-    assert (len(split.train), len(split.valid), len(split.test)) == (20, 20, 10) and split.classes[3] == 'class3'
+    assert (len(split.train), len(split.valid), len(split.test)) == (20, 20, 10) and split.about.classes[3] == 'class3'
     assert np.array_equal(split.test.x.numpy(), x[40:])
     z = dict(np.load(folder/'cifar10_train_3.npz'))
     for change, part in ((dict(blob=z['blob'][:-40]), 'decoded'), (dict(labels=z['labels'][1:]), '7 labels'), (dict(offsets=z['offsets'][:1]), 'decoded'),
@@ -167,7 +169,7 @@ def test_original_folder(cifar, protocol, monkeypatch):
     for i in range(5): dump(f'data_batch_{i + 1}', part(slice(8*i, 8*i + 8)))
     dump('test_batch', part(slice(40, 50))); dump('batches.meta', {b'label_names': [f'class{k}'.encode() for k in range(10)]})
     got = load_data('cifar10')
-    assert torch.equal(got.train.x, expect.train.x) and torch.equal(got.valid.y, expect.valid.y) and got.classes == expect.classes
+    assert torch.equal(got.train.x, expect.train.x) and torch.equal(got.valid.y, expect.valid.y) and got.about.classes == expect.about.classes
     monkeypatch.setenv('DNAS_CIFAR', str(old)); monkeypatch.chdir('/')
     assert torch.equal(load_data('cifar10').test.x, got.test.x)
     trap = folder/'trap'
@@ -196,7 +198,7 @@ def test_data_folder(nowhere, monkeypatch):
     fails(lambda: find_data('x.npz'), 'DNAS_DATA', 'no folder')
 
 
-def test_read_npz_closes(own):
+def test_read_arrays_closes(own):
     path = own(x=X, y=Y)
-    assert set(read_npz(path, ('x',), ('z',))) == {'x'}
+    assert set(read_arrays(path, ('x',), ('z',))) == {'x'}
     path.unlink()

@@ -8,7 +8,8 @@ from conftest import ROOT
 from dnas_nb import digits201 as d
 from dnas_nb.bench import accuracies, load, rank, regret, summary
 from dnas_nb.core import UserError, seeded
-from dnas_nb.data import load_data, normalise
+from dnas_nb.data import normalise
+from dnas_nb.sources import load_data
 from dnas_nb.equality import canon
 from dnas_nb.genotype import all_archs, random_arch, to_ops, to_str
 from dnas_nb.space import nb201
@@ -52,9 +53,9 @@ def ordinary(row, seed, data):
     for m in net.modules():
         if isinstance(m, torch.nn.BatchNorm2d): m.momentum = 1.
     with torch.no_grad():
-        net(normalise(data.train.x, data).double())   # the statistics of all training pictures
+        net(normalise(data.train.x, data.about).double())   # the statistics of all training pictures
         net.eval()
-        return [(net(normalise(p.x, data).double()).argmax(1) == p.y).sum().item() for p in (data.train, data.valid, data.test)]
+        return [(net(normalise(p.x, data.about).double()).argmax(1) == p.y).sum().item() for p in (data.train, data.valid, data.test)]
 
 
 def test_ordinary_modules(data):
@@ -65,7 +66,7 @@ def test_ordinary_modules(data):
 def test_deeper_and_wider(data):
     "Other channels and cells per stage: the outputs of ordinary modules."
     s, ops = d.Setup(C=6, n=2), d.forms()[3][4800]
-    x = normalise(data.train.x[:9], data).double()
+    x = normalise(data.train.x[:9], data.about).double()
     net = started(4800, 0, s)
     torch.testing.assert_close(d.logits(d.new_weights([ops], 0, s), d.jobs([ops]), x)[0].T, net(x))
     assert d.cost_of(ops, s)[0] == sum(p.numel() for p in net.parameters())

@@ -8,7 +8,8 @@ from conftest import ROOT, fails
 from dnas_nb import export as ex, identity
 from dnas_nb.cli import dnas_export
 from dnas_nb.core import UserError, generator, seeded
-from dnas_nb.data import from_tensors, load_data, normalise
+from dnas_nb.data import normalise
+from dnas_nb.sources import from_tensors, load_data
 from dnas_nb.evaluate import PRESETS, load_arch, train_arch
 from dnas_nb.fast import fast
 from dnas_nb.dialects import parse, published
@@ -140,12 +141,12 @@ def cli(capsys, *args, **kw):
 
 def test_run_folder(run, tmp_path, capsys):
     split = load_data('digits', images=80)
-    code, out, err = cli(capsys, str(run), formats='py', size=8, mean=str(split.mean[0]), std=str(split.std[0]))
+    code, out, err = cli(capsys, str(run), formats='py', size=8, mean=str(split.about.mean[0]), std=str(split.about.std[0]))
     assert code == 0 and err == '' and 'batch × 1 × 8 × 8, images in [0, 1]; 10 classes' in out and str(run/'export'/'net.py') in out
     x = torch.rand(3, 1, 8, 8)
-    with torch.no_grad(): want = load_arch(run)((x - split.mean[0])/split.std[0])
+    with torch.no_grad(): want = load_arch(run)((x - split.about.mean[0])/split.about.std[0])
     assert (ex.python_runner(run/'export'/'net.py')(x) - want).abs().max() <= LIMIT
-    assert ex.export(run, tmp_path, ('py',), size=8, normalise=split)['normalises'] == (list(split.mean), list(split.std))
+    assert ex.export(run, tmp_path, ('py',), size=8, normalise=split)['normalises'] == (list(split.about.mean), list(split.about.std))
 
 
 def test_a_run_knows_its_pictures(run, tmp_path):
@@ -153,13 +154,13 @@ def test_a_run_knows_its_pictures(run, tmp_path):
     split = load_data('digits', images=80)
     about = ex.export(run, tmp_path, ('pt2', 'py'))
     assert (about['input'], about['pixels'], about['takes']) == (['batch', 1, 8, 8], 'uint8', 'bytes, 0 to 255')
-    assert about['class_names'] == list(split.classes) and about['normalises'] == (list(split.mean), list(split.std))
-    with torch.no_grad(): want = load_arch(run)(normalise(split.test.x, split))
+    assert about['class_names'] == list(split.about.classes) and about['normalises'] == (list(split.about.mean), list(split.about.std))
+    with torch.no_grad(): want = load_arch(run)(normalise(split.test.x, split.about))
     for name in ('pt2', 'py'): assert (ex.RUNNERS[name](tmp_path/f'net.{name}')(split.test.x) - want).abs().max() <= LIMIT
     assert (ex.python_runner(tmp_path/'net.py')(split.test.x.float()/255) - want).abs().max() <= LIMIT    # the file takes both
     told = {'about.json': ''}; torch.export.load(tmp_path/'net.pt2', extra_files=told)
     said = [ast.literal_eval(line.value) for line in ast.parse((tmp_path/'net.py').read_text()).body if isinstance(line, ast.Assign) and line.targets[0].id == 'ABOUT']
-    assert said == [json.loads(told['about.json'])] and said[0]['classes'] == list(split.classes) and said[0]['mean'] == list(split.mean)
+    assert said == [json.loads(told['about.json'])] and said[0]['classes'] == list(split.about.classes) and said[0]['mean'] == list(split.about.mean)
 
 
 def test_floats_stay_as_they_are(tmp_path):

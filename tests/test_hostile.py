@@ -7,9 +7,9 @@ from conftest import fails
 import fuzz, fuzz_inputs
 from hostile_pickles import ask, text
 from dnas_nb.core import UserError, seal
-from dnas_nb.data import from_tensors, load_data, read_npz, webp
+from dnas_nb.sources import from_tensors, load_data, webp
 from dnas_nb.retrain import find_arch
-from dnas_nb.safe import has_file, parse_json, read_json
+from dnas_nb.safe import has_file, parse_json, read_arrays, read_json
 from dnas_nb.unpickle import check_tensors
 
 pytestmark = pytest.mark.xdist_group('hostile')
@@ -238,7 +238,7 @@ def test_forged_header_of_an_array(tmp_path, refused, head):
 def test_packings_without_a_limit(tmp_path, packing):
     "A block of bz2 or lzma grows without a bound that zipfile would keep; numpy writes neither."
     path = forged(tmp_path/'f.npz', b"{'descr': '|u1', 'fortran_order': False, 'shape': (50000000,), }\n", bytes(50_000_000), compression=packing)
-    fails(lambda: read_npz(path, ['x']), 'packed in another way')
+    fails(lambda: read_arrays(path, ['x']), 'packed in another way')
 
 
 def test_member_named_twice(tmp_path):
@@ -246,14 +246,14 @@ def test_member_named_twice(tmp_path):
         for v in (1., 2.):
             np.save(buf := io.BytesIO(), np.array([v]))
             with pytest.warns(UserWarning) if v == 2 else pytest.MonkeyPatch.context(): z.writestr('x.npy', buf.getvalue())
-    fails(lambda: read_npz(tmp_path/'f.npz', ['x']), 'twice')
+    fails(lambda: read_arrays(tmp_path/'f.npz', ['x']), 'twice')
 
 
 def test_endless_list_of_members(tmp_path):
     "The list of members is bounded before it is read."
     end = b'PK\5\6' + struct.pack('<4H2LH', 0, 0, 65535, 65535, 1 << 30, 0, 0)
     (tmp_path/'f.npz').write_bytes(bytes(100) + end)
-    fails(lambda: read_npz(tmp_path/'f.npz', ['x']), 'too many members')
+    fails(lambda: read_arrays(tmp_path/'f.npz', ['x']), 'too many members')
 
 
 def test_more_pictures_than_memory(tmp_path, refused):

@@ -8,14 +8,14 @@ import pytest
 import torch
 from conftest import ROOT, fails
 from dnas_nb import retrain as alone
-from dnas_nb.data import SOURCES, Images, Source, from_tensors, load_data
+from dnas_nb.data import Part
+from dnas_nb.sources import SOURCES, Source, from_tensors, load_data
 from dnas_nb.evaluate import PRESETS, called, load_arch, train_arch
 from dnas_nb.experiment import run
 from dnas_nb.referee import from_table
 from dnas_nb.retrain import retrain
 from dnas_nb.dialects import parse
 from dnas_nb.genotype import from_ops
-from dnas_nb.identity import fingerprint
 from dnas_nb.methods import METHODS
 from dnas_nb.ops import OPS, relu_conv_bn
 from dnas_nb.space import Space, nb201, toy
@@ -79,7 +79,7 @@ def test_own_split_from_search_to_onnx(tmp_path):
     assert found.found['test_acc'] == straight.found['test_acc'] and found.genotype == straight.genotype
     said = account(s)
     assert said['data'] == 'mine' and said['settings']['data'] == 'mine' and 'rank' not in str(said['result']['table'])
-    assert said['dataset']['classes'] == ['cat', 'dog'] and said['dataset']['fingerprint'] == fingerprint(mine())
+    assert said['dataset']['classes'] == ['cat', 'dog'] and said['dataset']['fingerprint'] == mine().about.fingerprint
 
     for what in CHANGES: fails(lambda: retrain(s, out=tmp_path/'no', split=changed(what), **ONE), *WORDS[what], 'split=')
     fails(lambda: retrain(s, out=tmp_path/'no', **ONE), "'mine'", 'given by the caller', 'split=', '--data')
@@ -99,7 +99,7 @@ def test_own_split_from_search_to_onnx(tmp_path):
     assert raw.x.dtype == torch.uint8 and (logits.argmax(1) == raw.y).float().mean().item() == pytest.approx(t.test_acc)
     told = {p.key: json.loads(p.value) for p in onnx.load(tmp_path/'out'/'net.onnx').metadata_props}
     assert told['classes'] == ['cat', 'dog'] and told['size'] == [8, 8] and told['pixels'] == 'uint8'
-    assert told['mean'] == list(mine().mean) and told['std'] == list(mine().std)
+    assert told['mean'] == list(mine().about.mean) and told['std'] == list(mine().about.std)
 
 
 @pytest.fixture(scope='module')
@@ -144,7 +144,7 @@ def test_other_data_that_are_named_are_taken(home, tmp_path, capsys):
     assert retrain(home/'done', data=str(home/'mine.npz'), out=tmp_path/'b', **ONE).data == 'mine'
     note = capsys.readouterr().err.strip().splitlines()
     assert len(note) == 1 and 'searched on other data' in note[0] and 'fingerprint' in note[0]
-    named = replace(mine(y=1 - Y), name='second')
+    named = mine(y=1 - Y, name='second')
     assert retrain(home/'done', split=named, out=tmp_path/'c', **ONE).data == 'second'
 
 
@@ -157,7 +157,7 @@ def test_a_relative_path_works_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path/'b')
     run(tmp_path/'a'/'r', resume=True, data='mine.npz', **TINY)                          # the same words
     retrain(tmp_path/'a'/'r', out='t', **ONE)
-    assert account('t')['dataset']['fingerprint'] == fingerprint(load_data(tmp_path/'a'/'mine.npz'))
+    assert account('t')['dataset']['fingerprint'] == load_data(tmp_path/'a'/'mine.npz').about.fingerprint
     from dnas_nb import export
     export.export('t', 'out', ('py',))
 
@@ -220,7 +220,7 @@ def test_results_on_other_test_pictures_are_not_averaged():
     "Under one name, with as many pictures"
     from dnas_nb.evaluate import report
     g, test = from_ops(toy(), ['nor_conv_3x3']*3), mine().test
-    other = replace(mine(), test=Images(255 - test.x, test.y))
+    other = replace(mine(), test=Part(255 - test.x, test.y))
     runs = [train_arch(g, toy(), s, replace(PRESETS['small'], epochs=1, batch=16, C=2), seed=k, device='cpu') for k, s in enumerate((mine(), other))]
     same = [replace(t, tested=runs[0].tested, images=runs[0].images) for t in runs]
     assert 'mean ± standard deviation' in report(same)
@@ -249,7 +249,7 @@ def test_a_split_of_a_named_set_is_found_again(tmp_path):
 
 
 @pytest.mark.parametrize('given, words', [
-    (dict(split=5), ('split must be a Split', 'int')), (dict(split=lambda: 3), ('not a function',)),
+    (dict(split=5), ('split must be `Data`', 'int')), (dict(split=lambda: 3), ('not a function',)),
     (dict(split=mine(), data='digits'), ('split= or data=', "'mine'")), (dict(split=mine(), images=40), ('split= or images=',)),
     (dict(split=mine(), size=4), ('split= or size=',)), (dict(split=mine(), layout='NHWC'), ('split= or layout=',))])
 def test_a_split_and_something_else(tmp_path, given, words):
@@ -377,7 +377,7 @@ CELL = '|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_con
 def told(monkeypatch):
     "A CIFAR-10 of 60 noisy pictures, and what retraining would train on instead of training."
     x, y = torch.tensor(RNG.integers(0, 256, (90, 3, 32, 32), dtype=np.uint8)), torch.arange(90) % 10
-    fake = Source('cifar10', Images(x[:60], y[:60]), tuple(f'class {k}' for k in range(10)), Images(x[60:], y[60:]), None, True, 4, dict(name='cifar10'))
+    fake = Source('cifar10', Part(x[:60], y[:60]), tuple(f'class {k}' for k in range(10)), Part(x[60:], y[60:]), None, True, 4, dict(name='cifar10'))
     monkeypatch.setitem(SOURCES, 'cifar10', lambda: fake)
     seen = []
     monkeypatch.setattr(alone, 'train_arch', lambda g, s, split, r, *a, **kw: seen.append((split, called(r, split))))

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from conftest import fails
 from dnas_nb.bilevel import search, start
 from dnas_nb.core import seeded
-from dnas_nb.data import load_data
+from dnas_nb.sources import load_data
 from dnas_nb.fast import fast
 from dnas_nb.landscape import at_mean, dense, eigen, ends, first_batch, gap, hvp, operator, path_plane, probe, reach, rounding, top_eig
 from dnas_nb.methods import find_method

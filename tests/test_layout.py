@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import fails
-from dnas_nb.data import as_images, from_tensors, load_data
+from dnas_nb.sources import as_images, from_tensors, load_data
 
 N = 60
 Y = np.arange(N) % 3

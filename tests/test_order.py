@@ -10,7 +10,7 @@ from conftest import ROOT, fails, module_from
 from dnas_nb.bench import make_table
 from dnas_nb.bilevel import dists, evaluate, start, watch
 from dnas_nb.core import generator, seeded
-from dnas_nb.data import Images, batches, load_data, normalise
+from dnas_nb.data import Part
 from dnas_nb.derive import best_of, by_mean, by_perturbation
 from dnas_nb.evaluate import judge
 from dnas_nb.experiment import run
@@ -22,6 +22,7 @@ from dnas_nb.landscape import first_batch as batch_of_landscape
 from dnas_nb.methods import find_method
 from dnas_nb.proxies import PROXIES, fidelity, first_batch, scores, untrained
 from dnas_nb.stopping import any_of, stop_on_eig, stop_on_ranking, stop_on_skips
+from dnas_nb.sources import load_data
 from dnas_nb.space import toy
 from dnas_nb.supernet import SuperNet, batch_stats, subnet
 from dnas_nb.wiring import probe
@@ -56,8 +57,7 @@ def able(split):
         state.phi['cell']['alpha'] += torch.randn(3, 3, generator=generator('phi'))/2
     theta, opt = {'cell': torch.full((3, 3), 1/3)}, torch.optim.SGD(net.parameters(), .1, momentum=.9)
     for epoch in range(5):
-        for i in batches(len(split.train), 64, 0, 'able', epoch):
-            x, y = normalise(split.train.x[i], split), split.train.y[i]
+        for x, y in split.train.batches(64, 0, 'able', epoch):
             opt.zero_grad()
             F.cross_entropy(net(x, theta), y).backward()
             opt.step()
@@ -70,13 +70,13 @@ def mean(able): return {c: d.mean for c, d in dists(*able).items()}
 @pytest.mark.parametrize('part', PARTS)
 @pytest.mark.parametrize('most', [None, 2048, 300])
 def test_accuracy_with_shared_weights(able, two, part, most):
-    a, b = (evaluate(able[0].net, mean(able), getattr(s, part), s, most=most) for s in two)
+    a, b = (evaluate(able[0].net, mean(able), getattr(s, part), most=most) for s in two)
     assert a == b and a[1] > .5
 
 
 def test_order_of_the_file_shows_nowhere(able, split, two):
     "The pictures as read, and each order twice over"
-    seen = {evaluate(able[0].net, mean(able), s.valid, s) for s in (split, *two, ordered(two[0], shuffled))}
+    seen = {evaluate(able[0].net, mean(able), s.valid) for s in (split, *two, ordered(two[0], shuffled))}
     assert len(seen) == 1
 
 
@@ -85,34 +85,32 @@ def test_batch_of_judging_moves_less_than_the_sample(able, two, part):
     "Between batches of 64, 256 and the whole part: two standard errors of an accuracy on as many pictures"
     for s in two:
         im = getattr(s, part)
-        acc = [evaluate(able[0].net, mean(able), im, s, batch=b)[1] for b in (64, 256, len(im))]
+        acc = [evaluate(able[0].net, mean(able), im, batch=b)[1] for b in (64, 256, len(im))]
         assert max(acc) - min(acc) < 2*(acc[-1]*(1 - acc[-1])/len(im))**.5
 
 
 def test_sample_of_a_sorted_part_holds_every_class(able, two):
     "A fifth of a sorted file: within four standard errors of the whole"
     s = two[0]
-    few, whole = (evaluate(able[0].net, mean(able), s.valid, s, most=n)[1] for n in (125, None))
+    few, whole = (evaluate(able[0].net, mean(able), s.valid, most=n)[1] for n in (125, None))
     assert abs(few - whole) < 4*(whole*(1 - whole)/125)**.5
 
 
 def test_rare_class_in_every_judging_batch():
-    from dnas_nb.data import judging
     y = torch.tensor([0]*500 + [1]*40)
-    im = Images(torch.arange(540).remainder(256).to(torch.uint8).view(-1, 1, 1, 1).repeat(1, 1, 2, 2), y)
+    im = Part(torch.arange(540).remainder(256).to(torch.uint8).view(-1, 1, 1, 1).repeat(1, 1, 2, 2), y)
     im.x[:, 0, 0, 0] = torch.arange(540).div(256, rounding_mode='floor').to(torch.uint8)
     for order in (lambda v: v, shuffled):
         part = order(im)
-        assert all(abs(int(part.y[i].sum()) - 40*len(i)/540) < 2 for i in judging(part))
+        assert all(abs(int(part.y[i].sum()) - 40*len(i)/540) < 2 for i in part.judging())
 
 
 def test_copies_with_two_labels():
     "Pictures that are equal are told apart by their labels"
-    from dnas_nb.data import by_content
     x = torch.zeros(6, 1, 2, 2, dtype=torch.uint8); x[3:] = 1
-    im = Images(x, torch.tensor([2, 0, 1, 1, 0, 2]))
+    im = Part(x, torch.tensor([2, 0, 1, 1, 0, 2]))
     again = shuffled(im)
-    assert torch.equal(im.x[by_content(im)], again.x[by_content(again)]) and torch.equal(im.y[by_content(im)], again.y[by_content(again)])
+    assert torch.equal(im.x[im.by_content], again.x[again.by_content]) and torch.equal(im.y[im.by_content], again.y[again.by_content])
 
 
 def test_row_that_is_watched(able, two):
@@ -149,7 +147,7 @@ class Noted:
 def test_rules_that_judge(able, two, rule):
     D, found = dists(*able), []
     for s in two:
-        accuracy = Noted(shared_accuracy(able[0].net, toy(), s.valid, s))
+        accuracy = Noted(shared_accuracy(able[0].net, toy(), s.valid))
         found.append((to_str(rule(D, toy(), accuracy, 0)), accuracy.said))
     assert found[0] == found[1] and len(set(found[0][1])) > 2
 
@@ -163,7 +161,7 @@ def test_whole_parts_are_reported(able, split):
     g, found = conclude(*able, toy(), split, 0)
     from dnas_nb.genotype import one_hot
     for part in ('valid', 'test'):
-        assert found[f'{part}_acc'] == evaluate(able[0].net, one_hot(g, toy()), getattr(split, part), split, most=None)[1]
+        assert found[f'{part}_acc'] == evaluate(able[0].net, one_hot(g, toy()), getattr(split, part), most=None)[1]
 
 
 def test_whole_run_that_learns_from_train_alone(two, tmp_path):
@@ -177,9 +175,8 @@ def test_whole_run_that_learns_from_train_alone(two, tmp_path):
 def test_network_trained_alone(split, two):
     "In evaluation mode nobody looks at the neighbours: the accuracy is the same, the loss up to rounding"
     with seeded(0): net = subnet(toy(), list(all_archs(toy()))[-1], 4, 1, 10, 1)
-    x = normalise(split.train.x, split)
-    for i in batches(len(x), 64, 0): net.train()(x[i])
-    (la, a), (lb, b) = (judge(net, s.valid, s) for s in two)
+    for x, y in split.train.batches(64, 0): net.train()(x)
+    (la, a), (lb, b) = (judge(net, s.valid) for s in two)
     assert a == b and abs(la - lb) < 1e-5
 
 
@@ -194,7 +191,7 @@ def test_proxies(two):
 def test_fidelity(able, two):
     archs = list(all_archs(toy()))[::2]
     table = make_table('t', 'toy', [to_str(g) for g in archs], {('d', 'test', 1, 'mean'): np.arange(len(archs))*1.})
-    a, b = (fidelity(able[0].net, toy(), s.valid, s, table, archs, 'd', most=300) for s in two)
+    a, b = (fidelity(able[0].net, toy(), s.valid, table, archs, 'd', most=300) for s in two)
     np.testing.assert_array_equal(a.shared, b.shared)
     assert a.tau == b.tau
 
@@ -224,7 +221,8 @@ def test_eigenvalue_of_the_clinic(able, two):
 
 def test_no_module_takes_the_first_pictures():
     "Nothing is computed from the first pictures of a file or from its neighbours; what shows pictures, and networks in evaluation mode, may"
-    allowed = {('data.py', 'x = normalise(split.train.x[:n].cpu(), split)'), *((p, 'for x, y in zip(images.x.split(batch), images.y.split(batch)):') for p in ('evaluate.py', 'export.py'))}
+    allowed = {('sources.py', 'about, pictures = data.about, data.train.x[:n]'), ('evaluate.py', 'for index in torch.arange(len(images)).split(batch):'),
+               ('export.py', 'for x, y in zip(images.x.split(batch), images.y.split(batch)):')}
     found = set()
     for p in [*(ROOT/'dnas_nb').rglob('*.py'), *(ROOT/'tools').glob('*.py'), *(ROOT/'nbs'/'studies').rglob('*.py')]:
         for l in p.read_text().splitlines():
@@ -232,7 +230,7 @@ def test_no_module_takes_the_first_pictures():
     assert found == allowed
 
 
-def cut(im, n): return Images(im.x[:n], im.y[:n])
+def cut(im, n): return im[:n]
 
 
 @pytest.fixture(scope='module')

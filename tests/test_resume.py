@@ -12,7 +12,7 @@ from dnas_nb import bilevel, core, evaluate, experiment, folder, report
 from dnas_nb import retrain as retraining
 from dnas_nb.bilevel import fill, read, save, search
 from dnas_nb.core import UserError, write_atomic
-from dnas_nb.data import load_data
+from dnas_nb.sources import load_data
 from dnas_nb.evaluate import load_arch
 from dnas_nb.experiment import prepare, run, settings
 from dnas_nb.retrain import find_arch, retrain

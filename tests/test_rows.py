@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from dnas_nb.bench import accuracies
 from dnas_nb.bilevel import Calendar, dists, Loss, search, start
 from dnas_nb.core import UserError, generator, seeded
-from dnas_nb.data import from_tensors
+from dnas_nb.sources import from_tensors
 from dnas_nb.distribution import init_alpha, relax_softmax
 from dnas_nb.experiment import cost_line, prepare, run, settings
 from dnas_nb.referee import tuner

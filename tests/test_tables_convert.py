@@ -9,7 +9,7 @@ from dnas_nb import convert as cv
 from dnas_nb.bench import accuracies, cost, load, query
 from dnas_nb.convert import Converted, architectures, convert, unpack
 from dnas_nb.core import UserError
-from dnas_nb.data import _data_dirs
+from dnas_nb.sources import _data_dirs
 from dnas_nb.unpickle import read_pickle
 
 MARK = Path(os.environ.get('TMPDIR', '/tmp'))/f'dnas_nb-executed-{os.getpid()}'

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from conftest import fails
 from dnas_nb.bilevel import search, start
 from dnas_nb.core import generator, seeded
-from dnas_nb.data import load_data
+from dnas_nb.sources import load_data
 from dnas_nb.experiment import run
 from dnas_nb.fast import fast
 from dnas_nb.methods import find_method

@@ -206,9 +206,9 @@ def npz_seeds(folder):
 
 
 def npz_read(path):
-    from dnas_nb.data import load_data, npz
+    from dnas_nb.sources import load_data, source_of
     load_data(path)                       # divides by a key that holds the name of the file
-    s = npz(path)
+    s = source_of(path)
     return s.classes, s.pool.x, s.pool.y, s.test and (s.test.x, s.test.y)
 
 
@@ -228,7 +228,7 @@ def webp_seeds(folder):
 
 
 def webp_read(path):
-    from dnas_nb.data import webp
+    from dnas_nb.sources import webp
     return webp(path)
 
 
@@ -282,7 +282,7 @@ def program(rng):
 
 
 def cifar_read(path):
-    from dnas_nb.data import _read_batch
+    from dnas_nb.sources import _read_batch
     return _read_batch(path, b'labels')
 
 
@@ -293,7 +293,7 @@ def names_seeds(folder):
 
 
 def names_read(path):
-    from dnas_nb.data import _read_names
+    from dnas_nb.sources import _read_names
     return _read_names(path, b'label_names')
 
 
@@ -634,7 +634,7 @@ def arrays_read(out):
 def search_read(out):
     from dnas_nb.bilevel import read
     from dnas_nb.experiment import prepare, settings
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     whole = read(out/'last.pt')
     s = settings(method='danas', space='toy', images=96, epochs=2, channels=2, batch=32)
     global SPLIT
@@ -703,7 +703,8 @@ def values_read(given):
     "Each value goes to every function that takes a word of the command line"
     from dnas_nb.bench import load
     from dnas_nb.core import UserError, device
-    from dnas_nb.data import batches, load_data
+    from dnas_nb.data import deal
+    from dnas_nb.sources import load_data
     from dnas_nb.experiment import settings
     from dnas_nb.retrain import find_arch
     from dnas_nb.fetch import fetch_table, hexadecimal, verify
@@ -715,7 +716,7 @@ def values_read(given):
     word = value if isinstance(value, str) else str(value)
     small = lambda **kw: load_data('digits', **{**dict(images=60), **kw})
     calls = [lambda: settings(**fields), lambda: plan(fields), lambda: plan([fields]), lambda: find_arch(value), lambda: device(value), lambda: find_method(value), lambda: load(word), lambda: frame(word), lambda: hexadecimal(value),
-             lambda: load_data(word) if word not in ('digits',) else 0, lambda: batches(10, value), lambda: small(images=value), lambda: verify(word), lambda: fetch_table(word, None, None)]
+             lambda: load_data(word) if word not in ('digits',) else 0, lambda: deal(10, value), lambda: small(images=value), lambda: verify(word), lambda: fetch_table(word, None, None)]
     if hasattr(cli, 'whole_numbers'): calls.append(lambda: cli.whole_numbers(seeds))
     done = 0
     for f in calls:
@@ -766,11 +767,11 @@ def tensors_make(rng, seeds, folder):
 
 
 def tensors_read(given):
-    from dnas_nb.data import from_tensors
+    from dnas_nb.sources import from_tensors
     if isinstance(given, Path): return given.read_text()
     x, y, more = given
     s = from_tensors(x, y, **more)
-    return s.classes, [v for p in (s.train, s.valid, s.test) for v in (p.x, p.y)]
+    return s.about.classes, [v for p in (s.train, s.valid, s.test) for v in (p.x, p.y)]
 
 
 URL = ['https://a.org/t.npz', 'http://127.0.0.1:9/t.npz', 'https://me:secret@a.org/t.npz', 'https://a.org:8443/x/', 'https://[::1]/t.npz', 'https://a.org/t.npz?key=secret#x']

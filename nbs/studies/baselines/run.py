@@ -11,7 +11,7 @@ if __name__ == '__main__': sys.path.insert(0, str(ROOT))
 from dnas_nb.baselines import SEARCHES, Seen, of_table, outcome, race, spend
 from dnas_nb.bench import accuracies, index, load
 from dnas_nb.core import UserError, generator
-from dnas_nb.data import load_data
+from dnas_nb.sources import load_data
 from dnas_nb.genotype import random_arch
 from dnas_nb.proxies import PROXIES, first_batch, kendall, untrained
 from dnas_nb.spaces import all_spaces
@@ -20,7 +20,7 @@ from dnas_nb.spaces import all_spaces
 def pool_scores(space, split, pool, batch, C, n):
     "Proxies of a pool of architectures: dict name -> (values, seconds of each)"
     xy = first_batch(split, batch)
-    build, out = untrained(space, xy, C, n, classes=len(split.classes)), {}
+    build, out = untrained(space, xy, C, n, classes=len(split.about.classes)), {}
     for name, proxy in PROXIES.items():
         values, took = [], []
         for g in pool:
@@ -73,7 +73,7 @@ def main():
     if a.save:
         rows = [dict(dataset=a.dataset, search=n, **{k: None if v != v else v for k, v in r.items()}) for n, r in out.to_dict('index').items()]
         about = dict(date=time.strftime('%Y-%m-%d'), table=a.table, dataset=a.dataset, seeds=a.seeds, **budget, compared_epochs=epochs, best=float(test.max()),
-                     proxies=dict(pool=len(pool), data=split.name, batch=a.batch, channels=a.channels, cells=a.cells) if a.proxies else None, rows=rows)
+                     proxies=dict(pool=len(pool), data=split.about.name, batch=a.batch, channels=a.channels, cells=a.cells) if a.proxies else None, rows=rows)
         Path(__file__).with_name(f'{a.table}.json').write_text(json.dumps(about, indent=1) + '\n')
 
 

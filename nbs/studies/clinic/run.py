@@ -67,7 +67,7 @@ def one(name, seed) -> dict:
     "One run: the cell, its table figures, and the signs over time"
     import torch
     from dnas_nb import experiment
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     from dnas_nb.methods import METHODS
     method, more = cures()[name]
     given = {**PATIENT, **more, 'seed': seed}

@@ -14,7 +14,7 @@ ROWS = {'drnas': {}, 'drnas-progressive': dict(channels=16), 'darts': {}}   # pr
 
 def one(method, seed) -> dict:
     from functools import partial
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     from dnas_nb.experiment import run
     from dnas_nb.landscape import eigen, probe, reach
     split, rows, t0 = load_data('digits', seed=seed), [], time.process_time()

@@ -30,7 +30,7 @@ def drawn(live, space, seed, n=CELLS) -> list:
 def judged(net, space, split, cells) -> list:
     "Accuracy of each cell with the weights of the supernet"
     from dnas_nb.referee import shared_accuracy
-    accuracy = shared_accuracy(net, space, split.valid, split)
+    accuracy = shared_accuracy(net, space, split.valid)
     return [accuracy(g) for g in cells]
 
 
@@ -43,7 +43,7 @@ def digits(seed) -> dict:
     "Both searches of one seed"
     from copy import deepcopy
     from dnas_nb.bench import accuracies, index, load
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     from dnas_nb.experiment import run
     from dnas_nb.space import nb201
     space, split, table, nets = nb201(), load_data('digits', seed=seed), load('digits201'), {}
@@ -67,7 +67,7 @@ def cifar10(study, seed) -> dict:
     import torch
     from dnas_nb.bench import accuracies, index, load
     from dnas_nb.bilevel import read
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     from dnas_nb.experiment import Settings, prepare
     from dnas_nb.study import standing
     table, states, t0 = load('nasbench201'), {}, time.process_time()

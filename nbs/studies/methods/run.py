@@ -26,7 +26,7 @@ def ask(folder, settings, name) -> dict:
     import torch
     from dnas_nb.bilevel import dists, read
     from dnas_nb.core import as_json, write_atomic
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     from dnas_nb.derive import climb, enlarge, finalists
     from dnas_nb.evaluate import Recipe
     from types import SimpleNamespace

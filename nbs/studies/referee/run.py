@@ -19,7 +19,7 @@ def main(seed):
     import torch
     from dnas_nb.bench import load, summary
     from dnas_nb.core import as_json, write_atomic
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     from dnas_nb.referee import SHORT, trainer
     from dnas_nb.dialects import parse
     from dnas_nb.space import nb201

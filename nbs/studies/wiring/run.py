@@ -56,7 +56,7 @@ def one(name, seed) -> dict:
     import torch
     from dnas_nb import bilevel
     from dnas_nb.core import seeded
-    from dnas_nb.data import load_data
+    from dnas_nb.sources import load_data
     from dnas_nb.fast import fast
     from dnas_nb.spaces import all_spaces
     from dnas_nb.supernet import SuperNet, batch_stats
