@@ -96,17 +96,17 @@ class _Noted:
         self.clock.lines.append(line)
         return line
 
-@dataclass(frozen=True)
 class _Watched:
-    "Makes connections of a kind whose lines the clock knows from their first byte on"
-    kind: type
-    clock: _Clock
+    "A connection whose lines the clock knows from their first byte on"
+    def __init__(self, *args, clock, **how):
+        super().__init__(*args, **how)
+        self._create_connection = _Noted(self._create_connection, clock)
 
-    def __call__(self, *args, **how):
-        connection = self.kind(*args, **how)
-        make = connection._create_connection
-        connection._create_connection = _Noted(make, self.clock)
-        return connection
+class _WatchedHttp(_Watched, HTTPConnection):
+    "The same, plain"
+
+class _WatchedHttps(_Watched, HTTPSConnection):
+    "The same, encrypted"
 
 class _Http(urllib.request.HTTPHandler):
     def __init__(self, clock):
@@ -114,8 +114,7 @@ class _Http(urllib.request.HTTPHandler):
         self.clock = clock
 
     def http_open(self, req):
-        kind = _Watched(HTTPConnection, self.clock)
-        return self.do_open(kind, req)
+        return self.do_open(_WatchedHttp, req, clock=self.clock)
 
 class _Https(urllib.request.HTTPSHandler):
     def __init__(self, clock):
@@ -123,8 +122,8 @@ class _Https(urllib.request.HTTPSHandler):
         self.clock = clock
 
     def https_open(self, req):
-        kind = _Watched(HTTPSConnection, self.clock)
-        return self.do_open(kind, req, context=ssl.create_default_context())
+        context = ssl.create_default_context()
+        return self.do_open(_WatchedHttps, req, clock=self.clock, context=context)
 
 def _opener(
     clock,  # `_Clock`
