@@ -108,7 +108,7 @@ def test_a_script_without_main_guard(tmp_path):
 
 
 class FakeRay(types.ModuleType):
-    "What `on_ray` uses of Ray, without processes: the second task is lost"
+    "What `_on_ray` uses of Ray, without processes: the second task is lost"
     class exceptions:
         class RayError(Exception): pass
     def __init__(self): super().__init__('ray'); self.log, self.n, self.up = [], 0, False

@@ -586,7 +586,7 @@ def account_read(out):
     from dnas_nb.retrain import find_arch
     from dnas_nb.folder import account, free_folder, to_continue
     from dnas_nb.report import found, history, read_run
-    from dnas_nb.study import row_of
+    from dnas_nb.study import _row_of
     about = account(out)
     run, frame, cells = read_run(out), history(out), found(out)
     pages = [
@@ -596,7 +596,7 @@ def account_read(out):
         report._conditions(run),
         report._epochs(run),
     ]
-    row_of(out.parent, out.name, dict(settings={}, status='finished', error=''))
+    _row_of(out.parent, out.name, dict(settings={}, status='finished', error=''))
     free_folder(out, {})
     find_arch(str(out))
     try: to_continue(out, True, about.get('settings') or {}, lambda p: dict(settings=about.get('settings') or {}, history=[0]*10**6))
