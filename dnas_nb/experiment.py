@@ -150,10 +150,6 @@ def _of_split(split, given) -> Settings:
     s = settings(**{**given, 'data': told['data']})
     return dataclasses.replace(s, **told)   # what a preset says of images and size does not count
 
-def _default_folder(s) -> Path:
-    "runs/METHOD-SPACE-DATA-sSEED"
-    return Path('runs')/folder_name(s.method, s.space, Path(s.data).stem, f's{s.seed}')
-
 # %% ../nbs/40_experiment.ipynb #85ed878d
 def row_and_space(
     method, # name of a method
@@ -216,13 +212,11 @@ def run(
 ) -> Result:
     "Search, and write the run folder. Raises `UserError` for anything a user can mend"
     s, dev = _asked(out, split, given), get_device(device)
-    out = Path(out) if out else free_folder(_default_folder(s), asdict(s), resume)
+    out = _folder(out, s, resume)
     with owning(out), on_threads(s.threads):   # ours first of all: what is read stays as it is
         whole = to_continue(out, resume, asdict(s), read)
         over = account(out).get('status') == 'finished'
-        split = _pictures(s, split, out, over)
-        if split is not None: same_run(out, split, whole=whole)
-        job = prepare(s, split, dev)
+        job = prepare(s, _pictures(s, split, out, whole, over), dev)
         if over: return _again(job, out, whole, report)
         keeper = _keeper(job, out, whole)
         with keeper.watching():
@@ -231,8 +225,7 @@ def run(
             verdict = _conclude(job, keeper, state, tell)
             _write(job, keeper, state, verdict)
         if report: _draw(keeper)
-        seconds = keeper.about['seconds']
-        return Result(out, verdict.genotype, verdict.found, state.history, s, seconds)
+        return _result(job, keeper, state.history, verdict.genotype)
 
 @contextlib.contextmanager
 def on_threads(
@@ -244,12 +237,24 @@ def on_threads(
     try: yield
     finally: torch.set_num_threads(before)
 
-def _pictures(s, split, out, over):
-    "The caller's split, or the data by their name; None for a finished run that hardly needs them"
-    if split is not None: return split
-    gone = is_file(s.data) and not has_file(s.data)
-    if over and gone and 'arrays.npz' not in lost(out): return None
-    return load_data(s.data, s.images, s.size, s.seed, s.layout)
+def _folder(out, s, resume) -> Path:
+    "The one that is named, or runs/METHOD-SPACE-DATA-sSEED, numbered when taken"
+    if out: return Path(out)
+    base = Path('runs')/folder_name(s.method, s.space, Path(s.data).stem, f's{s.seed}')
+    return free_folder(base, asdict(s), resume)
+
+def _pictures(s, split, out, whole, over):
+    "The caller's split, or the data by their name; None for a finished run that needs none"
+    if split is None:
+        gone = is_file(s.data) and not has_file(s.data)
+        if over and gone and 'arrays.npz' not in lost(out): return None
+        split = load_data(s.data, s.images, s.size, s.seed, s.layout)
+    same_run(out, split, whole=whole)
+    return split
+
+def _result(job, keeper, history, genotype) -> Result:
+    about = keeper.about
+    return Result(keeper.out, genotype, about['result'], history, job.settings, about['seconds'])
 
 # %% ../nbs/40_experiment.ipynb #d3f852aa
 def _foresee(job, keeper, whole, tell):
@@ -336,15 +341,16 @@ def _epochs(job, keeper, on_epoch, batch) -> State:
     kept = dict(settings=asdict(s), batch=batch, data=about['dataset']['fingerprint'])
     for state in search(state, job.method, job.split.search, job.space.cells, s.epochs, batch,
                         s.seed, s.warmup, s.lr, s.lr_min, bf16=job.bf16):
-        now = time.monotonic()
-        seconds, mb = round(now - t0, 2), round(peak(job.device))
-        spent = dict(epoch_seconds=[*spent['epoch_seconds'], seconds],
-                     peak_mb=max(spent['peak_mb'], mb))
-        t0 = now
+        spent, t0 = _spent_more(spent, t0, job.device), time.monotonic()
         write = partial(save, state, plan=blueprint(state.net), **kept, **spent)
         keeper.epoch(state.history, write, **spent)
         if on_epoch: on_epoch(state, s)
     return state
+
+def _spent_more(spent, t0, dev) -> dict:
+    "With the epoch that began at `t0`"
+    seconds = [*spent['epoch_seconds'], round(time.monotonic() - t0, 2)]
+    return dict(epoch_seconds=seconds, peak_mb=max(spent['peak_mb'], round(peak(dev))))
 
 # %% ../nbs/40_experiment.ipynb #82db2dfa
 @dataclass(frozen=True)
@@ -401,4 +407,4 @@ def _again(job, out, whole, report) -> Result:
     there = [(out/name).is_file() for name in about.get('drawn', [])]
     if report and not (there and all(there)): _draw(Keeper(out, about))
     g = from_json(written(out, 'genotype.json').decode(), job.space)
-    return Result(out, g, found, history, job.settings, about['seconds'])
+    return _result(job, Keeper(out, about), history, g)
