@@ -1,7 +1,10 @@
-"""The runs behind nbs/tutorials/collapse_clinic.ipynb: one failing configuration, every cure, the same seeds.
+"""The runs behind nbs/tutorials/collapse_clinic.ipynb: one failing configuration, every cure, the
+same seeds.
 
-`python nbs/studies/clinic/run.py` does what is missing (it can be stopped at any time) and writes nbs/studies/clinic/runs.csv;
+`python nbs/studies/clinic/run.py` does what is missing (it can be stopped at any time) and writes
+nbs/studies/clinic/runs.csv;
 `python nbs/studies/clinic/run.py CURE SEED` does one run in this process and prints its row."""
+
 import csv, json, os, platform, subprocess, sys, tempfile, time
 from dataclasses import replace
 from functools import partial
@@ -9,10 +12,23 @@ from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parents[3]
-RESULTS = Path(__file__).resolve().parent/'runs.csv'
+RESULTS = Path(__file__).resolve().parent / 'runs.csv'
 SEEDS = 0, 1, 2
-# 320 images for the weights and 320 for the architecture: few enough to be learned by heart, which is what makes skips pay
-PATIENT = dict(data='cifar10', space='nb201', images=640, size=16, channels=8, cells=1, epochs=100, arch_lr=0.01, lr=0.1, batch=64, device='cpu')
+# 320 images for the weights and 320 for the architecture: few enough to be learned by heart, which
+# is what makes skips pay
+PATIENT = dict(
+    data='cifar10',
+    space='nb201',
+    images=640,
+    size=16,
+    channels=8,
+    cells=1,
+    epochs=100,
+    arch_lr=0.01,
+    lr=0.1,
+    batch=64,
+    device='cpu',
+)
 
 
 def cures() -> dict:
@@ -20,15 +36,22 @@ def cures() -> dict:
     from dnas_nb.methods import METHODS, adam, times
     from dnas_nb.regularizer import beta_decay, entropy_bits, weighted
     from dnas_nb.schedule import ramp, signed_cosine
+
     m, darts = METHODS, METHODS['darts']
-    def two_skips(history): return history[-1]['skip_share'] >= 2/6
+
+    def two_skips(history):
+        return history[-1]['skip_share'] >= 2 / 6
+
     return {
         'DARTS': (darts, {}),
         'DrNAS': (m['drnas'], {}),
         'DANAS': (m['danas'], {}),
         'beta-decay': (m['beta'], {}),
         'early stop at two skips (DARTS+)': (replace(darts, stop=two_skips), {}),
-        'DANAS + beta-decay': (replace(m['danas'], penalties=m['danas'].penalties + m['beta'].penalties), {}),
+        'DANAS + beta-decay': (
+            replace(m['danas'], penalties=m['danas'].penalties + m['beta'].penalties),
+            {},
+        ),
         'SDARTS-RS': (m['sdarts-rs'], {}),
         'AER': (m['aer'], {}),
         'auxiliary skip (DARTS-)': (m['darts-minus'], {}),
@@ -45,21 +68,24 @@ def cures() -> dict:
 
 
 def top_eig(state, split, steps=5):
-    "Largest eigenvalue, in size, of the Hessian of the validation loss in alpha at the mean architecture, by power iteration on Hessian-vector products"
+    """Largest eigenvalue, in size, of the Hessian of the validation loss in alpha at the mean
+    architecture, by power iteration on Hessian-vector products"""
     import torch, torch.nn.functional as F
     from dnas_nb.core import generator
     from dnas_nb.landscape import first_batch
+
     a = state.phi['cell'].get('alpha')
-    if a is None: return float('nan')
+    if a is None:
+        return float('nan')
     x, y = first_batch(split)
     a = a.detach().clone().requires_grad_()
     loss = F.cross_entropy(state.net(x, {'cell': a.softmax(-1)}), y)
-    g, = torch.autograd.grad(loss, a, create_graph=True)
-    v, value = torch.randn(a.shape, generator=generator('eig')), 0.
+    (g,) = torch.autograd.grad(loss, a, create_graph=True)
+    v, value = torch.randn(a.shape, generator=generator('eig')), 0.0
     for _ in range(steps):
-        v = v/v.norm()
-        h, = torch.autograd.grad((g*v).sum(), a, retain_graph=True)
-        value, v = (h*v).sum().item(), h
+        v = v / v.norm()
+        (h,) = torch.autograd.grad((g * v).sum(), a, retain_graph=True)
+        value, v = (h * v).sum().item(), h
     return value
 
 
@@ -69,42 +95,84 @@ def one(name, seed) -> dict:
     from dnas_nb import experiment
     from dnas_nb.sources import load_data
     from dnas_nb.methods import METHODS
+
     method, more = cures()[name]
     given = {**PATIENT, **more, 'seed': seed}
-    METHODS['clinic'] = method                      # settings name a method; this process runs one
+    METHODS['clinic'] = method  # settings name a method; this process runs one
     split, eigs = load_data(given['data'], given['images'], given['size'], seed), []
+
     def watch(state, s):
-        if state.epoch % 20 == 0: eigs.append((state.epoch, top_eig(state, split)))
+        if state.epoch % 20 == 0:
+            eigs.append((state.epoch, top_eig(state, split)))
+
     t0 = time.process_time()
     with tempfile.TemporaryDirectory() as d:
         r = experiment.run(d, split=split, on_epoch=watch, report=False, method='clinic', **given)
-    row = dict(cure=name, seed=seed, arch=r.found['arch'], epochs=len(r.history), seconds=round(time.process_time() - t0), valid_acc=round(r.found['valid_acc'], 4))
-    row |= {f"{t['dataset']}": round(t['test'], 2) for t in r.found['table']} | {f"rank_{t['dataset']}": t['rank'] for t in r.found['table']}
-    return row | dict(entropy=' '.join(f"{h['entropy']:.3f}" for h in r.history), skips=' '.join(f"{h['skip_share']:.2f}" for h in r.history),
-                      eig=' '.join(f'{e}:{v:.4g}' for e, v in eigs), date=time.strftime('%Y-%m-%d'), machine=f'{platform.machine()}, one core, torch {torch.__version__}')
+    row = dict(
+        cure=name,
+        seed=seed,
+        arch=r.found['arch'],
+        epochs=len(r.history),
+        seconds=round(time.process_time() - t0),
+        valid_acc=round(r.found['valid_acc'], 4),
+    )
+    row |= {f"{t['dataset']}": round(t['test'], 2) for t in r.found['table']} | {
+        f"rank_{t['dataset']}": t['rank'] for t in r.found['table']
+    }
+    return row | dict(
+        entropy=' '.join(f"{h['entropy']:.3f}" for h in r.history),
+        skips=' '.join(f"{h['skip_share']:.2f}" for h in r.history),
+        eig=' '.join(f'{e}:{v:.4g}' for e, v in eigs),
+        date=time.strftime('%Y-%m-%d'),
+        machine=f'{platform.machine()}, one core, torch {torch.__version__}',
+    )
 
 
-def done() -> list: return list(csv.DictReader(open(RESULTS))) if RESULTS.exists() else []
+def done() -> list:
+    return list(csv.DictReader(open(RESULTS))) if RESULTS.exists() else []
 
 
 def main(workers=2):
     from concurrent.futures import ThreadPoolExecutor
+
     sys.path.insert(0, str(ROOT))
     rows = done()
     names = list(cures())
-    missing = [(c, s) for part in (names[:4], names[4:12], names[12:]) for s in SEEDS for c in part if (c, str(s)) not in {(r['cure'], r['seed']) for r in rows}]
+    missing = [
+        (c, s)
+        for part in (names[:4], names[4:12], names[12:])
+        for s in SEEDS
+        for c in part
+        if (c, str(s)) not in {(r['cure'], r['seed']) for r in rows}
+    ]
+
     def job(todo):
-        p = subprocess.run([sys.executable, __file__, todo[0], str(todo[1])], capture_output=True, text=True)
-        return todo, json.loads(p.stdout.splitlines()[-1]) if p.returncode == 0 else p.stderr.strip().splitlines()[-1:]
+        p = subprocess.run(
+            [sys.executable, __file__, todo[0], str(todo[1])], capture_output=True, text=True
+        )
+        return todo, (
+            json.loads(p.stdout.splitlines()[-1])
+            if p.returncode == 0
+            else p.stderr.strip().splitlines()[-1:]
+        )
+
     from dnas_nb.core import write_atomic
     from dnas_nb.folder import csv_text
+
     with ThreadPoolExecutor(workers) as pool:
         for (c, s), got in pool.map(job, missing):
-            print(f'{len(rows)}/{len(SEEDS)*len(cures())} {c} {s}:', got if isinstance(got, list) else (got['arch'], got['cifar10'], got['seconds']), flush=True)
+            print(
+                f'{len(rows)}/{len(SEEDS)*len(cures())} {c} {s}:',
+                got if isinstance(got, list) else (got['arch'], got['cifar10'], got['seconds']),
+                flush=True,
+            )
             if isinstance(got, dict):
-                rows.append(got); write_atomic(RESULTS, csv_text(rows))
+                rows.append(got)
+                write_atomic(RESULTS, csv_text(rows))
 
 
 if __name__ == '__main__':
-    if len(sys.argv) == 3: print(json.dumps(one(sys.argv[1], int(sys.argv[2]))))
-    else: main(*map(int, sys.argv[1:]))
+    if len(sys.argv) == 3:
+        print(json.dumps(one(sys.argv[1], int(sys.argv[2]))))
+    else:
+        main(*map(int, sys.argv[1:]))
