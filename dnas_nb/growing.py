@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 from .bilevel import part
 from .core import Described, UserError, generator, seeded
-from .fast import FastCell, fast
+from .fast import fast, is_compiled, is_fast
 from .genotype import to_ops
 from .prune import carry, edges_of, prune_by, stretch, strip
 from .space import partial_channels
@@ -68,10 +68,6 @@ def _dropout(net):
     rates = [m.p for m in net.modules() if isinstance(m, _DropSkip)]
     return rates[0] if rates else None
 
-def _is_fast(net) -> bool:
-    "Are its cells the quick ones?"
-    return any(isinstance(m, FastCell) for m in net.modules())
-
 def _is_tracked(net) -> bool:
     "Do its batch norms keep running statistics?"
     return any(getattr(m, 'track_running_stats', False) for m in net.modules())
@@ -91,7 +87,7 @@ def blueprint(
         auxiliary=net.at is not None,
         K=_K(net),
         drop=_dropout(net),
-        fast=_is_fast(net),
+        fast=is_fast(net),
         tracked=_is_tracked(net),
         held={f'{c}/{e}': list(edge) for c, e, edge in edges_of(net)},
     )
@@ -112,7 +108,7 @@ def _skip_dropout(
         elif p:
             edge[op] = _DropSkip(edge[op], p)
             wrapped = True
-    if wrapped and _is_fast(net):
+    if wrapped and is_fast(net):
         fast(net)                    # it remembers what it saw
     return net
 
@@ -135,7 +131,7 @@ def _rebuild(
         new = batch_stats(new)
     new = new.to(net.head[-1].weight)
     if beside['fast']:
-        return fast(new)
+        return fast(new, is_compiled(net))
     return new.to(memory_format=torch.channels_last)
 
 # %% ../nbs/16a_growing.ipynb #cbb53a67
