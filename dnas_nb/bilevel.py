@@ -16,7 +16,8 @@ import torch
 from torch.func import functional_call
 from .core import UserError, generator, save_tensors, seeded
 from .data import JUDGED, averages, classification
-from .distribution import draw_cells, edge_entropy
+from .distribution import edge_entropy
+from .gumbel import draw_cells
 from .supernet import enough_pixels
 from .safe import path_text
 from .unpickle import load_tensors

@@ -109,7 +109,9 @@ def lowrank(
 # %% ../nbs/11_dependence.ipynb #6e4ae819
 class CorrelatedNormal(Distribution):
     "A normal over the logits of all edges of a cell; samples are softmaxed over the live ops of each edge (ours)"
-    arg_constraints, has_rsample = {}, True
+    arg_constraints = {}
+    has_rsample = True
+    gates = False   # no gradient through options that do not run
     def __init__(self,
         alpha,      # (E, O) mean logits μ
         factor,     # square root of the correlation matrix: Full, Kron, LowRank

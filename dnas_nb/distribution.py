@@ -4,12 +4,8 @@
 
 # %% auto #0
 __all__ = ['init_alpha', 'checked', 'masked_softmax', 'edge_entropy', 'kl_uniform', 'Relaxed',
-           'relax_softmax', 'concentration', 'speed_of', 'draw_dirichlet', 'kl_dirichlet',
-           'dirichlet_log_prob', 'relax_dirichlet', 'l2_prior', 'uniform_points', 'kl_normal',
-           'normal_log_prob', 'logistic_normal', 'init_gaussian', 'relax_gaussian', 'snas_tau',
-           'gdas_tau', 'one_hot', 'draw_gumbel', 'relax_gumbel', 'rest_of', 'draw_cells',
-           'draw_onehot', 'relax_onehot', 'relax_uniform', 'init_balenas', 'relax_balenas', 'VAdam',
-           'vadam', 'relax_sigmoid', 'init_factor', 'relax_factor']
+           'Point', 'relax_softmax', 'uniform_points', 'relax_sigmoid', 'init_factor',
+           'relax_factor']
 
 # %% ../nbs/10_distribution.ipynb #7bfa6ffc
 import math
@@ -21,445 +17,224 @@ from .core import UserError
 
 # %% ../nbs/10_distribution.ipynb #656b4a2c
 def init_alpha(
-    cell,            # anything with `E` edges and `O` operations
+    group,           # anything with `E` choices and `O` options
     generator=None,  # torch.Generator on the CPU
     scale=1e-3,      # standard deviation of the logits
-):
-    "Nearly uniform logits `{'alpha': (E, O)}` (DARTS: 1e-3 N(0,1); SNAS: `scale=1e-2`)"
-    return {'alpha': torch.randn(cell.E, cell.O, generator=generator)*scale}
+) -> dict:           # {'alpha': (E, O)}
+    "Nearly uniform logits (DARTS: 1e-3 N(0,1); SNAS: `scale=1e-2`)"
+    normal = torch.randn(group.E, group.O, generator=generator)
+    return {'alpha': normal*scale}
 
 # %% ../nbs/10_distribution.ipynb #d0597fb5
 def checked(
     alpha,      # (E, O) logits
-    live=None,  # (E, O) bool, which operations exist; None: all
-):
-    "`live` as a bool tensor; `UserError` names an edge without operations or with a logit that is not finite"
-    live = torch.ones_like(alpha, dtype=torch.bool) if live is None else live.to(alpha.device, torch.bool)
+    live=None,  # (E, O) bool, which options exist; None: all
+) -> torch.Tensor:
+    "`live` as bool. A `UserError` names an edge without operations or a logit that is no number"
+    if live is None:
+        live = torch.ones_like(alpha, dtype=torch.bool)
+    live = live.to(alpha.device, torch.bool)
     top = alpha.masked_fill(~live, -torch.inf).amax(-1)
-    if top.isfinite().all(): return live
+    if top.isfinite().all():
+        return live
     e = (~top.isfinite()).nonzero()[0].item()
-    if not live[e].any(): raise UserError(f'edge {e}: the mask removes its last operation, keep at least one')
-    raise UserError(f'edge {e}: its logits are not finite ({alpha[e].tolist()}), lower the learning rate or clip the gradient')
+    if not live[e].any():
+        raise UserError(f'edge {e}: the mask removes its last operation, keep at least one')
+    raise UserError(f'edge {e}: its logits are not finite ({alpha[e].tolist()}), '
+                    'lower the learning rate or clip the gradient')
 
 # %% ../nbs/10_distribution.ipynb #2431eeb8
 def masked_softmax(
     x,       # (..., E, O) logits
     live,    # (E, O) bool
     tau=1.,  # temperature > 0
-):
-    "Softmax over the live operations, exactly 0 elsewhere; safe for any positive temperature"
+) -> torch.Tensor: # (..., E, O)
+    "Softmax over the live options, exactly 0 elsewhere; safe for any positive temperature"
     x = x.masked_fill(~live, -torch.inf)
-    return ((x - x.amax(-1, keepdim=True).detach())/tau).softmax(-1)
+    top = x.amax(-1, keepdim=True)
+    x = (x - top.detach())/tau
+    return x.softmax(-1)
 
 # %% ../nbs/10_distribution.ipynb #28b9ec11
 def edge_entropy(
     p,  # (..., E, O) rows of probabilities
-):
-    "Entropy of each edge's operations in nats, `(..., E)`; safe to differentiate at exact zeros"
-    return -(p*p.clamp_min(torch.finfo(p.dtype).tiny).log()).sum(-1)
+) -> torch.Tensor: # (..., E)
+    "Entropy of each row in nats; safe to differentiate at exact zeros"
+    tiny = torch.finfo(p.dtype).tiny
+    log_p = p.clamp_min(tiny).log()
+    return -(p*log_p).sum(-1)
 
 # %% ../nbs/10_distribution.ipynb #866230f0
 def kl_uniform(
     p,     # (E, O) rows of probabilities, 0 where not live
     live,  # (E, O) bool
-):
-    "KL of each edge's categorical to the uniform one over its live operations, summed over edges"
-    return (live.sum(-1).to(p).log() - edge_entropy(p)).sum()
+) -> torch.Tensor: # scalar
+    "KL of each row to the uniform one over its live options, summed over rows"
+    options = live.sum(-1).to(p)
+    missing = options.log() - edge_entropy(p)
+    return missing.sum()
 
 # %% ../nbs/10_distribution.ipynb #8ef50a1d
 class Relaxed(Distribution):
-    "A distribution over one cell's mixing weights, edges independent, event shape `(E, O)`"
-    arg_constraints, has_rsample = {}, True
+    "A distribution over one group's mixing weights, rows independent, event shape `(E, O)`"
+    arg_constraints = {}
+    has_rsample = True
+    point = False   # is every sample the same?
+    gates = False   # do options that do not run pass a gradient to their row?
+
     def __init__(self,
-        name,          # shown by `repr`
-        alpha,         # (E, O) logits
-        live,          # (E, O) bool
-        draw,          # shape -> (*shape, E, O) weights, differentiable where the method is
-        mean,          # () -> (E, O) expected weights
-        kl=None,       # () -> scalar KL to the prior; default: the mean weights against uniform ones
-        entropy=None,  # () -> (E,) nats; default: entropy of the mean weights
-        density=None,  # (..., E, O) weights -> (..., E) log density or log probability
-        point=False,   # is every sample the same?
-        **more,        # anything else worth showing: `concentration`, `sigma` ...
+        name,   # shown by `repr`
+        alpha,  # (E, O) logits
+        live,   # (E, O) bool
     ):
         super().__init__(event_shape=alpha.shape, validate_args=False)
-        self.name, self.alpha, self.live, self._draw, self._mean = name, alpha, live, draw, mean
-        self._kl, self._entropy, self._density, self.point = kl, entropy, density, point
-        vars(self).update(more)
-    def rsample(self, sample_shape=()): return self._draw(tuple(sample_shape))
+        self.name = name
+        self.alpha = alpha
+        self.live = live
+
+    def __repr__(self):
+        E, O = self.alpha.shape
+        return f'{self.name}(E={E}, O={O})'
+
+    def rsample(self,
+        sample_shape=(), # extra leading axes
+    ):
+        "Weights `(*sample_shape, E, O)`, differentiable where the method is"
+        raise NotImplementedError
+
     @property
-    def mean(self): return self._mean()
-    def __repr__(self): return f'{self.name}(E={self.alpha.shape[0]}, O={self.alpha.shape[1]})'
+    def mean(self):
+        "Expected weights `(E, O)`"
+        raise NotImplementedError
+
+# %% ../nbs/10_distribution.ipynb #a2b00001
+class Point(Relaxed):
+    "A point mass: every sample is the same"
+    point = True
+
+    def __init__(self,
+        name,         # shown by `repr`
+        alpha,        # (E, O) logits
+        live,         # (E, O) bool
+        weights,      # (E, O) mixing weights
+        sample=None,  # (E, O) what a sample is; None: `weights`
+    ):
+        super().__init__(name, alpha, live)
+        self._weights = weights
+        self._sample = weights if sample is None else sample
+
+    def rsample(self, sample_shape=()):
+        return self._sample.expand(*sample_shape, *self._sample.shape)
+
+    @property
+    def mean(self):
+        return self._weights
 
 # %% ../nbs/10_distribution.ipynb #10fc91d6
 def relax_softmax(
     phi,          # {'alpha': (E, O)}
     progress=0.,  # unused
     live=None,    # (E, O) bool or None
-):
+) -> Point:
     "DARTS: the weights are the softmax itself, a point mass"
-    alpha = phi['alpha']; live = checked(alpha, live); p = masked_softmax(alpha, live)
-    return Relaxed('softmax', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, point=True)
+    alpha = phi['alpha']
+    live = checked(alpha, live)
+    return Point('softmax', alpha, live, masked_softmax(alpha, live))
 
 # %% ../nbs/10_distribution.ipynb #e45ced38
 @patch
 def pick(self:Relaxed):
-    "One operation per edge at random `(E,)`: the largest weight of a sample; where every sample is the same, its weights are the odds"
-    if self.point: return torch.distributions.Categorical(self._mean().detach()).sample()
+    "One option per row at random `(E,)`: the largest of a sample; the weights of a point are odds"
+    if self.point:
+        return torch.distributions.Categorical(self.mean.detach()).sample()
     return self.rsample().argmax(-1)
 
 @patch(as_prop=True)
 def mode(self:Relaxed):
-    "The most likely operation of each edge `(E,)`: the largest live logit"
-    return self.alpha.masked_fill(~self.live, -torch.inf).argmax(-1)
+    "The most likely option of each row `(E,)`: the largest live logit"
+    alpha = self.alpha.masked_fill(~self.live, -torch.inf)
+    return alpha.argmax(-1)
 
 @patch
 def entropy(self:Relaxed):
-    "How undecided each edge is `(E,)`, in nats: the entropy of its expected weights, not of the density"
-    return self._entropy() if self._entropy else edge_entropy(self._mean())
+    "How undecided each row is `(E,)`, in nats: the entropy of its mean weights, not of the density"
+    return edge_entropy(self.mean)
 
 @patch
 def kl(self:Relaxed):
-    "KL to the prior, a scalar; without a prior of its own a relaxation is compared with uniform weights"
-    return self._kl() if self._kl else kl_uniform(self._mean(), self.live)
+    "KL to the prior, a scalar; without a prior of its own: to uniform weights"
+    return kl_uniform(self.mean, self.live)
 
 @patch
 def edge_log_prob(self:Relaxed, theta):
-    "Log density (or probability) of each edge's weights, `(..., E, O)` -> `(..., E)`"
-    if self._density is None: raise UserError(f'{self.name}: this relaxation has no density')
-    return self._density(theta)
+    "Log density (or probability) of each row's weights, `(..., E, O)` -> `(..., E)`"
+    raise UserError(f'{self.name}: this relaxation has no density')
 
 @patch
 def log_prob(self:Relaxed, theta):
-    "Log density of a whole cell: edges are independent, so they add"
+    "Log density of a whole group: rows are independent, so they add"
     return self.edge_log_prob(theta).sum(-1)
-
-# %% ../nbs/10_distribution.ipynb #9059a17b
-def concentration(
-    beta,  # (E, O) logits
-):
-    "`elu(beta) + 1` without underflow: `exp` on the negative branch, never below 1e-6 (DrNAS)"
-    return torch.where(beta > 0, beta + 1, beta.clamp(max=0).exp()).clamp_min(1e-6)
-
-# %% ../nbs/10_distribution.ipynb #8a48743c
-def speed_of(
-    x,     # (..., E, O) Dirichlet sample
-    c,     # (..., E, O) its concentrations
-    live,  # (E, O) bool
-):
-    "The speed of each weight along its own concentration (Figurnov et al. 2018; PyTorch has it under a private name only)"
-    grad = getattr(torch, '_dirichlet_grad', None)
-    if grad is None: raise UserError(f'PyTorch {torch.__version__} has no _dirichlet_grad: a Dirichlet method needs another release of PyTorch')
-    return grad(x, c, (c*live).sum(-1, keepdim=True).expand_as(c))
-
-def draw_dirichlet(
-    c,         # (E, O) concentrations > 0
-    live,      # (E, O) bool
-    shape=(),  # extra leading axes
-):
-    "Dirichlet samples `(*shape, E, O)` as a softmax of log-gammas, with the pathwise gradient attached"
-    c = c.expand(*shape, *c.shape); k = c.detach()
-    gamma = torch.distributions.Gamma(k + 1, torch.ones_like(k), validate_args=False).sample()
-    log_g = gamma.log() - torch.empty_like(k).exponential_()/k
-    x = masked_softmax(log_g, live)
-    if not (c.requires_grad and torch.is_grad_enabled()): return x
-    speed = speed_of(x, k, live)
-    u = speed.where(live & speed.isfinite(), 0)*(c - k)
-    return x + u - x*u.sum(-1, keepdim=True)
-
-# %% ../nbs/10_distribution.ipynb #08619b40
-def kl_dirichlet(
-    c,     # (E, O) concentrations
-    live,  # (E, O) bool
-):
-    "`KL(Dir(c_e) || Dir(1))` summed over edges, over the live operations only"
-    c = c.masked_fill(~live, 1); n = live.sum(-1).to(c); c0 = (c*live).sum(-1)
-    return (c0.lgamma() - c.lgamma().sum(-1) - n.lgamma() + ((c - 1)*(c.digamma() - c0.digamma()[:, None])).sum(-1)).sum()
-
-# %% ../nbs/10_distribution.ipynb #30b74c78
-def dirichlet_log_prob(
-    theta,  # (..., E, O) weights
-    c,      # (E, O) concentrations
-    live,   # (E, O) bool
-):
-    "Log density of each edge's weights, `(..., E)`"
-    c = c.masked_fill(~live, 1); c0 = (c*live).sum(-1)
-    return c0.lgamma() - c.lgamma().sum(-1) + torch.special.xlogy(c - 1, theta.masked_fill(~live, 1)).sum(-1)
-
-# %% ../nbs/10_distribution.ipynb #38b0b4f7
-def relax_dirichlet(
-    phi,          # {'alpha': (E, O)}
-    progress=0.,  # unused
-    live=None,    # (E, O) bool or None
-):
-    "DrNAS: each edge draws its weights from a Dirichlet; KL to the flat one"
-    alpha = phi['alpha']; live = checked(alpha, live); c = concentration(alpha)
-    mean = lambda: c*live/(c*live).sum(-1, keepdim=True)
-    return Relaxed('dirichlet', alpha, live, lambda s: draw_dirichlet(c, live, s), mean, lambda: kl_dirichlet(c, live),
-                   density=lambda t: dirichlet_log_prob(t, c, live), concentration=c)
-
-# %% ../nbs/10_distribution.ipynb #0ba3abc0
-def l2_prior(
-    D,  # a `Relaxed`
-):
-    "Half the squared live logits: the cheap stand-in for the KL, with the same minimum for a Dirichlet (DrNAS `l2`)"
-    return (D.alpha**2).masked_fill(~D.live, 0).sum()/2
 
 # %% ../nbs/10_distribution.ipynb #ac5a122a
 @lru_cache(maxsize=32)
 def uniform_points(
-    O,       # operations
+    O,       # options
     n=1024,  # points, a power of two
-):
-    "`(n, 1, O)` fixed low-discrepancy points in the open unit cube, in double precision; the global generator is left alone"
-    u = torch.quasirandom.SobolEngine(O, scramble=True, seed=0).draw(n, dtype=torch.float64)
-    return u.clamp(1e-9, 1 - 1e-9)[:, None]
-
-# %% ../nbs/10_distribution.ipynb #07b31077
-def kl_normal(
-    mu,        # (E, O) means
-    sigma,     # (E, O) standard deviations
-    live,      # (E, O) bool
-    prior=1.,  # standard deviation of the prior N(0, prior^2)
-):
-    "KL between independent normals, summed over the live entries"
-    r = sigma/prior
-    return ((r**2 + (mu/prior)**2 - 1)/2 - r.log()).masked_fill(~live, 0).sum()
-
-# %% ../nbs/10_distribution.ipynb #4b7879af
-def normal_log_prob(
-    theta,  # (..., E, O) weights
-    mu,     # (E, O) means of the logits
-    sigma,  # (E, O) standard deviations of the logits
-    live,   # (E, O) bool
-):
-    "Log density of each edge's weights, `(..., E)`: a softmax of independent normals"
-    log_t = theta.masked_fill(~live, 1).log(); w = live/sigma**2; W = w.sum(-1); n = live.sum(-1)
-    r = log_t - mu; r = r - ((w*r).sum(-1)/W)[..., None]
-    logs = log_t.sum(-1) + sigma.masked_fill(~live, 1).log().sum(-1) + W.log()/2
-    return -(w*r**2).sum(-1)/2 - logs - (n - 1)*math.log(2*math.pi)/2
-
-# %% ../nbs/10_distribution.ipynb #fbb8b540
-def logistic_normal(
-    name,      # shown by `repr`
-    mu,        # (E, O) means of the logits
-    sigma,     # (E, O) standard deviations
-    live,      # (E, O) bool
-    prior=1.,  # standard deviation of the prior
-):
-    "The softmax of independent normals"
-    draw = lambda s: masked_softmax(mu + sigma*torch.randn(*s, *mu.shape, dtype=mu.dtype, device=mu.device), live)
-    noise = lambda: torch.special.ndtri(uniform_points(mu.shape[1])).to(mu)
-    return Relaxed(name, mu, live, draw, lambda: masked_softmax(mu + sigma*noise(), live).mean(0), lambda: kl_normal(mu, sigma, live, prior),
-                   density=lambda t: normal_log_prob(t, mu, sigma, live), sigma=sigma)
-
-# %% ../nbs/10_distribution.ipynb #ed3b3f86
-def init_gaussian(
-    cell,            # anything with `E` and `O`
-    generator=None,  # torch.Generator on the CPU
-    sigma=1.,        # first standard deviation of every logit
-):
-    "Logits and a learnable scale, `{'alpha': (E, O), 'log_sigma': (E, O)}`"
-    return init_alpha(cell, generator) | {'log_sigma': torch.full((cell.E, cell.O), math.log(sigma))}
-
-# %% ../nbs/10_distribution.ipynb #ac1829f2
-def relax_gaussian(
-    phi,          # {'alpha': (E, O)} and, if the scale is learned, 'log_sigma': (E, O)
-    progress=0.,  # in [0, 1]
-    live=None,    # (E, O) bool or None
-    sigma=1.,     # the scale where `phi` has none: a number or a function of progress
-    prior=1.,     # standard deviation of the prior
-):
-    "Independent normal logits through a softmax; KL to N(0, prior^2)"
-    alpha = phi['alpha']; live = checked(alpha, live)
-    s = phi['log_sigma'].exp() if 'log_sigma' in phi else torch.full_like(alpha, sigma(progress) if callable(sigma) else sigma)
-    return logistic_normal('gaussian', alpha, s, live, prior)
-
-# %% ../nbs/10_distribution.ipynb #f794472d
-def snas_tau(
-    progress,  # in [0, 1]
-):
-    "1 to 0.03, linear (SNAS)"
-    return 1 + (.03 - 1)*progress
-
-def gdas_tau(
-    progress,  # in [0, 1]
-):
-    "10 to 0.1, linear (GDAS)"
-    return 10 + (.1 - 10)*progress
-
-# %% ../nbs/10_distribution.ipynb #5c40da5f
-def one_hot(
-    index,  # (..., E) long
-    like,   # (..., E, O) tensor that gives O and the dtype
-):
-    "`(..., E, O)` rows with a single 1"
-    return torch.zeros_like(like).scatter(-1, index[..., None], 1)
-
-# %% ../nbs/10_distribution.ipynb #04ae3b9f
-def draw_gumbel(
-    alpha,       # (E, O) logits
-    live,        # (E, O) bool
-    tau,         # temperature > 0
-    shape=(),    # extra leading axes
-    hard=False,  # one-hot forwards, soft backwards (straight-through)
-):
-    "Gumbel-softmax samples `(*shape, E, O)`"
-    g = -torch.empty(*shape, *alpha.shape, dtype=alpha.dtype, device=alpha.device).exponential_().log()
-    q = masked_softmax(alpha + g, live, tau)
-    return one_hot(q.argmax(-1), q) + (q - q.detach()) if hard else q
-
-# %% ../nbs/10_distribution.ipynb #935574ff
-def relax_gumbel(
-    phi,           # {'alpha': (E, O)}
-    progress=0.,   # in [0, 1]
-    live=None,     # (E, O) bool or None
-    tau=snas_tau,  # temperature: a number or a function of progress
-    hard=False,    # True: one-hot forwards (GDAS); False: SNAS
-    gates=None,    # do operations that do not run add their weight to their edge? None: if `hard`
-):
-    "SNAS (`hard=False`) and GDAS (`hard=True, tau=gdas_tau`)"
-    alpha = phi['alpha']; live = checked(alpha, live); t = tau(progress) if callable(tau) else tau
-    if not t > 0: raise UserError(f'the temperature should be above 0, not {t}; for exact one-hot samples use relax_onehot')
-    p, noise = masked_softmax(alpha, live), lambda: -torch.log(-torch.log(uniform_points(alpha.shape[1]))).to(alpha)
-    mean = (lambda: p) if hard else (lambda: masked_softmax(alpha + noise(), live, t).mean(0))
-    return Relaxed('gumbel', alpha, live, lambda s: draw_gumbel(alpha, live, t, s, hard), mean, lambda: kl_uniform(p, live), tau=t, gates=hard if gates is None else gates)
-
-# %% ../nbs/10_distribution.ipynb #gates002
-def rest_of(
-    theta,  # (E, O) mixing weights
-):
-    "The weights of operations that do not run, summed over each edge `(E,)`: 0 with a gradient (GDAS, released code)"
-    return theta.masked_fill(theta.detach() != 0, 0).sum(-1)
-
-def draw_cells(
-    dists,  # {cell: distribution with rsample() -> (E, O)}
-) -> dict:  # {cell: (E, O)}
-    "One sample of every cell; `cell/gates` beside it where operations that do not run pass a gradient"
-    theta = {c: D.rsample() for c, D in dists.items()}
-    gated = [c for c, D in dists.items() if getattr(D, 'gates', False) and theta[c].requires_grad]
-    return theta | {f'{c}/gates': rest_of(theta[c]) for c in gated}
-
-# %% ../nbs/10_distribution.ipynb #74dc1808
-def draw_onehot(
-    alpha,     # (E, O) logits
-    live,      # (E, O) bool
-    shape=(),  # extra leading axes
-):
-    "Categorical one-hot samples `(*shape, E, O)`, without a gradient"
-    return draw_gumbel(alpha.detach(), live, 1., shape, hard=True)
-
-# %% ../nbs/10_distribution.ipynb #3dd3e25b
-def relax_onehot(
-    phi,          # {'alpha': (E, O)}
-    progress=0.,  # unused
-    live=None,    # (E, O) bool or None
-):
-    "DSNAS: detached one-hot samples; gradients go through `log_prob`"
-    alpha = phi['alpha']; live = checked(alpha, live); p = masked_softmax(alpha, live)
-    log_p = lambda: alpha.masked_fill(~live, -torch.inf).log_softmax(-1).masked_fill(~live, 0)
-    return Relaxed('onehot', alpha, live, lambda s: draw_onehot(alpha, live, s), lambda: p, density=lambda t: (t*log_p()).sum(-1), has_rsample=False)
-
-# %% ../nbs/10_distribution.ipynb #4d080a23
-def relax_uniform(
-    phi,          # {'alpha': (E, O)}, kept for derivation
-    progress=0.,  # unused
-    live=None,    # (E, O) bool or None
-):
-    "RSPS and the weight step of SETN: one path, uniformly; the logits are ignored but keep `mode`"
-    alpha = phi['alpha']; live = checked(alpha, live); zero = torch.zeros_like(alpha)
-    return Relaxed('uniform', alpha, live, lambda s: draw_onehot(zero, live, s), lambda: masked_softmax(zero, live), has_rsample=False)
-
-# %% ../nbs/10_distribution.ipynb #dabefc67
-def init_balenas(
-    cell,            # anything with `E` and `O`
-    generator=None,  # torch.Generator on the CPU
-    N=25_000,        # effective sample size, e.g. images of the architecture split
-    delta=1.,        # precision of the prior
-    sigma=1.,        # first standard deviation of every logit
-):
-    "Logits and the second-moment state that carries their width, `{'alpha': (E, O), 's': (E, O)}`"
-    if sigma**-2 < delta: raise UserError(f'sigma={sigma} is wider than the prior: use at most {delta**-.5:.3g}')
-    return init_alpha(cell, generator) | {'s': torch.full((cell.E, cell.O), (sigma**-2 - delta)/N)}
-
-# %% ../nbs/10_distribution.ipynb #f00f8dd9
-def relax_balenas(
-    phi,          # {'alpha': (E, O), 's': (E, O)}; `s` is a state, never a parameter
-    progress=0.,  # unused
-    live=None,    # (E, O) bool or None
-    N=25_000,     # effective sample size, the same as in `VAdam`
-    delta=1.,     # precision of the prior, the same as in `VAdam`
-):
-    "BaLeNAS-style: logistic-normal with sigma^2 = 1/(N s + delta); KL to N(0, 1/delta)"
-    live = checked(phi['alpha'], live)
-    return logistic_normal('balenas', phi['alpha'], (N*phi['s'].detach() + delta).rsqrt(), live, delta**-.5)
-
-# %% ../nbs/10_distribution.ipynb #a3db2f8b
-class VAdam(torch.optim.Optimizer):
-    "Variational Adam over `phi`: updates every `alpha` and, in place, the `s` beside it"
-    def __init__(self,
-        phi,               # {cell: {'alpha', 's'}}, or one such inner dict
-        lr=3e-4,           # step size of the means
-        betas=(.5, .999),  # memory of gradients and squared gradients (DARTS)
-        N=25_000,          # effective sample size
-        delta=1.,          # precision of the prior
-        eps=1e-8,          # as in Adam
-    ):
-        cells = [phi] if 'alpha' in phi else list(phi.values())
-        self.s = {c['alpha']: c['s'] for c in cells}
-        super().__init__(list(self.s), dict(lr=lr, betas=betas, pull=delta/N, eps=eps))
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for p in group['params']:
-                if p.grad is not None: vadam(p, p.grad, self.s[p], self.state[p], group)
-
-# %% ../nbs/10_distribution.ipynb #2c4fd440
-def vadam(
-    p,      # parameter: the means, changed in place
-    g,      # gradient at a sample of q
-    s,      # second-moment state, changed in place
-    state,  # this parameter's memory: step, m, s0
-    group,  # lr, betas, pull = delta/N, eps
-):
-    "One variational-Adam step: Adam with a pull to the prior and a damped denominator"
-    b1, b2 = group['betas']
-    if not state: state.update(step=0, m=torch.zeros_like(p), s0=s.clone())
-    state['step'] += 1; t, m = state['step'], state['m']
-    m.lerp_(g + group['pull']*p, 1 - b1); s.mul_(b2).addcmul_(g, g, value=1 - b2)
-    s_hat = (s - b2**t*state['s0']).clamp_min(0)
-    denom = (s_hat.sqrt()/math.sqrt(1 - b2**t)).add_(group['pull'] + group['eps'])
-    p.addcdiv_(m, denom, value=-group['lr']/(1 - b1**t))
+) -> torch.Tensor: # (n, 1, O) float64, in the open unit cube
+    "Fixed low-discrepancy points; the global generator is left alone"
+    sobol = torch.quasirandom.SobolEngine(O, scramble=True, seed=0)
+    u = sobol.draw(n, dtype=torch.float64)
+    u = u.clamp(1e-9, 1 - 1e-9)
+    return u[:, None]
 
 # %% ../nbs/10_distribution.ipynb #86cd0305
+class _Switches(Point):
+    "Independent switches: a row need not sum to one"
+    def entropy(self):
+        p = self.mean
+        return edge_entropy(p) + edge_entropy(1 - p)
+
+    def kl(self):
+        coins = self.live.sum(-1)*math.log(2)
+        missing = coins - self.entropy()
+        return missing.sum()
+
 def relax_sigmoid(
     phi,          # {'alpha': (E, O)}
     progress=0.,  # unused
     live=None,    # (E, O) bool or None
-):
+) -> Point:
     "FairDARTS: independent switches, rows do not sum to one"
-    alpha = phi['alpha']; live = checked(alpha, live); p = alpha.sigmoid()*live
-    h = lambda: edge_entropy(p) + edge_entropy(1 - p)
-    return Relaxed('sigmoid', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, lambda: (live.sum(-1)*math.log(2) - h()).sum(), h, point=True)
+    alpha = phi['alpha']
+    live = checked(alpha, live)
+    p = alpha.sigmoid()*live
+    return _Switches('sigmoid', alpha, live, p)
 
 # %% ../nbs/10_distribution.ipynb #a40d39d6
 def init_factor(
-    cell,            # anything with `E` and `O = M*acts`
+    group,           # anything with `E` choices and `O = M*acts` options
     generator=None,  # torch.Generator on the CPU
     acts=2,          # N, activations per regular operation
-):
-    "Logits of the two factors, `{'op': (E, M), 'act': (E, N)}`; column `m*N + n` of the cell is the pair (m, n)"
-    if cell.O % acts: raise UserError(f'{cell.O} operations do not split into pairs with {acts} activations')
-    draw = lambda k: torch.randn(cell.E, k, generator=generator)*1e-3
-    return {'op': draw(cell.O//acts), 'act': draw(acts)}
+) -> dict:           # {'op': (E, M), 'act': (E, N)}
+    "Logits of the two factors; column `m*N + n` of the group is the pair (m, n)"
+    if group.O % acts:
+        raise UserError(f'{group.O} operations do not split into pairs with {acts} activations')
+    out = {}
+    for name, columns in dict(op=group.O//acts, act=acts).items():
+        out[name] = torch.randn(group.E, columns, generator=generator)*1e-3
+    return out
 
-# %% ../nbs/10_distribution.ipynb #02ac375e
 def relax_factor(
     phi,          # {'op': (E, M), 'act': (E, N)}
     progress=0.,  # unused
     live=None,    # (E, M*N) bool or None
-):
-    "Factorised parameters: the outer product of two softmaxes, `(E, M*N)`; the factors are `.op` and `.act`"
-    alpha = (phi['op'][:, :, None] + phi['act'][:, None]).flatten(1)
-    live = checked(alpha, live); p = masked_softmax(alpha, live)
-    return Relaxed('factor', alpha, live, lambda s: p.expand(*s, *p.shape), lambda: p, point=True, op=phi['op'].softmax(-1), act=phi['act'].softmax(-1))
+) -> Point:
+    "The outer product of two softmaxes, `(E, M*N)`; the factors are `.op` and `.act`"
+    op, act = phi['op'], phi['act']
+    pairs = op[:, :, None] + act[:, None]
+    alpha = pairs.flatten(1)
+    live = checked(alpha, live)
+    D = Point('factor', alpha, live, masked_softmax(alpha, live))
+    D.op = op.softmax(-1)
+    D.act = act.softmax(-1)
+    return D

@@ -19,10 +19,10 @@ from .core import choose
 from .dependence import init_danas, relax_danas
 from .derive import (best_of, by_mean, by_perturbation, by_sequence, by_threshold, climb,
                             enlarge, finalists)
-from .distribution import (Relaxed, VAdam, gdas_tau, init_alpha, init_balenas, init_factor,
-                                  init_gaussian, relax_balenas, relax_dirichlet, relax_factor,
-                                  relax_gaussian, relax_gumbel, relax_onehot, relax_sigmoid,
-                                  relax_softmax, relax_uniform)
+from .balenas import BaLeNAS, VAdam, init_balenas
+from .dirichlet import Gaussian, init_gaussian, relax_dirichlet
+from .distribution import Point, init_alpha, init_factor, relax_factor, relax_sigmoid, relax_softmax
+from .gumbel import Gumbel, gdas_tau, relax_onehot, relax_uniform
 from .hypergrad import (amended, first_order, gld, mgs, neumann, score_function,
                                second_order, single_level, zero_order)
 from .regularizer import (adversarial, align, beta_decay, entropy_bits, random_smooth,
@@ -87,15 +87,15 @@ best_of_64 = best_of(64)
 RELAXATIONS = (
     Method('random', 'Li & Talwalkar 2019; RSPS in NAS-Bench-201', relax=relax_uniform, grad=None, derive=best_of_64, whose='as released, but the best of 64 cells (100)'),
     Method('darts', 'Liu et al. 2019, first order'),
-    Method('snas', 'Xie et al. 2019; temperature 1 to 0.03', relax=relax_gumbel, grad=single_level),
-    Method('gdas', 'Dong & Yang 2019; temperature 10 to 0.1', relax=partial(relax_gumbel, tau=gdas_tau, hard=True)),
+    Method('snas', 'Xie et al. 2019; temperature 1 to 0.03', relax=Gumbel(), grad=single_level),
+    Method('gdas', 'Dong & Yang 2019; temperature 10 to 0.1', relax=Gumbel(gdas_tau, hard=True)),
     Method('dsnas', 'Hu et al. 2020', relax=relax_onehot, grad=score_function, arch_opt=free,
            whose='as released, but weights and architecture learn from a draw each (one for both)'),
     Method('setn', 'Dong & Yang 2019; 100 candidates', w_relax=relax_uniform, derive=best_of(100),
            whose='from the paper: candidates are drawn (the released code of today takes the 100 most probable)'),
     Method('drnas', 'Chen et al. 2021; l2 to the flat Dirichlet as in the released code', relax=relax_dirichlet),
-    Method('gaussian', 'independent logistic-normal; ours', init=init_gaussian, relax=relax_gaussian, arch_opt=free, penalties=(times(1e-3, 'kl'),), whose='ours'),
-    Method('balenas', 'Zhang et al. 2022; variational Adam from its generic form', init=init_balenas, relax=relax_balenas, arch_opt=lambda phi, lr=3e-4: VAdam(phi, lr), buffers=('s',), whose='from the text of the paper'),
+    Method('gaussian', 'independent logistic-normal; ours', init=init_gaussian, relax=Gaussian(), arch_opt=free, penalties=(times(1e-3, 'kl'),), whose='ours'),
+    Method('balenas', 'Zhang et al. 2022; variational Adam from its generic form', init=init_balenas, relax=BaLeNAS(), arch_opt=lambda phi, lr=3e-4: VAdam(phi, lr), buffers=('s',), whose='from the text of the paper'),
     Method('fairdarts', 'Chu et al. 2020; squared zero-one loss with weight 10', init=partial(init_alpha, scale=0.), relax=relax_sigmoid, arch_opt=partial(adam, beta=.9),
            penalties=(weighted(zero_one, 10.),), derive=by_threshold(.85),
            whose='as released, but weight 10 for the mean of each cell type (for the mean over all)'),
@@ -160,11 +160,11 @@ def relax_minus(
     progress=0.,   # in [0, 1]
     live=None,     # (E, O) bool or None
     b=ramp(1., 0.),# coefficient of the auxiliary skip over progress
-) -> Relaxed:
+) -> Point:
     "Softmax weights plus an auxiliary skip in the samples; the mean, by which a cell is derived, is without it (DARTS-)"
     D = relax_softmax(phi, progress, live)
     extra = b(progress)*phi['skip'].to(D.mean)
-    return Relaxed('darts-minus', D.alpha, D.live, lambda s: (D.mean + extra).expand(*s, *D.mean.shape), lambda: D.mean, point=True)
+    return Point('darts-minus', D.alpha, D.live, D.mean, sample=D.mean + extra)
 
 # %% ../nbs/18_methods.ipynb #ee8c19c3
 STABILISERS = (

@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from .core import UserError, seeded
 from .data import classification
-from .distribution import edge_entropy, speed_of
+from .dirichlet import speed_of
+from .distribution import edge_entropy
 from .folder import account
 from .safe import has_dir, has_file, path_text, read_csv
 
