@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from .core import UserError, brief, choose, counted
 from .data import Data
-from .evaluate import (LARGEST, PRESETS as RECIPES, Recipe, Trained, is_published,
+from .evaluate import (LARGEST, RECIPES, Recipe, Trained, is_published,
                               train_arch)
 from .experiment import PRESETS, on_threads, row_and_space
 from .folder import account, owning, refuse, written
@@ -151,7 +151,7 @@ def retrain(
     arch,           # see `find_arch`
     space=None,     # name of its space, or a `Space`, where the text does not say
     data=None,      # None: the data of the run that found it; without a run the digits
-    preset='small', # a name in `evaluate.PRESETS`
+    preset='small', # a name in `evaluate.RECIPES`
     size=None,      # pixels; None: in published recipes as the data are, in 'small' as searched
     images=None,    # for training; None: likewise
     out=None,       # folder; None: runs/retrain-SPACE-DATA-sSEED, numbered when taken

@@ -10,7 +10,7 @@ from dnas_nb.cli import dnas_export
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.data import normalise
 from dnas_nb.sources import from_tensors, load_data
-from dnas_nb.evaluate import PRESETS, load_arch, train_arch
+from dnas_nb.evaluate import RECIPES, load_arch, train_arch
 from dnas_nb.fast import fast
 from dnas_nb.dialects import parse, published
 from dnas_nb.genotype import from_ops, random_arch
@@ -129,7 +129,7 @@ def test_any_module(tmp_path):
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp('run')/'r'
-    train_arch(random_arch(toy(), generator('run')), toy(), load_data('digits', images=80), replace(PRESETS['small'], epochs=1, batch=16, C=2), out=out, device='cpu')
+    train_arch(random_arch(toy(), generator('run')), toy(), load_data('digits', images=80), replace(RECIPES['small'], epochs=1, batch=16, C=2), out=out, device='cpu')
     return out
 
 
@@ -167,7 +167,7 @@ def test_floats_stay_as_they_are(tmp_path):
     "Pictures that were numbers leave as numbers, in their own range"
     g = torch.Generator().manual_seed(0)
     split = from_tensors(torch.randn(60, 1, 8, 8, generator=g)*9, torch.arange(60) % 2, classes=('a', 'b'))
-    t = train_arch(random_arch(toy(), generator('floats')), toy(), split, replace(PRESETS['small'], epochs=1, batch=16, C=2), out=tmp_path/'r', device='cpu')
+    t = train_arch(random_arch(toy(), generator('floats')), toy(), split, replace(RECIPES['small'], epochs=1, batch=16, C=2), out=tmp_path/'r', device='cpu')
     about = ex.export(tmp_path/'r', tmp_path, ('pt2', 'py'), split=split)
     assert about['pixels'] == 'float32' and set(about['test_accuracy'].values()) == {t.test_acc}
 

@@ -10,7 +10,7 @@ from conftest import ROOT, fails
 from dnas_nb import retrain as alone
 from dnas_nb.data import Part
 from dnas_nb.sources import SOURCES, Source, from_tensors, load_data
-from dnas_nb.evaluate import PRESETS, called, load_arch, train_arch
+from dnas_nb.evaluate import RECIPES, called, load_arch, train_arch
 from dnas_nb.experiment import run
 from dnas_nb.referee import from_table
 from dnas_nb.retrain import retrain
@@ -221,7 +221,7 @@ def test_results_on_other_test_pictures_are_not_averaged():
     from dnas_nb.evaluate import report
     g, test = from_ops(toy(), ['nor_conv_3x3']*3), mine().test
     other = replace(mine(), test=Part(255 - test.x, test.y))
-    runs = [train_arch(g, toy(), s, replace(PRESETS['small'], epochs=1, batch=16, C=2), seed=k, device='cpu') for k, s in enumerate((mine(), other))]
+    runs = [train_arch(g, toy(), s, replace(RECIPES['small'], epochs=1, batch=16, C=2), seed=k, device='cpu') for k, s in enumerate((mine(), other))]
     same = [replace(t, tested=runs[0].tested, images=runs[0].images) for t in runs]
     assert 'mean ± standard deviation' in report(same)
     fails(lambda: report([same[0], replace(same[1], tested=runs[1].tested)]), 'differ in genotype, recipe or data')
@@ -356,7 +356,7 @@ def test_a_row_of_the_package_as_a_value_is_its_name(tmp_path):
 def test_a_trained_space_with_a_name_of_the_package(tmp_path):
     odd = replace(toy(), plan=replace(toy().plan, ops={**toy().plan.ops, 'skip_connect': wide}))
     g = from_ops(toy(), ['skip_connect']*3)
-    fails(lambda: train_arch(g, odd, mine(), replace(PRESETS['small'], epochs=1), out=tmp_path/'t', device='cpu'), "'toy'", 'a name of its own')
+    fails(lambda: train_arch(g, odd, mine(), replace(RECIPES['small'], epochs=1), out=tmp_path/'t', device='cpu'), "'toy'", 'a name of its own')
 
 
 def test_rectified_spaces_are_found_by_name(tmp_path):
@@ -400,7 +400,7 @@ def test_a_published_recipe_takes_the_data_as_they_are(told, tmp_path):
     assert [shape(s) for s, _ in told] == [(40, 16, 16)]*2
     told.clear()
     retrain(tmp_path/'r', preset='nb201', size=16, images=40, epochs=3)
-    assert shape(told[0][0]) == (40, 16, 16) and told[0][1] == PRESETS['nb201'].source + '; changed: epochs 3, 16 × 16 pixels, 40 pictures'
+    assert shape(told[0][0]) == (40, 16, 16) and told[0][1] == RECIPES['nb201'].source + '; changed: epochs 3, 16 × 16 pixels, 40 pictures'
 
 
 
@@ -415,17 +415,17 @@ def test_a_recipe_bears_its_name_only_as_published(preset, given, data, said):
         def __init__(self, n): self.n, self.x = n, torch.empty(1, 3, data[2], data[2])
         def __len__(self): return self.n
     split = SimpleNamespace(name=data[0], train=Part(data[1]//2), valid=Part(data[1] - data[1]//2))
-    r = replace(PRESETS[preset], **given)
+    r = replace(RECIPES[preset], **given)
     name = called(r, split)
     assert name == r.source + (f'; changed: {said}' if said else '') and called(replace(r, source=name), split) == name
 
 
 def test_every_preset_has_a_source_of_its_own():
-    assert len({r.source for r in PRESETS.values()}) == len(PRESETS)
+    assert len({r.source for r in RECIPES.values()}) == len(RECIPES)
 
 
 def test_the_changed_name_is_stored_and_printed(tmp_path):
-    t = train_arch(parse(CELL, nb201()), nb201(), mine(), replace(PRESETS['nb201'], epochs=1, batch=16, C=2, n=1), out=tmp_path/'t', device='cpu')
+    t = train_arch(parse(CELL, nb201()), nb201(), mine(), replace(RECIPES['nb201'], epochs=1, batch=16, C=2, n=1), out=tmp_path/'t', device='cpu')
     from dnas_nb.cli import train_lines
     for text in (t.recipe.source, account(tmp_path/'t')['settings']['source'], train_lines(t)): assert 'changed: epochs 1' in text and 'on mine' in text and '8 × 8' in text
 
