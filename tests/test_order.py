@@ -11,10 +11,10 @@ from dnas_nb.bench import make_table
 from dnas_nb.bilevel import dists, evaluate, start, watch
 from dnas_nb.core import generator, seeded
 from dnas_nb.data import Part
-from dnas_nb.derive import best_of, by_mean, by_perturbation
+from dnas_nb.derive import Judge, best_of, by_mean, by_perturbation
 from dnas_nb.evaluate import judge
 from dnas_nb.experiment import run
-from dnas_nb.referee import conclude, shared_accuracy, trainer, tuner
+from dnas_nb.referee import conclude, shared_judge, trainer, tuner
 from dnas_nb.retrain import retrain
 from dnas_nb.genotype import all_archs, to_str
 from dnas_nb.landscape import eigen, gap, reach, rounding, spread
@@ -136,10 +136,10 @@ def test_stops(able, two):
 
 
 class Noted:
-    "An accuracy that remembers what it said"
-    def __init__(self, accuracy): self.accuracy, self.said = accuracy, []
-    def __call__(self, g): return self.note(self.accuracy(g))
-    def at(self, theta): return self.note(self.accuracy.at(theta))
+    "A judge that remembers what it said"
+    def __init__(self, judge): self.judge, self.said = judge, []
+    def shared(self, g): return self.note(self.judge.shared(g))
+    def at(self, theta): return self.note(self.judge.at(theta))
     def note(self, value): self.said.append(value); return value
 
 
@@ -147,8 +147,9 @@ class Noted:
 def test_rules_that_judge(able, two, rule):
     D, found = dists(*able), []
     for s in two:
-        accuracy = Noted(shared_accuracy(able[0].net, toy(), s.valid))
-        found.append((to_str(rule(D, toy(), accuracy, 0)), accuracy.said))
+        noted = Noted(shared_judge(able[0].net, toy(), s.valid))
+        judge = Judge(shared=noted.shared, at=noted.at)
+        found.append((to_str(rule(D, toy(), judge, 0)), noted.said))
     assert found[0] == found[1] and len(set(found[0][1])) > 2
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from dnas_nb.bench import accuracies
 from dnas_nb.bilevel import Calendar, dists, Loss, search, start
 from dnas_nb.core import UserError, generator, seeded
+from dnas_nb.derive import Judge
 from dnas_nb.sources import from_tensors
 from dnas_nb.distribution import init_alpha, relax_softmax
 from dnas_nb.experiment import cost_line, prepare, run, settings
@@ -164,7 +165,7 @@ def test_fairdarts_drops_edges_below_its_threshold():
 
 def test_setn_evaluates_cells_that_were_drawn():
     D, seen = {'cell': relax_softmax({'alpha': torch.zeros(6, 5)})}, []
-    METHODS['setn'].derive(D, nb201(), lambda g: seen.append(g) or 0., 0)
+    METHODS['setn'].derive(D, nb201(), Judge(shared=lambda g: seen.append(g) or 0.), 0)
     assert 90 < len(set(seen)) <= 100                # of 15,625: a few may come twice
 
 
@@ -268,7 +269,7 @@ CHANGED = ['gdas', 'fairdarts', 'setn', 'dsnas', 'zarts-mgs', 'sdarts-rs', 'sdar
 def test_row_runs_in_the_space_of_darts(name, noise):
     row, sp = METHODS[name], darts()
     state, _ = searched(replace(row, every=1, inner=min(row.inner, 1)), noise, 1, sp, batch=49)
-    row.derive(dists(state, row), sp, lambda g: 0., 0)
+    row.derive(dists(state, row), sp, Judge(shared=lambda g: 0.), 0)
 
 
 # ---- settings of the papers

@@ -41,9 +41,9 @@ def drawn(live, space, seed, n=CELLS) -> list:
 
 def judged(net, space, split, cells) -> list:
     "Accuracy of each cell with the weights of the supernet"
-    from dnas_nb.referee import shared_accuracy
+    from dnas_nb.referee import shared_judge
 
-    accuracy = shared_accuracy(net, space, split.valid)
+    accuracy = shared_judge(net, space, split.valid).shared
     return [accuracy(g) for g in cells]
 
 

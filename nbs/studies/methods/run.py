@@ -53,9 +53,8 @@ def ask(folder, settings, name) -> dict:
     from dnas_nb.bilevel import dists, read
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.sources import load_data
-    from dnas_nb.derive import climb, enlarge, finalists
+    from dnas_nb.derive import Judge, climb, enlarge, finalists
     from dnas_nb.evaluate import Recipe
-    from types import SimpleNamespace
     from dnas_nb.experiment import Settings, prepare
     from dnas_nb.referee import SHORT, trainer
     from dnas_nb.folder import account
@@ -112,7 +111,7 @@ def ask(folder, settings, name) -> dict:
         climb=lambda: climb(first=here),
         large=lambda: enlarge(here),
     )[name]()
-    g = rule(dists(state, method), space, SimpleNamespace(fresh=fresh_acc), s.seed)
+    g = rule(dists(state, method), space, Judge(trained=fresh_acc), s.seed)
     got = dict(arch=to_str(g), trained=known, seconds=round(time.process_time() - t0, 1))
     write_atomic(path, as_json(got))
     return got
