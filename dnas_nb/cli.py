@@ -42,6 +42,12 @@ def _searched(row) -> str:
 def _trained(row) -> str:
     return f"loss {row['train_loss']:.3f} accuracy {row['train_acc']:.1%}"
 
+def _know(plugin):
+    "The names of installed packages and of the files given with --plugin"
+    from dnas_nb.plugins import load_installed, load_plugins
+    load_installed()
+    load_plugins(plugin)
+
 def _say(line):
     "One line on standard error, also while a bar is drawn there"
     from tqdm import tqdm
@@ -111,8 +117,10 @@ def dnas_search(
     threads:int=None,       # CPU threads of one search (1)
     out:str=None,           # run folder (runs/METHOD-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a run that was stopped
+    plugin:str=None,        # Python files that register own parts, with commas: mine.py
 ):
     "Search for a cell; writes a run folder: cell, history, checkpoint, report.html"
+    _know(plugin)
     results = _search_seeds(whole_numbers(seeds), out, resume, device,
                             method=method, space=space, data=data, epochs=epochs, warmup=warmup,
                             channels=channels, cells=cells, size=size, images=images, batch=batch,
@@ -154,8 +162,10 @@ def dnas_train(
     threads:int=1,          # CPU threads
     out:str=None,           # folder (runs/retrain-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a training that was stopped
+    plugin:str=None,        # Python files that register own parts, with commas: mine.py
 ):
     "Train a found architecture from scratch; writes a run folder that load_arch reads"
+    _know(plugin)
     from dnas_nb.retrain import retrain
     with _Bar(_trained) as bar:
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,
@@ -173,8 +183,10 @@ def dnas_export(
     size:int=None,               # height and width of the images (as in the run)
     mean:str=None,               # per channel: the network normalises images in [0, 1] itself
     std:str=None,                # per channel
+    plugin:str=None,             # Python files that register own parts, with commas: mine.py
 ):
     "Export a trained network: a PyTorch program, ONNX, a standalone Python file"
+    _know(plugin)
     from dnas_nb.export import export_run
     print(export_run(run, out, formats, size, mean, std))
 
@@ -241,14 +253,16 @@ def dnas_study(
     preset:str=None,        # small, or paper: the released settings of each method
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
     threads:int=None,       # CPU threads of one search
-    out:str='runs/study', # folder of the study
+    out:str='runs/study',   # folder of the study
     workers:int=2,          # searches at a time
     backend:str='processes', # processes or ray
     address:str=None,       # of a Ray cluster; without, one is started here
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     retry:bool=False,       # run again what failed
+    plugin:str=None,        # Python files that register own parts, with commas: mine.py
 ):
     "Run every method with every seed; the same command again goes on where it stopped"
+    _know(plugin)
     from dnas_nb.study import plan, shown, study
     what = _study_of(file, methods, seeds, space=space, data=data, epochs=epochs, warmup=warmup,
                      channels=channels, cells=cells, size=size, images=images, batch=batch,

@@ -19,6 +19,7 @@ from .sources import (BUILT_IN_DATA, SOURCES, digits, is_file, resize, source_of
 from .folder import account
 from .safe import path_text
 from .methods import METHODS, ROWS, Method, find_method, slot_name
+from .plugins import plugin_of
 from .space import Space
 from .spaces import BUILT_IN, FURTHER, all_spaces
 
@@ -277,6 +278,8 @@ def described(
     if method is not None and not _ours('method', method): out['method'] = _method_words(method)
     if space is not None and not _ours('space', name):
         out['space'] = _space_words(space_of(name) if isinstance(space, str) else space)
+    files = {kind: Path(plugin_of(kind, out[kind]['name'])).name for kind in out}
+    if any(files.values()): out['plugin'] = {k: v for k, v in files.items() if v}
     return json.loads(json.dumps(out))   # lists instead of tuples, as they come back from a file
 
 def space_of(
@@ -289,7 +292,7 @@ def space_of(
     if found := _package_space(name): return found
     if folder:
         raise UserError(f'{folder}: its space {_cut(name)!r} is none of the package '
-                        f"({', '.join(map(repr, all_spaces()))}): give it, space=…")
+                        f"({', '.join(map(repr, all_spaces()))}): give it, space=… or --plugin")
     return choose(name, all_spaces(), 'space')
 
 # %% ../nbs/19_identity.ipynb #84fa3f64
@@ -320,21 +323,28 @@ def given_again(
         value, name = given.get(kind), was.get('name') if isinstance(was, dict) else None
         if isinstance(value, str) and value != name: continue    # the settings will say so
         if value is None or isinstance(value, str) and _meaning(kind, name) is None:
-            raise UserError(f'{folder}: its {kind} {name!r} was given by the caller: '
-                            f'give the value again, {kind}=…')
+            cure = f'give the value again, {kind}=…'
+            if file := _plugin_in(parts, kind): cure = f'load it again, --plugin {file}'
+            raise UserError(f'{folder}: its {kind} {name!r} was given by the caller: {cure}')
         word = named({kind: value})[kind]
         if word == name and described(**{kind: word}).get(kind) != was:
             raise UserError(f'{folder}: its {kind} {name!r} had other parts: '
                             'give the same value again, or choose another --out')
+
+def _plugin_in(own, kind) -> str:
+    "The plug-in that gave the value, as run.json names it"
+    files = own.get('plugin')
+    return _cut(str(files.get(kind, ''))) if isinstance(files, dict) else ''
 
 def for_workers(
     **names, # method, space and data of a run
 ):
     "Raise `UserError` for a name that only this process knows: a worker would not find it"
     for kind, name in names.items():
-        if _ours(kind, name): continue
+        if _ours(kind, name) or plugin_of(kind, name): continue
         raise UserError(f'{kind} {_cut(name)!r} is known in this process only, '
-                        f'the workers of a study would not find it: call run({kind}=…) here instead')
+                        'the workers of a study would not find it: register it in a plug-in '
+                        f'(--plugin), or call run({kind}=…) here instead')
 
 # %% ../nbs/19_identity.ipynb #2920ad7f
 def folder_name(

@@ -28,6 +28,7 @@ from .core import (UserError, as_json, brief, choose, counted, device as get_dev
 from .compare import compare
 from .sources import SOURCES, is_file, load_data
 from .experiment import Settings, run, settings
+from .plugins import load_installed, load_plugins, loaded_plugins
 from .folder import PLAIN, account, history_of, lock, owning
 from .identity import about, folder_name, for_workers, found_again, is_about, must_agree
 from .safe import (PLAN, allowance, brief_line, has_file, parse_json, parse_toml, path_text,
@@ -101,9 +102,11 @@ def _free(folder, patience=20):
             if not left: raise
             time.sleep(.1)
 
-def _attempt(folder, entry, device='auto') -> tuple: # ('finished', '') or ('failed', why)
-    "Make one run, or the rest of it"
+def _attempt(folder, entry, device='auto', plugins=()) -> tuple:
+    "('finished', '') or ('failed', why): make one run; `plugins`: files that its names come from"
     try:
+        load_installed()
+        load_plugins(plugins)
         if account(folder).get('status') != 'finished':
             _free(folder)
             run(folder, resume=True, device=device, report=False, **entry)
@@ -401,7 +404,8 @@ def _check(workers, backend, address, device):
 def _make(book, todo, workers, backend, address, device):
     "The runs, each by a worker; the books are kept here"
     attempt = _by_name('_attempt')
-    jobs = {n: (attempt, (str(book.out/n), book.runs[n], device)) for n in todo}
+    plugins = loaded_plugins()
+    jobs = {n: (attempt, (str(book.out/n), book.runs[n], device, plugins)) for n in todo}
     more = [address] if backend == 'ray' else []
     _BACKENDS[backend](jobs, workers, book.running, book.done, *more)
 
