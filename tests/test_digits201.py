@@ -11,13 +11,14 @@ from dnas_nb.core import UserError, seeded
 from dnas_nb.data import normalise
 from dnas_nb.sources import load_data
 from dnas_nb.equality import canon
+from dnas_nb.digits201 import Setup, finished, forms, logits, measure, measurements, network, pack
 from dnas_nb.genotype import all_archs, random_arch, to_ops, to_str
 from dnas_nb.space import nb201
-from dnas_nb.tablefile import package_tables
+from dnas_nb.tablefile import NB201_OPS, package_tables
 
 TOOL = ROOT/'tools'/'make_digits201.py'
 ENV = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'}
-SHORT = d.Setup(epochs=1)
+SHORT = Setup(epochs=1)
 shipped = pytest.mark.skipif(not (package_tables()/'digits201.npz').is_file(), reason='the table has not been made: tools/make_digits201.py')
 
 
@@ -36,18 +37,18 @@ def one_thread():
 
 def started(row, seed, s):
     "Ordinary modules in float64 with the initial weights of a row."
-    net, ops = d.network(d.forms()[3][row], s).double(), [d.forms()[3][row]]
-    net.load_state_dict({k: v[0] for k, v in d.new_weights(ops, seed, s).items()}, strict=False)
+    net, ops = network(forms().cells[row], s).double(), [forms().cells[row]]
+    net.load_state_dict({k: v[0] for k, v in d._new_weights(ops, seed, s).items()}, strict=False)
     return net
 
 
 def ordinary(row, seed, data):
     "Right answers of a form, trained and judged by modules, optimiser and loop of PyTorch alone."
-    s = d.Setup()
+    s = Setup()
     net = started(row, seed, s).train()
     opt = torch.optim.SGD(net.parameters(), s.lr, s.momentum, nesterov=True, weight_decay=s.wd)
     steps = len(data.train)//s.batch*s.epochs
-    for k, (x, y) in enumerate(b for e in range(s.epochs) for b in d.pictures(data, seed, e, s)):
+    for k, (x, y) in enumerate(b for e in range(s.epochs) for b in d._pictures(data, seed, e, s)):
         opt.param_groups[0]['lr'] = s.lr*(1 + np.cos(np.pi*k/steps))/2
         opt.zero_grad(); F.cross_entropy(net(x), y).backward(); opt.step()
     for m in net.modules():
@@ -60,62 +61,64 @@ def ordinary(row, seed, data):
 
 def test_ordinary_modules(data):
     "A row is what PyTorch's own modules give, to the last picture."
-    assert d.measure([4800], 2, data)['right'][0].tolist() == ordinary(4800, 2, data)
+    assert measure([4800], 2, data)['right'][0].tolist() == ordinary(4800, 2, data)
 
 
 def test_deeper_and_wider(data):
     "Other channels and cells per stage: the outputs of ordinary modules."
-    s, ops = d.Setup(C=6, n=2), d.forms()[3][4800]
+    s, ops = Setup(C=6, n=2), forms().cells[4800]
     x = normalise(data.train.x[:9], data.about).double()
     net = started(4800, 0, s)
-    torch.testing.assert_close(d.logits(d.new_weights([ops], 0, s), d.jobs([ops]), x)[0].T, net(x))
-    assert d.cost_of(ops, s)[0] == sum(p.numel() for p in net.parameters())
+    torch.testing.assert_close(logits(d._new_weights([ops], 0, s), d._jobs([ops]), x)[0].T, net(x))
+    assert d._cost_of(ops, s)[0] == sum(p.numel() for p in net.parameters())
 
 
 def test_first_weights():
     "Those of PyTorch, but for the last bit where multiply and add are not fused."
     for row in range(0, 5044, 300):
-        p = d.new_weights([d.forms()[3][row]], 1)
-        with seeded('digits201', d.forms()[2][row], 1): net = d.network(d.forms()[3][row])
+        p = d._new_weights([forms().cells[row]], 1)
+        with seeded('digits201', forms().texts[row], 1): net = network(forms().cells[row])
         for k, v in net.named_parameters(): torch.testing.assert_close(p[k][0].float(), v.detach(), rtol=0, atol=6e-8)
 
 
 def test_company(data):
     "Who else is in the stack, and in which order, changes no bit."
     rows = [4321, 0, 2600, 17]
-    together = d.measure(rows, 1, data, SHORT)
-    turned = d.measure(rows[::-1], 1, data, SHORT)
+    together = measure(rows, 1, data, SHORT)
+    turned = measure(rows[::-1], 1, data, SHORT)
     for k, r in enumerate(rows):
-        alone = d.measure([r], 1, data, SHORT)
+        alone = measure([r], 1, data, SHORT)
         for q in ('right', 'loss'):
             assert (alone[q][0] == together[q][k]).all() and (alone[q][0] == turned[q][-1 - k]).all(), (r, q)
-    assert not (together['loss'] == d.measure(rows, 2, data, SHORT)['loss']).all()
+    assert not (together['loss'] == measure(rows, 2, data, SHORT)['loss']).all()
 
 
 def test_another_processor(data):
     "Without vector instructions and fused multiply-adds, sums come out in another order and the figures do not change."
-    code = 'from dnas_nb import digits201 as d; m = d.measure([4800, 2500], 1, s=d.Setup(epochs=3)); print(m["right"].tolist(), m["loss"].tolist())'
+    code = ('from dnas_nb.digits201 import Setup, measure; '
+            'm = measure([4800, 2500], 1, s=Setup(epochs=3)); '
+            'print(m["right"].tolist(), m["loss"].tolist())')
     env = {**ENV, 'ATEN_CPU_CAPABILITY': 'default', 'MKL_CBWR': 'COMPATIBLE'}
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
-    here = d.measure([4800, 2500], 1, data, d.Setup(epochs=3))
+    here = measure([4800, 2500], 1, data, Setup(epochs=3))
     assert done.stdout.strip() == f"{here['right'].tolist()} {here['loss'].tolist()}", done.stderr[-2000:]
 
 
 def test_any_string_of_a_form():
     "All 15,625 strings belong to the form whose text is theirs."
-    codes, row, texts, cells = d.forms()
+    codes, row, texts, cells = forms()
     space = nb201()
     for k, g in enumerate(all_archs(space)):
         assert texts[row[k]] == canon(g, space)
-        assert [d.NB201_OPS[c] for c in codes[k]] == to_ops(g, space)['cell']
+        assert [NB201_OPS[c] for c in codes[k]] == to_ops(g, space)['cell']
     assert len(set(texts)) == len(cells) == 5044
 
 
 def test_jobs_cover_every_edge():
     "Each operation that is not `none` occurs once, on its own edge."
     ops = [to_ops(random_arch(nb201(), torch.Generator().manual_seed(k)), nb201())['cell'] for k in range(9)]
-    seen = {(o, int(s), int(t)) for i, job in enumerate(d.jobs(ops)) for o, (src, dst, _) in job.items() for s, t in zip(src, dst)}
-    assert seen == {(o, s*9 + a, t*9 + a) for a, c in enumerate(ops) for o, (s, t) in zip(c, d.EDGES) if o != 'none'}
+    seen = {(o, int(s), int(t)) for i, job in enumerate(d._jobs(ops)) for o, (src, dst, _) in job.items() for s, t in zip(src, dst)}
+    assert seen == {(o, s*9 + a, t*9 + a) for a, c in enumerate(ops) for o, (s, t) in zip(c, nb201()['cell'].edges) if o != 'none'}
 
 
 def test_killed_and_resumed(tmp_path):
@@ -131,23 +134,23 @@ def test_killed_and_resumed(tmp_path):
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert all(f.stat().st_mtime_ns == t for f, t in before.items()), 'finished rows were trained again'
-    right, loss = d.finished(tmp_path)
-    whole = d.measure([0, 1, 2], 0)
+    right, loss = finished(tmp_path)
+    whole = measure([0, 1, 2], 0)
     assert (right[0, :3] == whole['right']).all() and (loss[0, :3] == whole['loss']).all()
 
 
 def test_bad_input(tmp_path):
     "One line that says what is wrong."
-    with pytest.raises(UserError, match='numbered 0 to 5043'): d.measure([-1], 0)
+    with pytest.raises(UserError, match='numbered 0 to 5043'): measure([-1], 0)
     done = subprocess.run([sys.executable, TOOL, '--row', '99999'], cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=120)
     assert done.returncode and done.stderr.count('\n') == 1 and 'there is no form 99999' in done.stderr
     (tmp_path/'0-0000-16.npz').write_bytes(b'half a chunk')
-    with pytest.raises(UserError, match='0-0000-16'): d.finished(tmp_path)
+    with pytest.raises(UserError, match='0-0000-16'): finished(tmp_path)
 
 
 def test_empty_table(tmp_path):
     "A table without rows says so instead of ranking."
-    t = load('digits201', d.pack(tmp_path/'none', tmp_path/'digits201.npz'))
+    t = load('digits201', pack(tmp_path/'none', tmp_path/'digits201.npz'))
     assert accuracies(t, 'digits').isna().all() and t.costs['digits', 'seeds'].max() == 0
     with pytest.raises(UserError, match='was not measured'): rank(t, 5, 'digits')
 
@@ -155,11 +158,11 @@ def test_empty_table(tmp_path):
 @shipped
 def test_shipped_table():
     "Small, complete, and usable like any other."
-    right, loss, header = d.stored()
+    right, loss, header = measurements()
     assert (package_tables()/'digits201.npz').stat().st_size <= 1_000_000
     assert (right[:, 0] >= 0).all() and (loss[:, 0] >= 0).all(), 'seed 0 of every form'
     for part, n in enumerate(header['sizes']): assert right[:, :, part].max() <= n
-    some = d.best_and_random(right[:, 0, 1])
+    some = d._best_and_random(right[:, 0, 1])
     assert (right[some] >= 0).all(), 'every seed for the best 500 and for 500 random forms'
     t = load('digits201')
     best = accuracies(t, 'digits').idxmax()

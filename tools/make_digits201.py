@@ -12,8 +12,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
-from dnas_nb import digits201 as d
 from dnas_nb.core import UserError
+from dnas_nb.digits201 import SEEDS, finished, forms, measure, measurements, missing, save_chunk
+from dnas_nb import digits201
 
 PARTS = ('train', 'valid', 'test')
 
@@ -22,15 +23,15 @@ def work(job, folder):
     "One chunk, in a worker."
     torch.set_num_threads(1)
     seed, rows = job
-    d.save_chunk(folder, d.measure(rows, seed))
+    save_chunk(folder, measure(rows, seed))
     return len(rows)
 
 
 def left(a):
     "The chunks to do, of all forms or of the first few."
-    right = d.finished(a.folder)[0]
-    if a.first is None: return d.missing(right, a.chunk, a.all)
-    return [(s, r) for s, r in d.missing(np.where(np.arange(right.shape[1])[:, None] < a.first, right, 0), a.chunk) if s == 0]
+    right = finished(a.folder)[0]
+    if a.first is None: return missing(right, a.chunk, a.all)
+    return [(s, r) for s, r in missing(np.where(np.arange(right.shape[1])[:, None] < a.first, right, 0), a.chunk) if s == 0]
 
 
 def fill(a):
@@ -55,18 +56,18 @@ def seconds(folder):
 
 def pack(a):
     "Write the table and say what it holds."
-    path = d.pack(a.folder, a.to, seconds=round(seconds(a.folder)), machine=f'{a.workers} core(s) of {platform.machine()}, {platform.system()}')
-    right = d.stored(path)[0]
+    path = digits201.pack(a.folder, a.to, seconds=round(seconds(a.folder)), machine=f'{a.workers} core(s) of {platform.machine()}, {platform.system()}')
+    right = measurements(path)[0]
     done = right[:, :, 0] >= 0
     print(f'{path}: {path.stat().st_size/1000:.0f} kB, {done.sum():,} trainings, {done.any(1).sum():,} of {len(done):,} forms, {done.all(1).sum():,} with every seed')
 
 
 def again(a):
     "Train one row again. Returns 0 if it equals the table."
-    out, (right, loss, header) = d.measure([a.row], a.seed), d.stored(a.to)
-    print(f'form {a.row}: {d.forms()[2][a.row]}, seed {a.seed}')
+    out, (right, loss, header) = measure([a.row], a.seed), measurements(a.to)
+    print(f'form {a.row}: {forms().texts[a.row]}, seed {a.seed}')
     for k, part in enumerate(PARTS): print(f"{part:6}{out['right'][0, k]:4} of {header['sizes'][k]} right, loss {out['loss'][0, k]/1e4:.4f}")
-    if not 0 <= a.seed < d.SEEDS or right[a.row, a.seed, 0] < 0: print('not in the table'); return 0
+    if not 0 <= a.seed < SEEDS or right[a.row, a.seed, 0] < 0: print('not in the table'); return 0
     same = (out['right'][0] == right[a.row, a.seed]).all() and (out['loss'][0] == loss[a.row, a.seed]).all()
     print('equal to the table, bit for bit' if same else f'the table has {right[a.row, a.seed]} right, losses {loss[a.row, a.seed]/1e4}')
     return int(not same)
