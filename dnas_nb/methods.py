@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['free', 'best_of_64', 'RELAXATIONS', 'DANAS', 'move', 'ZARTS', 'GRADIENTS',
            'STABILISERS', 'FACTORISED', 'PRUNING', 'SELECTION', 'CALM', 'ROWS', 'METHODS', 'adam',
-           'times', 'Method', 'danas', 'aligned', 'init_minus', 'relax_minus', 'with_relu',
-           'factor_mix', 'calm', 'find_method', 'slot_name', 'describe', 'settings_of']
+           'Method', 'danas', 'aligned', 'init_minus', 'relax_minus', 'with_relu', 'factor_mix',
+           'calm', 'find_method', 'slot_name', 'describe', 'settings_of']
 
 # %% ../nbs/18_methods.ipynb #38a58ad8
 from dataclasses import dataclass, fields, replace
@@ -25,8 +25,8 @@ from .distribution import Point, init_alpha, init_factor, relax_factor, relax_si
 from .gumbel import Gumbel, gdas_tau, relax_onehot, relax_uniform
 from .hypergrad import (amended, first_order, gld, mgs, neumann, score_function,
                                second_order, single_level, zero_order)
-from .regularizer import (adversarial, align, beta_decay, entropy_bits, random_smooth,
-                                 weighted, zero_one)
+from .regularizer import (Adversarial, EntropyBits, RandomSmooth, Weighted, ZeroOne, align,
+                                 beta_decay, kl_corr, kl_mean, kl_prior)
 from .growing import grow_deep, progressive, skip_cap
 from .prune import dependency_pruning, strip
 from .sgas import greedy
@@ -43,18 +43,6 @@ def adam(
 ):
     "Adam with betas (0.5, 0.999) over every trainable tensor of phi (DARTS, released code)"
     return torch.optim.Adam([v for p in phi.values() for v in p.values() if v.requires_grad], lr, (beta, 0.999), weight_decay=wd)
-
-# %% ../nbs/18_methods.ipynb #b1ab8818
-def times(
-    coef,  # number, or function of progress
-    term,  # name of a scalar attribute or method of the distribution: 'kl', 'kl_mean', 'kl_corr'
-):
-    "The penalty `coef * term` as a slot"
-    def penalty(D, progress):
-        value = getattr(D, term)
-        return (coef(progress) if callable(coef) else coef)*(value() if callable(value) else value)
-    penalty.__name__ = f'{coef:g}·{term}' if not callable(coef) else term
-    return penalty
 
 # %% ../nbs/18_methods.ipynb #8330ce1b
 @dataclass(frozen=True)
@@ -94,10 +82,10 @@ RELAXATIONS = (
     Method('setn', 'Dong & Yang 2019; 100 candidates', w_relax=relax_uniform, derive=best_of(100),
            whose='from the paper: candidates are drawn (the released code of today takes the 100 most probable)'),
     Method('drnas', 'Chen et al. 2021; l2 to the flat Dirichlet as in the released code', relax=relax_dirichlet),
-    Method('gaussian', 'independent logistic-normal; ours', init=init_gaussian, relax=Gaussian(), arch_opt=free, penalties=(times(1e-3, 'kl'),), whose='ours'),
+    Method('gaussian', 'independent logistic-normal; ours', init=init_gaussian, relax=Gaussian(), arch_opt=free, penalties=(Weighted(kl_prior, 1e-3),), whose='ours'),
     Method('balenas', 'Zhang et al. 2022; variational Adam from its generic form', init=init_balenas, relax=BaLeNAS(), arch_opt=lambda phi, lr=3e-4: VAdam(phi, lr), buffers=('s',), whose='from the text of the paper'),
     Method('fairdarts', 'Chu et al. 2020; squared zero-one loss with weight 10', init=partial(init_alpha, scale=0.), relax=relax_sigmoid, arch_opt=partial(adam, beta=.9),
-           penalties=(weighted(zero_one, 10.),), derive=by_threshold(.85),
+           penalties=(Weighted(ZeroOne(), 10.),), derive=by_threshold(.85),
            whose='as released, but weight 10 for the mean of each cell type (for the mean over all)'),
 )
 
@@ -110,7 +98,7 @@ def danas(
     "A row of dependency-aware search"
     more = dict(frozen=True) if frozen else {}
     return Method(name, 'Zhang et al. 2024, abstract; formulation ours', init=partial(init_danas, form=form), relax=partial(relax_danas, form=form, **more), arch_opt=free,
-                  penalties=(times(1e-3, 'kl_mean'), times(1e-4, 'kl_corr')), derive=by_sequence, whose='ours')
+                  penalties=(Weighted(kl_mean, 1e-3), Weighted(kl_corr, 1e-4)), derive=by_sequence, whose='ours')
 
 DANAS = (danas('danas'), danas('danas-kron', 'kron'), danas('danas-lowrank', 'lowrank'), danas('danas-frozen', frozen=True))
 
@@ -168,10 +156,10 @@ def relax_minus(
 
 # %% ../nbs/18_methods.ipynb #ee8c19c3
 STABILISERS = (
-    Method('beta', 'Ye et al. 2022; coefficient 0 to 50', penalties=(weighted(beta_decay, ramp(0., 50.)),)),
-    Method('aer', 'Jing, Chen & Xu 2023', penalties=(weighted(entropy_bits, signed_cosine(0.2)),)),
-    Method('sdarts-rs', 'Chen & Hsieh 2020, random smoothing', perturb=random_smooth),
-    Method('sdarts-adv', 'Chen & Hsieh 2020, adversarial', perturb=adversarial,
+    Method('beta', 'Ye et al. 2022; coefficient 0 to 50', penalties=(Weighted(beta_decay, ramp(0., 50.)),)),
+    Method('aer', 'Jing, Chen & Xu 2023', penalties=(Weighted(EntropyBits(), signed_cosine(0.2)),)),
+    Method('sdarts-rs', 'Chen & Hsieh 2020, random smoothing', perturb=RandomSmooth()),
+    Method('sdarts-adv', 'Chen & Hsieh 2020, adversarial', perturb=Adversarial(),
            whose='as released, but the attack normalises by its batch (running statistics)'),
     Method('darts-minus', 'Chu et al. 2021; auxiliary skip 1 to 0', init=init_minus, relax=relax_minus,
            whose='as released, but the auxiliary is the skip of the edge (its own, also where a space has none)'),
@@ -230,7 +218,7 @@ def calm(
 ) -> Method:
     "DANAS with beta decay and standard deviation 0.3 (ours)"
     row = danas(name, frozen=frozen)
-    return replace(row, source='DANAS with beta decay (Ye et al. 2022)', relax=partial(row.relax, sigma=.3), penalties=(weighted(beta_decay, ramp(0., 50.)), times(1e-4, 'kl_corr')), **more)
+    return replace(row, source='DANAS with beta decay (Ye et al. 2022)', relax=partial(row.relax, sigma=.3), penalties=(Weighted(beta_decay, ramp(0., 50.)), Weighted(kl_corr, 1e-4)), **more)
 
 CALM = (calm('danas-beta'), calm('danas-beta-prune', stages=(dependency_pruning(), strip)), calm('danas-beta-frozen', True, stages=(dependency_pruning(), strip)),
         calm('danas-race', stages=(dependency_pruning(), strip), derive=finalists(first=by_sequence)),

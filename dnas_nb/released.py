@@ -14,7 +14,7 @@ from .core import UserError
 from .derive import best_of, by_perturbation
 from .methods import aligned, find_method
 from .growing import progressive
-from .regularizer import weighted, zero_one
+from .regularizer import Weighted, ZeroOne
 from .schedule import ramp
 from .space import partial_channels
 
@@ -71,7 +71,7 @@ NB201 = {
 # %% ../nbs/18_released.ipynb #rel00012
 _DARTS = dict(epochs=50, batch=64, lr=.025, arch_lr=3e-4)
 _TUNED = (('derive', by_perturbation(epochs=5)),)
-_TWO_TYPES = (('penalties', (weighted(zero_one, 5.),)),)   # 10 for the mean over both cell types
+_TWO_TYPES = (('penalties', (Weighted(ZeroOne(), 5.),)),)   # 10 for the mean over both cell types
 _WIDE = dict(channels=36, cells=20, lr_min=0.,
              slots=(('adapt', partial(partial_channels, K=6)), ('calendar', Calendar(2, 10)),
                     ('stages', (progressive(K=(6, 4), keep=(7, 4)),))))

@@ -20,12 +20,13 @@ def one(sigma, lam, epochs, seed, T) -> dict:
     from dnas_nb import methods
     from dnas_nb.experiment import run
     from dnas_nb.interactions import agreement, read_learned
+    from dnas_nb.regularizer import Weighted, kl_corr, kl_mean
 
     row, t0 = methods.METHODS['danas'], time.process_time()
     methods.METHODS['setting'] = replace(
         row,
         relax=partial(row.relax, sigma=sigma),
-        penalties=(methods.times(lam, 'kl_mean'), methods.times(1e-4, 'kl_corr')),
+        penalties=(Weighted(kl_mean, lam), Weighted(kl_corr, 1e-4)),
     )  # settings name a method
     with tempfile.TemporaryDirectory() as d:
         r = run(

@@ -33,9 +33,7 @@ PATIENT = dict(
 
 def cures() -> dict:
     "Name -> (method, settings that differ from the patient's)"
-    from dnas_nb.methods import METHODS, adam, times
-    from dnas_nb.regularizer import beta_decay, entropy_bits, weighted
-    from dnas_nb.schedule import ramp, signed_cosine
+    from dnas_nb.methods import METHODS
 
     m, darts = METHODS, METHODS['darts']
 
