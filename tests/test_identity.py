@@ -411,10 +411,9 @@ def test_a_published_recipe_takes_the_data_as_they_are(told, tmp_path):
     ('darts-cifar', {}, ('cifar100', 50_000, 32), 'on cifar100'), ('nb201', dict(epochs=12, lr=.05), ('cifar10', 50_000, 32), 'epochs 12, lr 0.05'),
     ('drnas-cifar', dict(C=16, bf16=True), ('cifar10', 50_000, 32), 'C 16, bf16 True'), ('small', dict(epochs=3), ('digits', 100, 8), '')])
 def test_a_recipe_bears_its_name_only_as_published(preset, given, data, said):
-    class Part:
-        def __init__(self, n): self.n, self.x = n, torch.empty(1, 3, data[2], data[2])
-        def __len__(self): return self.n
-    split = SimpleNamespace(name=data[0], train=Part(data[1]//2), valid=Part(data[1] - data[1]//2))
+    about = SimpleNamespace(name=data[0], shape=(3, data[2], data[2]))
+    train, valid = range(data[1]//2), range(data[1] - data[1]//2)
+    split = SimpleNamespace(about=about, train=train, valid=valid)
     r = replace(RECIPES[preset], **given)
     name = called(r, split)
     assert name == r.source + (f'; changed: {said}' if said else '') and called(replace(r, source=name), split) == name
