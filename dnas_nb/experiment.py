@@ -34,7 +34,7 @@ from .released import released, row_of
 from .safe import has_file
 from .sources import is_file, load_data
 from .space import Space
-from .supernet import SuperNet, batch_stats
+from .supernet import Spec
 
 # %% ../nbs/40_experiment.ipynb #e10082ae
 @dataclass(frozen=True)
@@ -177,8 +177,8 @@ class Job:
         s, split = self.settings, self.split
         with seeded(s.seed, 'net'):
             channels, classes = split.about.shape[0], len(split.about.classes)
-            net = SuperNet(self.space, s.channels, s.cells, classes, channels)
-            net = fast(batch_stats(net))
+            spec = Spec(s.channels, s.cells, classes, channels, batch_stats=True)
+            net = fast(self.space.supernet(spec))
         return start(net, self.method, self.space.cells, s.seed, s.lr, arch_lr=s.arch_lr, wd=s.wd,
                      device=self.device, nesterov=s.nesterov)
 

@@ -38,7 +38,7 @@ from .evaluate import load_arch
 from .fast import FastCell
 from .folder import account, owning, versions
 from .ops import FactorizedReduce, ResBlock, relu_conv_bn
-from .supernet import CellNet, Edge, SuperNet, TwoStems, WideCell, n_weights
+from .supernet import CellNet, Mixed, SuperNet, TwoStems, WideCell, n_weights
 from .data import Data
 from .identity import must_agree, of_run
 
@@ -49,11 +49,11 @@ def plain(
     "A copy that is ready to leave. Raises `UserError` for one whose answer is not a function of the image"
     if any(isinstance(m, nn.BatchNorm2d) and m.running_mean is None for m in net.modules()):
         raise UserError('this network normalises by the batch, as search networks do: train the derived cell first (dnas_train, or `train_arch`)')
-    if any(isinstance(m, Edge) and len(m) > 1 for m in net.modules()): raise UserError('this is a supernet: derive a cell and build it with `subnet`')
+    if any(isinstance(m, Mixed) and len(m) > 1 for m in net.modules()): raise UserError('this is a supernet: derive a cell and build it with `subnet`')
     net = copy.deepcopy(net).cpu().to(memory_format=torch.contiguous_format)
     if getattr(net, 'at', None) is not None: net.at = None; del net.aux
     for m in net.modules():
-        if isinstance(m, Edge): m.drop = 0.
+        if isinstance(m, Mixed): m.drop = 0.
         if isinstance(m, CellNet): m.zeros = partial(_zeros, m)
         m.__class__ = {FastCell: CellNet, DepthwiseConv: nn.Conv2d}.get(type(m), type(m))
     return net.requires_grad_(False).eval()
@@ -216,7 +216,7 @@ def chosen(
     dag,  # a `CellNet` of a derived network
 ) -> list: # of (edge, operation name, module), in the order of the cell
     "The operations of a cell that are there"
-    if any(not isinstance(e, Edge) for e in dag.edges): raise UserError('a network with partial channels is a search network: build the derived one with `subnet`')
+    if any(not isinstance(e, Mixed) for e in dag.edges): raise UserError('a network with partial channels is a search network: build the derived one with `subnet`')
     return [(edge, op, m) for edge, e in zip(dag.cell.edges, dag.edges) for op, m in e.items()]
 
 # %% ../nbs/25_export.ipynb #315a8db7

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch.utils._pytree import register_constant
 from .depthwise import CL, Kept, depthwise_kind, fast_depthwise, per_channel
 from .ops import FactorizedReduce, channel_shuffle
-from .supernet import CellNet, Edge
+from .supernet import CellNet, Mixed
 
 # %% ../nbs/08_fast.ipynb #5d9ce001
 def normed(
@@ -216,8 +216,8 @@ register_constant(Plan)
 
 def inner(
     edge, # an edge of a `CellNet`
-) -> Edge: # its mixture, of all channels or of a part
-    return edge if isinstance(edge, Edge) else edge.mix
+) -> Mixed: # its mixture, of all channels or of a part
+    return edge if isinstance(edge, Mixed) else edge.mix
 
 # %% ../nbs/08_fast.ipynb #5d9ce014
 def _leaving(net, s, live):

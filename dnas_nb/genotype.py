@@ -447,12 +447,13 @@ def _keep_best(
     return out
 
 def keep_best(
-    weights, # {cell: (E, O) mixing weights; 'cell/edges': (E,) weights of whole edges, optional}
+    weights, # {cell: (E, O) mixing weights}
     space,   # a `Space`
+    edges=None, # {cell: (E,) weights of whole edges}; None: there are none
 ) -> Genotype:
     "The strongest operation per edge; where a node keeps k inputs, its k strongest without `none`"
     ops = {}
     for cell in space.cells:
-        scale = weights.get(f'{cell.name}/edges')
+        scale = (edges or {}).get(cell.name)
         ops[cell.name] = _keep_best(cell, weights[cell.name], scale)
     return from_ops(space, ops)

@@ -8,7 +8,7 @@ __all__ = ['blueprint', 'progressive', 'fading', 'grow_deep', 'skip_cap', 'resha
 # %% ../nbs/16a_growing.ipynb #b1145d30
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -18,7 +18,7 @@ from .fast import fast, is_compiled, is_fast
 from .genotype import to_ops
 from .prune import carry, edges_of, prune_by, stretch, strip
 from .space import partial_channels
-from .supernet import SuperNet, TwoStems, batch_stats
+from .supernet import Spec
 
 # %% ../nbs/16a_growing.ipynb #5ec05ae6
 class _DropSkip(nn.Module):
@@ -40,55 +40,20 @@ class _DropSkip(nn.Module):
 def _K(net): # `SuperNet` -> by what its channels are divided; 1 for a plain one
     return net.space.cells[0].partial
 
-def _first_conv(net):
-    "The convolution that sees the picture"
-    if isinstance(net.stem, TwoStems):
-        return net.stem.a[0]
-    return net.stem[0]
-
-def _channels(net) -> int:
-    "What `SuperNet` was given as `C`"
-    out = _first_conv(net).out_channels
-    if isinstance(net.stem, TwoStems):
-        return out*2
-    return out//3 if net.space.cells[0].n_in > 1 else out
-
-def _depth(net) -> int:
-    "What `SuperNet` was given as `n`"
-    skeleton = net.space.plan.skeleton
-    return next(n for n in range(1, 999) if skeleton(n) == net.names)
-
-def _affine(net) -> bool:
-    "Whether the batch norms of its operations scale and shift"
-    cells = [m for m in net.modules() if hasattr(m, 'affine') and hasattr(m, 'edges')]
-    return cells[0].affine
-
 def _dropout(net):
     "The probability behind its skips; None: they have no dropout"
     rates = [m.p for m in net.modules() if isinstance(m, _DropSkip)]
     return rates[0] if rates else None
 
-def _is_tracked(net) -> bool:
-    "Do its batch norms keep running statistics?"
-    return any(getattr(m, 'track_running_stats', False) for m in net.modules())
-
 def blueprint(
     net, # `SuperNet`
 ) -> dict:
     "What it takes to build this network again, besides its space and the masks: plain values"
-    first = _first_conv(net)
     return dict(
-        C=_channels(net),
-        n=_depth(net),
-        classes=net.head[-1].out_features,
-        in_ch=first.in_channels,
-        affine=_affine(net),
-        stem='imagenet' if first.stride[0] == 2 else 'cifar',
-        auxiliary=net.at is not None,
+        spec=asdict(net.spec),
         K=_K(net),
         drop=_dropout(net),
         fast=is_fast(net),
-        tracked=_is_tracked(net),
         held={f'{c}/{e}': list(edge) for c, e, edge in edges_of(net)},
     )
 
@@ -114,23 +79,21 @@ def _skip_dropout(
 
 def _rebuild(
     net,    # `SuperNet` to start from
-    **more, # entries of its blueprint to change, such as `n` or `K`
+    **more, # entries of its blueprint to change: `spec` or `K`
 ):
     "A network of that description with fresh weights, on the same device"
     plan = blueprint(net) | more
-    beside = {k: plan.pop(k) for k in ('K', 'drop', 'fast', 'tracked', 'held')}
-    new = SuperNet(partial_channels(net.space, beside['K']), **plan)
+    space = partial_channels(net.space, plan['K'])
+    new = space.supernet(Spec(**plan['spec']))
     for c, e, edge in edges_of(new):
-        held = beside['held'][f'{c}/{e}']
+        held = plan['held'][f'{c}/{e}']
         for op in set(edge).difference(held):
             del edge[op]
-    if beside['drop'] is not None:
+    if plan['drop'] is not None:
         _skip_dropout(new, 1.)       # 0 would not wrap them
-        _skip_dropout(new, beside['drop'])
-    if not beside['tracked']:
-        new = batch_stats(new)
+        _skip_dropout(new, plan['drop'])
     new = new.to(net.head[-1].weight)
-    if beside['fast']:
+    if plan['fast']:
         return fast(new, is_compiled(net))
     return new.to(memory_format=torch.channels_last)
 
@@ -220,7 +183,7 @@ def _deepen(
     "`state` with a fresh network of `n` cells per stage and fresh logits; masks stay (P-DARTS)"
     space = state.net.space
     with seeded(seed, 'deepen', n):
-        state.net = _rebuild(state.net, n=n)
+        state.net = _rebuild(state.net, spec=asdict(replace(state.net.spec, n=n)))
     state.w_opt = carry(state.w_opt, {}, dict(state.net.named_parameters()))
     with torch.no_grad():
         for c, phi_c in state.phi.items():
@@ -243,7 +206,7 @@ def _deeper(
     cells, # so many more
 ) -> int:
     "What the skeleton takes for `cells` more: cells in all, or cells per stage"
-    n = _depth(net)
+    n = net.spec.n
     each = _n_cells(net.space, n + 1) - _n_cells(net.space, n)
     return n + round(cells/each)
 

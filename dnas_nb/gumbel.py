@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from .core import Described, UserError
 from .distribution import Relaxed, checked, kl_uniform, masked_softmax, uniform_points
+from .supernet import Theta
 
 # %% ../nbs/10c_gumbel.ipynb #f794472d
 def snas_tau(
@@ -115,14 +116,14 @@ def _rest_of(
 
 def draw_cells(
     dists,  # {group: distribution with rsample() -> (E, O)}
-) -> dict:  # {group: (E, O)}
-    "One sample of every group; `group/gates` beside it where what does not run passes a gradient"
+) -> Theta:
+    "One sample of every group, with gates where what does not run passes a gradient"
     theta = {c: D.rsample() for c, D in dists.items()}
     gates = {}
     for c, D in dists.items():
         if D.gates and theta[c].requires_grad:
-            gates[f'{c}/gates'] = _rest_of(theta[c])
-    return theta | gates
+            gates[c] = _rest_of(theta[c])
+    return Theta(theta, gates=gates)
 
 # %% ../nbs/10c_gumbel.ipynb #3dd3e25b
 def _draw_onehot(

@@ -13,6 +13,7 @@ __all__ = ['ESTIMATORS', 'leaves', 'rebuild', 'trainable', 'moved', 'dot', 'cosi
 
 # %% ../nbs/12_hypergrad.ipynb #18175d19
 import contextlib, math, random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Callable
 import torch
@@ -25,7 +26,7 @@ def leaves(
 ) -> list:
     "The tensors of a tree, depth first, in insertion order; `None` has none"
     if tree is None: return []
-    return [x for v in tree.values() for x in leaves(v)] if isinstance(tree, dict) else [tree]
+    return [x for v in tree.values() for x in leaves(v)] if isinstance(tree, Mapping) else [tree]
 
 # %% ../nbs/12_hypergrad.ipynb #1aa8f3de
 def rebuild(
@@ -34,7 +35,7 @@ def rebuild(
 ):
     "A tree with the keys of `tree` and the values of `xs`"
     xs = iter(xs)
-    def build(t): return {k: build(v) for k, v in t.items()} if isinstance(t, dict) else next(xs)
+    def build(t): return {k: build(v) for k, v in t.items()} if isinstance(t, Mapping) else next(xs)
     return None if tree is None else build(tree)
 
 # %% ../nbs/12_hypergrad.ipynb #39db37ac

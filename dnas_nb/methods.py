@@ -33,6 +33,7 @@ from .sgas import greedy
 from .stopping import any_of, stop_on_ranking, stop_on_skips
 from .schedule import ramp, signed_cosine
 from .space import Space, partial_channels
+from .supernet import Theta
 
 # %% ../nbs/18_methods.ipynb #57d878bd
 def adam(
@@ -128,9 +129,9 @@ def aligned(
     def soft(alpha, live): return alpha.detach().masked_fill(~live.to(alpha.device), -torch.inf).softmax(-1)
     def extra(loss, state, batch, progress):
         theta = {c: soft(p['alpha'], state.live[c]) for c, p in state.phi.items()}
-        copies = {f'{n}@{k}': theta[n] for k, n in enumerate(state.net.names) if n in theta and n not in ignore}
+        copies = {k: theta[n] for k, n in enumerate(state.net.names) if n in theta and n not in ignore}
         w = {n: p.detach() for n, p in state.net.named_parameters()}
-        push = align(lambda w, thetas, batch: loss.at(w, {**theta, **thetas}, batch), w, copies, batch, eps)
+        push = align(lambda w, thetas, batch: loss.at(w, Theta(theta, blocks=thetas), batch), w, copies, batch, eps)
         return {n: coef(progress)*g for n, g in push.items()}
     return extra
 

@@ -8,7 +8,7 @@ __all__ = ['SHORT', 'shared_judge', 'tuner', 'trainer', 'conclude', 'from_table'
 
 # %% ../nbs/39_referee.ipynb #rf00imp0
 import copy, dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 import torch
 from .bilevel import Loss, State, arch_step, dists, evaluate, weight_step
@@ -83,10 +83,10 @@ class _Held:
     def sample(self, phi):
         drawn = self.loss.sample(phi)
         held = {c: self.put(c, drawn[c]) for c in phi}
-        for name, v in drawn.items():                   # gates, and what else is drawn for a cell
-            cell = name.split('/')[0]
-            if name not in held: held[name] = v.masked_fill(self.decided[cell].to(v.device), 0)
-        return held
+        gates = {}
+        for c, v in drawn.gates.items():
+            gates[c] = v.masked_fill(self.decided[c].to(v.device), 0)
+        return replace(drawn, weights=held, gates=gates)
 
     def at(self, w, theta, batch): return self.loss.at(w, theta, batch)
 

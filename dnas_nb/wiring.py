@@ -8,7 +8,7 @@ __all__ = ['CostTracker', 'table', 'edge_costs', 'from_costs', 'calibration', 'u
            'settled', 'distance', 'probe']
 
 # %% ../nbs/31_wiring.ipynb #3eb9d1c4
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from .dirichlet import speed_of
 from .distribution import edge_entropy
 from .folder import account
 from .safe import has_dir, has_file, path_text, read_csv
+from .supernet import Theta
 
 # %% ../nbs/31_wiring.ipynb #3ab3c2d9
 def _advantage(
@@ -72,18 +73,12 @@ def _no_moments(shape) -> _Moments:
 
 def _blocks(
     net,   # a `SuperNet`
-    key,   # of theta: a cell, 'cell@k' for one block, 'cell/edges' for weights of whole edges
-    theta, # {key: weights}
-) -> list: # of keys, one per block
-    "The blocks that read an entry of theta. Cells with weights of whole edges are not told apart"
-    if '/' in key or f'{key}/edges' in theta:
-        return [key]
-    mine = []
-    for k, name in enumerate(getattr(net, 'names', ())):
-        block = f'{key}@{k}'
-        if name == key and block not in theta:
-            mine.append(block)
-    return mine or [key]
+    cell,  # name of a group
+    theta, # `Theta`
+) -> list: # of their numbers
+    "The blocks that read the weights which a group shares"
+    numbered = enumerate(getattr(net, 'names', ()))
+    return [k for k, name in numbered if name == cell and k not in theta.blocks]
 
 # %% ../nbs/31_wiring.ipynb #7940286a
 class CostTracker:
@@ -113,13 +108,23 @@ class CostTracker:
         theta = args[1] if by_place else kwargs.get('theta')
         if not theta:
             return None
-        own = {}
-        for key, weights in theta.items():
-            for block in _blocks(net, key, theta):
-                own[block] = self._copy(block, weights)
+        own = self._apart(net, Theta.of(theta))
         if by_place:
             return (args[0], own, *args[2:]), kwargs
         return args, {**kwargs, 'theta': own}
+
+    def _apart(self, net, theta) -> Theta:
+        "The same weights, a copy for every block"
+        shared, blocks = dict(theta), {}
+        for cell, weights in theta.items():
+            mine = _blocks(net, cell, theta)
+            for k in mine:
+                blocks[k] = self._copy(f'{cell}@{k}', weights)
+            if not mine:
+                shared[cell] = self._copy(cell, weights)
+        for k, weights in theta.blocks.items():
+            blocks[k] = self._copy(f'{net.names[k]}@{k}', weights)
+        return replace(theta, weights=shared, blocks=blocks)
 
     def _copy(self, block, weights):
         "The same weights; their gradient is noted when it comes"

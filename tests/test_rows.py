@@ -22,7 +22,7 @@ from dnas_nb.regularizer import alignment
 from dnas_nb.schedule import ramp
 from dnas_nb.released import RELEASED, row_of
 from dnas_nb.space import darts, nb201, toy
-from dnas_nb.supernet import CellNet, SuperNet, batch_stats
+from dnas_nb.supernet import CellNet, SuperNet, Theta, batch_stats
 
 
 def small(space, seed=0, C=4, n=3):
@@ -198,11 +198,11 @@ def test_lambda_darts_pushes_by_the_mixing_weights_of_normal_cells(space):
     phi = logits(row, sp, scale=1.)
     live = {c.name: c.live for c in sp.cells}
     theta = {c: p['alpha'].detach().softmax(-1) for c, p in phi.items()}
-    which = [f'{n}@{k}' for k, n in enumerate(plain.names) if n in theta and n != 'reduce']
-    copies = {n: theta[n.split('@')[0]].clone().requires_grad_() for n in which}
+    which = {k: n for k, n in enumerate(plain.names) if n in theta and n != 'reduce'}
+    copies = {k: theta[n].clone().requires_grad_() for k, n in which.items()}
     w = dict(plain.named_parameters())
     loss = Loss(plain, row.relax, live, 1., ('push',))
-    G = torch.autograd.grad(loss.at(None, {**theta, **copies}, train), list(copies.values()), create_graph=True)
+    G = torch.autograd.grad(loss.at(None, Theta(theta, blocks=copies), train), list(copies.values()), create_graph=True)
     exact = torch.autograd.grad(alignment(torch.stack([g.flatten() for g in G])), list(w.values()), allow_unused=True)
     exact = {n: torch.zeros_like(p) if g is None else -.125*g for (n, p), g in zip(w.items(), exact)}
     for net in (plain, fast(deepcopy(plain))):

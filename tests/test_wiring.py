@@ -15,7 +15,7 @@ from dnas_nb.experiment import run
 from dnas_nb.fast import fast
 from dnas_nb.methods import find_method
 from dnas_nb.space import darts, minimal, nb201, toy
-from dnas_nb.supernet import SuperNet, batch_stats
+from dnas_nb.supernet import SuperNet, Theta, batch_stats
 from dnas_nb.wiring import (CostTracker, calibration, distance, evolution, flips, longest, moves, plot_edges, plot_ops, read_history, settled, table, used, wiring)
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,17 +73,21 @@ def test_blocks_of_their_own():
     with CostTracker(net) as costs:
         with torch.no_grad(): net(x, {'normal': a.detach()})
         assert not costs.stats
-        net(x, theta={'normal': a, 'normal@1': b}).sum().backward()
+        net(x, theta=Theta({'normal': a}, blocks={1: b})).sum().backward()
     torch.testing.assert_close(costs.last['normal@0'][1].float(), a.grad); torch.testing.assert_close(costs.last['normal@1'][1].float(), b.grad)
 
 
 def test_weights_of_whole_edges():
-    "They multiply the same output, so blocks that have them are not told apart: the cost is the sum over blocks"
+    "They multiply the same output: blocks are told apart, their costs add up to the gradient"
     net, x = batch_stats(SuperNet(minimal(), 4, 2, 3, 1)), torch.randn(4, 1, 8, 8)
-    z = torch.rand(5, 8).requires_grad_()
-    with CostTracker(net) as costs: net(x, {'normal': z, 'normal/edges': torch.ones(5)}).sum().backward()
-    assert list(costs.last) == ['normal']
-    torch.testing.assert_close(costs.last['normal'].cost.float(), z.grad)
+    z, half = torch.rand(5, 8).requires_grad_(), torch.full((5,), .5)
+    with CostTracker(net) as costs: net(x, Theta({'normal': z}, edges={'normal': half})).sum().backward()
+    assert sorted(costs.last) == ['normal@0', 'normal@1']
+    both = costs.last['normal@0'].cost + costs.last['normal@1'].cost
+    torch.testing.assert_close(both.float(), z.grad)
+    whole = z.grad.clone()
+    with CostTracker(net): net(x, {'normal': z}).sum().backward()
+    assert not torch.allclose(whole, z.grad - whole)
 
 
 def test_calibration():
