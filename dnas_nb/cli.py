@@ -17,11 +17,11 @@ from .command import command
 @dataclass
 class _Bar:
     "What is called after an epoch: a bar on standard error, drawn from the first epoch on"
-    words: Callable    # row of the history -> what is said beside the epoch
+    words: Callable    # numbers of an epoch -> what is said beside the epoch
     bar: object = None
 
     def __call__(self, now, plan):
-        row = now if isinstance(now, dict) else now.history[-1]   # a search shows its whole state
+        row = now if isinstance(now, dict) else now.trace.last   # a search shows its whole state
         if self.bar is None: self.bar = _bar(plan.epochs, row['epoch'] - 1, 'epoch')
         self.bar.set_postfix_str(self.words(row), refresh=False)
         self.bar.update(row['epoch'] - self.bar.n)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 import torch
-from .bilevel import sound_history, sound_memory
+from .checkpoint import sound_history, sound_memory
 from .core import (UserError, choose, counted, device as get_device, finite, save_tensors,
                           seeded, write_atomic)
 from .data import Data, Part, averages, classification

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 import torch
-from .bilevel import (Loss, State, arch_step, dists, fill, inner, read, save, search, start,
+from .bilevel import (Calendar, Method, Plan, State, arch_step, dists, search, start,
                              weight_step)
+from .checkpoint import fill, read, save
 from .core import (UserError, brief, choose, counted, device as get_device, finite, seeded,
                           write_atomic)
 from .data import Data
@@ -27,7 +28,7 @@ from .genotype import Genotype, from_json, to_json
 from .identity import (about as data_of, absolute, ask_for_split, described, folder_name,
                               given_again, named, placed, same_run, space_of)
 from .memory import forecast, forget_peak, free_mb, halving, peak, predict, resident
-from .methods import Method, find_method
+from .methods import find_method
 from .growing import blueprint, reshape
 from .referee import conclude, from_table, trainer, tuner
 from .released import released, row_of
@@ -35,6 +36,7 @@ from .safe import has_file
 from .sources import is_file, load_data
 from .space import Space
 from .supernet import Spec
+from .trace import Trace
 
 # %% ../nbs/40_experiment.ipynb #e10082ae
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Result:
     out: Path           # run folder
     genotype: Genotype
     found: dict         # arch, valid_acc, test_acc, table ...
-    history: list       # one dict per epoch
+    trace: Trace        # of the search
     settings: Settings
     seconds: float
 
@@ -158,7 +160,7 @@ def row_and_space(
 ) -> tuple: # (`Method`, the `Space` in which it searches)
     "A row, and the space with the changes that it makes"
     row = row_of(method, preset, space.name)
-    return row, row.adapt(space) if row.adapt else space
+    return row, row.adapt(space)
 
 @dataclass(frozen=True)
 class Job:
@@ -179,8 +181,25 @@ class Job:
             channels, classes = split.about.shape[0], len(split.about.classes)
             spec = Spec(s.channels, s.cells, classes, channels, batch_stats=True)
             net = fast(self.space.supernet(spec))
-        return start(net, self.method, self.space.cells, s.seed, s.lr, arch_lr=s.arch_lr, wd=s.wd,
-                     device=self.device, nesterov=s.nesterov)
+        return start(net, self.method, self.plan(s.batch), self.device)
+
+    def plan(self,
+        batch,  # images of a step: fewer than in the settings where memory ran out
+    ) -> Plan:
+        "Length and rates of the search"
+        s = self.settings
+        return Plan(
+            epochs=s.epochs,
+            batch=batch,
+            lr=s.lr,
+            lr_min=s.lr_min,
+            arch_lr=s.arch_lr,
+            wd=s.wd,
+            nesterov=s.nesterov,
+            warmup=s.warmup,
+            seed=s.seed,
+            bf16=self.bf16,
+        )
 
     def begin(self,
         whole, # a checkpoint, or None
@@ -225,7 +244,7 @@ def run(
             verdict = _conclude(job, keeper, state, tell)
             _write(job, keeper, state, verdict)
         if report: _draw(keeper)
-        return _result(job, keeper, state.history, verdict.genotype)
+        return _result(job, keeper, state.trace, verdict.genotype)
 
 @contextlib.contextmanager
 def on_threads(
@@ -252,9 +271,9 @@ def _pictures(s, split, out, whole, over):
     same_run(out, split, whole=whole)
     return split
 
-def _result(job, keeper, history, genotype) -> Result:
+def _result(job, keeper, trace, genotype) -> Result:
     about = keeper.about
-    return Result(keeper.out, genotype, about['result'], history, job.settings, about['seconds'])
+    return Result(keeper.out, genotype, about['result'], trace, job.settings, about['seconds'])
 
 # %% ../nbs/40_experiment.ipynb #d3f852aa
 def _foresee(job, keeper, whole, tell):
@@ -284,20 +303,20 @@ def _step_seconds(job, few=16) -> float:
     "Of the whole batch, from `few` images; architecture steps as often as the row takes them"
     s, split, method, state = job.settings, job.split, job.method, job.fresh()
     few = min(few, s.batch, len(split.train), len(split.valid))
-    parts = split.train, split.valid
-    train, valid = (part.take(torch.arange(few), ('cost',)) for part in parts)
-    ahead = inner(method, split, few, s.seed, 0, 0)
-    loss = Loss(state.net, method.relax, state.live, 0., ('cost',), job.bf16)
-    def arch(): return arch_step(state, method, loss, train, valid, s.lr, 0., **ahead)
-    def weight(): return weight_step(state, method, loss, train, 0.).item()
+    eager = dataclasses.replace(method, calendar=Calendar())     # moves from the first step on
+    plan = dataclasses.replace(job.plan(few), warmup=0)
+    step = next(plan.steps(split, eager, 0))
+    loss = state.loss(step, 'cost', method.relax)
+    def arch(): return arch_step(state, method, loss, step)
+    def weight(): return weight_step(state, method, loss, step).item()
     with seeded('cost'):
         phi = _seconds(arch)*_learning(job)/method.every if method.grad else 0.
         return (_seconds(weight) + phi)*s.batch/few
 
 def _learning(job) -> float:
     "Share of the epochs in which the architecture learns"
-    s, calendar = job.settings, job.method.calendar
-    return sum(not calendar.waits(e, s.epochs) for e in range(s.warmup, s.epochs))/s.epochs
+    plan = job.plan(job.settings.batch)
+    return sum(plan.learns(job.method, e) for e in range(plan.epochs))/plan.epochs
 
 def _seconds(f):
     "Of the second call: the first one prepares"
@@ -339,11 +358,10 @@ def _epochs(job, keeper, on_epoch, batch) -> State:
     state, spent = job.begin(whole), _spent(whole)
     about['batch'], t0 = batch, time.monotonic()
     kept = dict(settings=asdict(s), batch=batch, data=about['dataset']['fingerprint'])
-    for state in search(state, job.method, job.split.search, job.space.cells, s.epochs, batch,
-                        s.seed, s.warmup, s.lr, s.lr_min, bf16=job.bf16):
+    for state in search(state, job.method, job.split.search, job.plan(batch)):
         spent, t0 = _spent_more(spent, t0, job.device), time.monotonic()
         write = partial(save, state, plan=blueprint(state.net), **kept, **spent)
-        keeper.epoch(state.history, write, **spent)
+        keeper.epoch(state.trace.rows(), write, **spent)
         if on_epoch: on_epoch(state, s)
     return state
 
@@ -407,4 +425,5 @@ def _again(job, out, whole, report) -> Result:
     there = [(out/name).is_file() for name in about.get('drawn', [])]
     if report and not (there and all(there)): _draw(Keeper(out, about))
     g = from_json(written(out, 'genotype.json').decode(), job.space)
-    return _result(job, Keeper(out, about), history, g)
+    trace = Trace.from_rows(history, job.space.cells)
+    return _result(job, Keeper(out, about), trace, g)

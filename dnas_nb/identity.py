@@ -13,12 +13,13 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from .core import UserError, choose
+from .bilevel import Method, keep
 from .data import Data, PARTS, fingerprints
 from .sources import (BUILT_IN_DATA, SOURCES, digits, is_file, resize, source_of,
                              split_of)
 from .folder import account
 from .safe import path_text
-from .methods import METHODS, ROWS, Method, find_method, slot_name
+from .methods import METHODS, ROWS, find_method, slot_name
 from .plugins import plugin_of
 from .space import Space
 from .spaces import BUILT_IN, FURTHER, all_spaces
@@ -201,7 +202,7 @@ def _package_space(
     "What the package means by a name, whatever was added to its tables"
     if name in BUILT_IN: return BUILT_IN[name]() if all_spaces()[name] is BUILT_IN[name] else None
     for row in ROWS.values():                        # rectified spaces have names of their own
-        bases = [b for b in BUILT_IN if row.adapt and str(name).startswith(b)]
+        bases = [b for b in BUILT_IN if row.adapt is not keep and str(name).startswith(b)]
         made = [row.adapt(BUILT_IN[b]()) for b in bases]
         if found := [s for s in made if s.name == name]: return found[0]
     return None

@@ -21,9 +21,9 @@ from .bench import accuracies, row_name
 from .dependence import relax_danas
 from .folder import account, history_of, stored_arrays, stored_correlation
 from .genotype import all_archs
-from .prune import weights
 from .safe import has_file, path_text
 from .spaces import all_spaces
+from .trace import Column
 from .viz import axes, bow, op_color, place, short, sides
 
 # %% ../nbs/29_interactions.ipynb #af7db86f
@@ -719,14 +719,12 @@ def _last_weights(
     history = history_of(folder)
     if not len(history): return None
     last = history.iloc[-1].to_dict()
-    mixed = {k: v for k, v in last.items() if re.fullmatch('p/[^/]+/[0-9]+-[0-9]+/.+', k)}
-    last = weights(mixed).get(cell, {})
     edges, q = _by_edge(names), []
     for label, ops in edges.items():
-        i, j = label.split('→')
-        mine = last.get((int(i), int(j)), {})
+        place = label.replace('→', '-')
         for op in ops:
-            q.append(mine.get(op, 0.))
+            column = Column(cell, place, op)
+            q.append(last.get(str(column), 0.))
     q = np.array(q)
     if not q.any() or len(q) % len(edges): return None
     return q.reshape(len(edges), -1)

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from .core import UserError, choose, generator, seeded
-from .bilevel import dists, evaluate
+from .bilevel import by_mean, dists, evaluate
 from .data import classification, normalise
-from .derive import by_mean
 from .genotype import one_hot
 from .hypergrad import leaves, moved, product, purely, rebuild, same_noise, trainable
 from .methods import find_method

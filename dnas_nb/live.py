@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from .core import UserError
-from .bilevel import dists
+from .bilevel import dists, over
 from .methods import find_method
 from .report import Board, Moves, probabilities
 
@@ -69,16 +69,13 @@ def _paid(
 # %% ../nbs/36_live.ipynb #de092812
 def _is_last(state, s) -> bool:
     "Does the search end with this epoch?"
-    stop = getattr(find_method(s.method), 'stop', None)
-    if state.epoch >= s.epochs:
-        return True
-    return bool(stop and stop(state.history))
+    return state.epoch >= s.epochs or over(state, find_method(s.method))
 
 def _heading(state, s) -> str:
     "What stands above the picture"
     words = [getattr(s, k, None) for k in ('method', 'space', 'data')]
     what = ', '.join(Path(str(word)).name for word in words if word)  # of a file the name
-    accuracy = state.history[-1]['valid_acc']
+    accuracy = state.trace.last['valid_acc']
     return (
         f'{what}: epoch {state.epoch} of {s.epochs}, '
         f'validation accuracy {accuracy:.1%}'
@@ -179,7 +176,7 @@ def _draw(self:Live, state, s) -> None:
 def _frame(self:Live, state) -> tuple: # (DataFrame, names of the further series)
     "The history with the further series"
     import pandas as pd
-    frame = pd.DataFrame(state.history)
+    frame = pd.DataFrame(state.trace.rows())
     extra = pd.DataFrame.from_dict(self.extra, orient='index')
     for name in extra:
         frame[name] = frame['epoch'].map(extra[name])

@@ -12,7 +12,7 @@ import ctypes, gc, os, weakref
 from pathlib import Path
 import torch
 from .core import UserError, halve_on_oom, peak_mem, seeded
-from .bilevel import Loss, arch_step, dists, weight_step
+from .bilevel import Step, arch_step, dists, weight_step
 from .data import JUDGED
 from .hypergrad import first_order
 
@@ -93,13 +93,11 @@ def _prime(*sizes) -> int:
 
 def _one_step(state, method, train, valid, key, bf16):
     "A weight step, and an architecture step where it holds more than that"
-    def loss(what, relax):
-        return Loss(state.net, relax, state.live, .5, ('trial', what, key), bf16)
+    step = Step(train, valid, progress=.5, rate=.01, key=('trial', key), bf16=bf16)
     with seeded('trial', key):
         if method.grad and method.grad is not first_order:
-            arch_step(state, method, loss('arch', method.relax), train, valid, .01, .5)
-        relax = method.w_relax or method.relax
-        weight_step(state, method, loss('weight', relax), train, .5)
+            arch_step(state, method, state.loss(step, 'arch', method.relax), step)
+        weight_step(state, method, state.loss(step, 'weight', method.relax_weights), step)
 
 @torch.no_grad()
 def _look(state, method, x):

@@ -4,20 +4,20 @@
 
 # %% auto #0
 __all__ = ['free', 'best_of_64', 'RELAXATIONS', 'DANAS', 'move', 'ZARTS', 'GRADIENTS',
-           'STABILISERS', 'FACTORISED', 'PRUNING', 'SELECTION', 'CALM', 'ROWS', 'METHODS', 'adam',
-           'Method', 'danas', 'aligned', 'init_minus', 'relax_minus', 'with_relu', 'factor_mix',
-           'calm', 'find_method', 'slot_name', 'describe', 'settings_of']
+           'STABILISERS', 'FACTORISED', 'PRUNING', 'SELECTION', 'CALM', 'ROWS', 'METHODS', 'danas',
+           'aligned', 'init_minus', 'relax_minus', 'with_relu', 'factor_mix', 'calm', 'find_method',
+           'slot_name', 'describe', 'settings_of']
 
 # %% ../nbs/18_methods.ipynb #38a58ad8
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from types import MappingProxyType
 import torch
 from torch import nn
-from .bilevel import Calendar
+from .bilevel import Calendar, Method, adam, by_mean, keep, never, nothing, trained
 from .core import choose
 from .dependence import init_danas, relax_danas
-from .derive import (best_of, by_mean, by_perturbation, by_sequence, by_threshold, climb,
+from .derive import (best_of, by_perturbation, by_sequence, by_threshold, climb,
                             enlarge, finalists)
 from .balenas import BaLeNAS, VAdam, init_balenas
 from .dirichlet import Gaussian, init_gaussian, relax_dirichlet
@@ -34,40 +34,6 @@ from .stopping import any_of, stop_on_ranking, stop_on_skips
 from .schedule import ramp, signed_cosine
 from .space import Space, partial_channels
 from .supernet import Theta
-
-# %% ../nbs/18_methods.ipynb #57d878bd
-def adam(
-    phi,     # {cell: {name: tensor}}
-    lr=3e-4, # step size
-    wd=1e-3, # weight decay; 0 where a penalty does that work
-    beta=.5, # memory of the gradient; that of its square is 0.999
-):
-    "Adam with betas (0.5, 0.999) over every trainable tensor of phi (DARTS, released code)"
-    return torch.optim.Adam([v for p in phi.values() for v in p.values() if v.requires_grad], lr, (beta, 0.999), weight_decay=wd)
-
-# %% ../nbs/18_methods.ipynb #8330ce1b
-@dataclass(frozen=True)
-class Method:
-    "A search method as a row of callables; the defaults are first-order DARTS"
-    name: str                      # as in `--method`
-    source: str                    # paper and section
-    init: object = init_alpha      # (cell, generator) -> {'alpha': (E, O), ...}
-    relax: object = relax_softmax  # (phi of one cell, progress, live) -> distribution over (E, O) mixing weights
-    grad: object = first_order     # (loss, w, phi, train, valid, lr) -> gradients keyed like phi; None: phi is not trained
-    arch_opt: object = adam        # (phi, lr) -> optimiser
-    penalties: tuple = ()          # each (distribution of one cell, progress) -> scalar
-    every: int = 1                 # weight steps per architecture step
-    inner: int = 0                 # training batches that `grad` gets besides its own, as `inner=`
-    calendar: Calendar = Calendar() # when only weights learn, when the cosine of their rate begins anew
-    perturb: object = None         # (theta, theta -> loss, progress) -> theta, for the weight step only
-    w_relax: object = None         # another relaxation for the weight step; None: `relax`
-    w_extra: object = None         # (loss, state, batch, progress) -> gradients added to the weights' own
-    stages: tuple = ()             # each (state, method, progress) -> state, after every epoch
-    stop: object = None            # history -> bool
-    derive: object = by_mean       # (distributions, space, evaluate, seed) -> Genotype
-    adapt: object = None           # space -> space, before the supernet is built: partial channels, activations
-    buffers: tuple = ()            # entries of phi that no gradient moves
-    whose: str = 'as released'     # whose the slots are; after 'but': what differs, the released value in parentheses
 
 # %% ../nbs/18_methods.ipynb #b952c27b
 free = partial(adam, wd=0)   # for rows whose penalty or distribution does the work of weight decay
@@ -104,7 +70,7 @@ def danas(
 DANAS = (danas('danas'), danas('danas-kron', 'kron'), danas('danas-lowrank', 'lowrank'), danas('danas-frozen', frozen=True))
 
 # %% ../nbs/18_methods.ipynb #b27d4b80
-move = lambda phi, lr=1.: torch.optim.SGD([v for p in phi.values() for v in p.values() if v.requires_grad], 1.)   # takes the displacement as it is
+move = lambda phi, lr=1.: torch.optim.SGD(trained(phi), 1.)   # takes the displacement as it is
 
 ZARTS = Method('zarts', 'Wang et al. 2022', arch_opt=move, every=10, inner=10, calendar=Calendar(wait=.2),   # what its searchers share
                whose='from the text of the paper')
@@ -239,7 +205,7 @@ def slot_name(
     f,  # what a slot holds
 ) -> str:
     "A short name for what a slot holds"
-    if f is None: return '–'
+    if f in (None, keep, never, nothing): return '–'
     if isinstance(f, (tuple, list)): return ' + '.join(map(slot_name, f)) or '–'
     if isinstance(f, partial): return slot_name(f.func) + ''.join(f' {k}={slot_name(v)}' for k, v in f.keywords.items())
     name = getattr(f, '__qualname__', str(f)).replace('.<locals>.rule', '') if getattr(f, '__name__', '') == 'rule' else getattr(f, '__name__', str(f))

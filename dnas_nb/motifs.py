@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from .core import UserError, choose, generator
-from .bilevel import read
+from .checkpoint import read
 from .folder import account
 from .interactions import contrast, only_cell
 from .methods import find_method

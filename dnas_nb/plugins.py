@@ -17,7 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from .core import UserError, brief
 from .sources import SOURCES
-from .methods import METHODS, Method
+from .bilevel import Method
+from .methods import METHODS
 from .ops import OPS
 from .safe import path_text
 from .space import Space

@@ -5,7 +5,7 @@ optimisers that forget, and pruning that knows about dependencies"""
 
 # %% auto #0
 __all__ = ['keep_top', 'set_live', 'stretch', 'carry', 'edges_of', 'strip', 'edge_means',
-           'conditional', 'one_by_one', 'prune_by', 'dependency_pruning', 'weights']
+           'conditional', 'one_by_one', 'prune_by', 'dependency_pruning']
 
 # %% ../nbs/16_prune.ipynb #0b5f4ac0
 import math
@@ -297,18 +297,3 @@ def dependency_pruning(
 ) -> prune_by:
     "Prune by mean weights given the winners (after the abstract of Zhang et al., ECCV 2024)"
     return prune_by(conditional(kappa, rho), keep, when)
-
-# %% ../nbs/16_prune.ipynb #bdbf76b4
-def weights(
-    r,     # one row of `history`
-) -> dict: # {cell: {(i, j): {op: weight}}}
-    "The mean mixing weights in one row of a history"
-    cells = {}
-    for column, value in r.items():
-        if not column.startswith('p/'):
-            continue
-        _, c, edge, op = column.split('/', 3)
-        at = tuple(map(int, edge.split('-')))
-        edges = cells.setdefault(c, {})
-        edges.setdefault(at, {})[op] = value
-    return cells

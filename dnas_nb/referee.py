@@ -11,14 +11,15 @@ import copy, dataclasses
 from dataclasses import dataclass, field, replace
 from itertools import islice
 import torch
-from .bilevel import Loss, State, arch_step, dists, evaluate, weight_step
+from .bilevel import (Loss, Method, State, Step, arch_step, by_mean, dists, evaluate,
+                             weight_step)
 from .core import UserError, seeded
 from .data import Data, JUDGED, Part
-from .derive import Judge, by_joint_mode, by_mean, by_sequence
+from .derive import Judge, by_joint_mode, by_sequence
 from .evaluate import Recipe, judge, train_epoch
 from .genotype import one_hot, to_str
 from .identity import is_digits
-from .methods import Method, slot_name
+from .methods import slot_name
 from .space import Space
 from .supernet import subnet
 
@@ -110,7 +111,8 @@ class _Tuning:
         for key, train, valid in todo if epochs else islice(todo, steps):
             self._step(theta, decided, key, train, valid)
         self.calls += 1
-        held = self._loss(theta, decided, self.method.relax, self.seed)
+        loss = Loss(self.state.net, self.method.relax, self.state.live, 1., (self.seed,))
+        held = _Held(loss, theta, decided)
         return {c: held.put(c, D.mean) for c, D in dists(self.state, self.method).items()}
 
     def _steps(self, epochs):
@@ -129,16 +131,13 @@ class _Tuning:
     def _step(self, theta, decided, key, train, valid):
         "Logits of open edges learn, where the search trained them; then the weights"
         state, row = self.state, self.method
-        with seeded(self.seed, 'tune-step', *key):
+        step = Step(train, valid, progress=1., rate=self.lr, key=(self.seed, *key))
+        with seeded(*step.seeds('tune-step')):
             if state.a_opt:
-                loss = self._loss(theta, decided, row.relax, self.seed, 'tune-arch', *key)
-                arch_step(state, row, loss, train, valid, self.lr, 1.)
-            relax = row.w_relax or row.relax
-            loss = self._loss(theta, decided, relax, self.seed, 'tune-weight', *key)
-            weight_step(state, row, loss, train, 1.)
-
-    def _loss(self, theta, decided, relax, *key) -> _Held:
-        return _Held(Loss(self.state.net, relax, self.state.live, 1., key), theta, decided)
+                drawn = state.loss(step, 'tune-arch', row.relax)
+                arch_step(state, row, _Held(drawn, theta, decided), step)
+            drawn = state.loss(step, 'tune-weight', row.relax_weights)
+            weight_step(state, row, _Held(drawn, theta, decided), step)
 
 def tuner(
     state,   # `State`; only its network changes, its phi is copied

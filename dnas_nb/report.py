@@ -18,6 +18,7 @@ from .folder import account, history_of, owning, stored_arrays, stored_correlati
 from .viz import curves, draw_dag, heat, op_color, panels, ribbons, short, style
 from .genotype import from_json
 from .safe import has_file, path_text, read_text
+from .trace import Column
 
 # %% ../nbs/33_report.ipynb #a7074df0
 def read_run(
@@ -67,35 +68,16 @@ class Moves:
     edges: tuple  # E labels such as '0→1'
     ops: tuple    # O operation names
 
-@dataclass(frozen=True)
-class _Column:
-    "A column of a history that holds probabilities."
-    name: str # 'p/cell/0-1/none'
-    cell: str # 'cell'
-    edge: str # '0-1'
-    op: str   # 'none'
-
-def _columns(
-    frame,  # history of a run
-) -> list:  # of _Column
-    "The columns of a history that hold probabilities."
-    out = []
-    for name in frame.columns:
-        match = re.fullmatch(r'p/(.*)/(\d+-\d+)/([^/]+)', name)
-        if match:
-            out.append(_Column(name, *match.groups()))
-    return out
-
 def _gathered(
     frame,   # history of a run
     columns, # of one cell
 ) -> Moves:
     "The probabilities of one cell as one array."
-    edges = list(dict.fromkeys(c.edge for c in columns))
-    ops = list(dict.fromkeys(c.op for c in columns))
+    edges = list(dict.fromkeys(c.place for c in columns))
+    ops = list(dict.fromkeys(c.option for c in columns))
     P = np.zeros((len(frame), len(edges), len(ops)))
     for c in columns:
-        P[:, edges.index(c.edge), ops.index(c.op)] = frame[c.name].fillna(0)
+        P[:, edges.index(c.place), ops.index(c.option)] = frame[str(c)].fillna(0)
     labels = tuple(edge.replace('-', '→') for edge in edges)
     return Moves(P, labels, tuple(ops))
 
@@ -104,8 +86,8 @@ def probabilities(
 ) -> dict:  # cell name -> Moves
     "The probability columns of a history as one array per cell."
     by_cell = {}
-    for column in _columns(frame):
-        by_cell.setdefault(column.cell, []).append(column)
+    for column in Column.among(frame.columns):
+        by_cell.setdefault(column.group, []).append(column)
     return {cell: _gathered(frame, columns) for cell, columns in by_cell.items()}
 
 # %% ../nbs/33_report.ipynb #b1213db3
@@ -547,10 +529,10 @@ def _height(frame, name):
 
 def _most_entropy(frame):
     "Entropy of edges that know nothing: the log of the operations, averaged over edges"
-    columns = [name for name in frame if name.startswith('p/')]
+    columns = Column.among(frame)
     if not columns:
         return 1.
-    ops = Counter(name.rsplit('/', 1)[0] for name in columns)
+    ops = Counter((column.group, column.place) for column in columns)
     return max(np.mean(np.log(list(ops.values()))), 1e-12)
 
 def _outgrown(ax, y):

@@ -146,18 +146,6 @@ def _decide(
     return live
 
 # %% ../nbs/16c_sgas.ipynb #9f963e36
-def _traces(
-    history, # list of rows of a search
-    cell,    # `Cell`
-) -> torch.Tensor: # (T, E, O)
-    "The mean mixing weights of one cell type over the epochs; 0 in columns that do not exist"
-    out = torch.zeros(len(history), cell.E, cell.O)
-    for t, row in enumerate(history):
-        for e, (i, j) in enumerate(cell.edges):
-            for o, op in enumerate(cell.ops[e]):
-                out[t, e, o] = row[f'p/{cell.name}/{i}-{j}/{op}']
-    return out
-
 @dataclass(frozen=True)
 class greedy:
     "A stage: decide edges one by one, the most important and certain first (SGAS, released code)"
@@ -174,7 +162,7 @@ class greedy:
             left = n - _due(progress, n)
             past = None
             if self.stable:
-                past = _traces(state.history[-self.history:], cell)
+                past = torch.from_numpy(state.trace.weights[c][-self.history:]).float()
             while _undecided(cell, live) > left:
                 live = _decide(cell, live, p, past)
             masks[c] = live

@@ -10,7 +10,7 @@ __all__ = ['stop_on_skips', 'stop_on_ranking', 'stop_on_eig', 'any_of']
 from collections.abc import Callable
 from dataclasses import dataclass
 from .core import Described, UserError
-from .prune import weights
+from .trace import Trace
 
 # %% ../nbs/16b_stopping.ipynb #e8766d81
 def _best(
@@ -48,9 +48,9 @@ class stop_on_skips:
     ignore: tuple = ('reduce',) # cell types that are not judged
 
     def __call__(self,
-        history, # list of rows of a search
+        trace: Trace,
     ) -> bool:
-        for c, edges in weights(history[-1]).items():
+        for c, edges in trace.by_name().items():
             if c in self.ignore:
                 continue
             if _best_ops(edges, self.top).count(self.op) >= self.limit:
@@ -68,22 +68,23 @@ class stop_on_ranking:
         if self.patience < 1:
             raise UserError(f'patience must be at least 1 epoch, not {self.patience}')
 
-    def _order(self, row):
-        "The operations of every edge, the weakest first"
+    def _order(self, trace, t):
+        "The operations of every edge in one epoch, the weakest first"
         out = []
-        for edges in weights(row).values():
+        for edges in trace.by_name(t).values():
             for ops in edges.values():
                 ranked = [op for op in ops if self.ops is None or op in self.ops]
                 out.append(sorted(ranked, key=ops.get))
         return out
 
     def __call__(self,
-        history, # list of rows of a search
+        trace: Trace,
     ) -> bool:
-        if len(history) <= self.patience:
+        if len(trace) <= self.patience:
             return False
-        now = self._order(history[-1])
-        return all(self._order(row) == now for row in history[-self.patience - 1:-1])
+        now = self._order(trace, -1)
+        before = range(-self.patience - 1, -1)
+        return all(self._order(trace, t) == now for t in before)
 
 # %% ../nbs/16b_stopping.ipynb #ee87b8ee
 def _eigen_ratio(
@@ -102,22 +103,21 @@ def _eigen_ratio(
 @dataclass(frozen=True)
 class stop_on_eig:
     "A stop: the dominant eigenvalue rises too fast (RobustDARTS, released: 5, 4, 1.3, from 10)"
-    column: str = 'eigenvalue' # of the history
+    column: str = 'eigenvalue' # a number that is noted after every epoch
     ratio: float = 1.3         # that ends the search
     start: int = 10            # epoch of the first decision
     window: int = 5            # epochs in a mean
     gap: int = 4               # epochs between the two means
 
     def __call__(self,
-        history, # list of rows of a search
+        trace: Trace,
     ) -> bool:
-        if history and self.column not in history[-1]:
+        if len(trace) and self.column not in trace.scalars:
             raise UserError(f'the history has no column {self.column!r}: '
                             'record it every epoch to stop on it')
-        if len(history) < self.start:
+        if len(trace) < self.start:
             return False
-        trace = [row[self.column] for row in history]
-        return _eigen_ratio(trace, self.window, self.gap) > self.ratio
+        return _eigen_ratio(trace.scalars[self.column], self.window, self.gap) > self.ratio
 
 # %% ../nbs/16b_stopping.ipynb #40a6c4fc
 @dataclass(frozen=True, repr=False)
@@ -125,11 +125,11 @@ class _any_of(Described):
     "See `any_of`"
     stops: tuple
 
-    def __call__(self, history) -> bool:
-        return any(stop(history) for stop in self.stops)
+    def __call__(self, trace) -> bool:
+        return any(stop(trace) for stop in self.stops)
 
 def any_of(
-    *stops, # history -> bool
+    *stops, # trace -> bool
 ) -> Callable:
     "A stop: as soon as one of them says so"
     return _any_of(stops)

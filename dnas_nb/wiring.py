@@ -22,6 +22,7 @@ from .distribution import edge_entropy
 from .folder import account
 from .safe import has_dir, has_file, path_text, read_csv
 from .supernet import Theta
+from .trace import Column, Trace
 
 # %% ../nbs/31_wiring.ipynb #3ab3c2d9
 def _advantage(
@@ -302,7 +303,7 @@ def read_history(
             'name the folder of a search, or its history.csv'
         )
     frame = read_csv(path)
-    chances = [c for c in frame if c.startswith('p/')]
+    chances = [str(column) for column in Column.among(frame)]
     if 'epoch' not in frame or not chances:
         raise UserError(
             f'{path_text(path)} is not the history of a search: '
@@ -349,30 +350,17 @@ def moves(
     space,  # a `Space`
 ) -> dict:  # cell name -> (T, E, O) mean mixing weights
     "The probability columns as one array per cell. Raises `UserError` for those of another space"
-    columns = {cell.name: _columns(cell) for cell in space.cells}
-    _same_space(frame, space, columns)
-    out = {}
-    for cell in space.cells:
-        P = np.zeros((len(frame), cell.E, cell.O))
-        for e, row in enumerate(columns[cell.name]):
-            P[:, e, :len(row)] = frame[row].to_numpy(float)
-        out[cell.name] = P
-    return out
+    _same_space(frame, space)
+    return Trace.from_table(frame, space.cells).weights
 
-def _columns(cell) -> list: # a list of column names per edge
-    "Where a history holds the probabilities of a cell"
-    rows = []
-    for (i, j), names in zip(cell.edges, cell.ops):
-        rows.append([f'p/{cell.name}/{i}-{j}/{op}' for op in names])
-    return rows
-
-def _same_space(frame, space, columns):
+def _same_space(frame, space):
     "Raises `UserError` when a column of the space is missing, or there is another"
     known = set()
-    for rows in columns.values():
-        known.update(*rows)
+    for cell in space.cells:
+        for row in Column.of(cell):
+            known.update(map(str, row))
     lacking = sorted(known - set(frame))
-    odd = [k for k in frame if k.startswith('p/') and k not in known]
+    odd = [str(column) for column in Column.among(frame) if str(column) not in known]
     if not lacking and not odd:
         return
     what = f'no column {lacking[0]}' if lacking else f'a column {odd[0]}'

@@ -7,7 +7,7 @@ from conftest import fails
 from dnas_nb.core import UserError, generator
 from dnas_nb.cost import cost_of, cost_penalty, cost_table, expected_cost, flops, pareto, uniform_cost, uses, with_cost
 from dnas_nb.latency import Timing, fit_costs, latency, ms
-from dnas_nb.bilevel import penalty_grads, start
+from dnas_nb.bilevel import Plan, penalty_grads, start
 from dnas_nb.distribution import relax_softmax
 from dnas_nb.genotype import all_archs, one_hot, random_arch
 from dnas_nb.methods import METHODS
@@ -91,10 +91,10 @@ def test_dead_columns_cost_nothing():
 @pytest.mark.parametrize('name', [m for m in METHODS if METHODS[m].grad])
 def test_every_method_at_a_price(name):
     "The price reaches the logits of every row, and nothing moves the prices themselves."
-    space = METHODS[name].adapt(toy()) if METHODS[name].adapt else toy()
+    space = METHODS[name].adapt(toy())
     m = with_cost(METHODS[name], cost_table('params', space, 8, 1), 3.)
-    state = start(batch_stats(SuperNet(space, 8, 1)), m, space.cells, 0, .05)
-    plain = start(batch_stats(SuperNet(space, 8, 1)), METHODS[name], space.cells, 0, .05)
+    state = start(batch_stats(SuperNet(space, 8, 1)), m, Plan(lr=.05))
+    plain = start(batch_stats(SuperNet(space, 8, 1)), METHODS[name], Plan(lr=.05))
     before, after = ((penalty_grads(a, b, .5) or {}).get('cell', {}) for a, b in ((METHODS[name], plain), (m, state)))
     push = {k: (g - before.get(k, 0)).abs().max() for k, g in after.items() if k not in ('price', 'frame')}
     assert max(push.values()) > 1e-3 and not state.phi['cell']['price'].requires_grad
@@ -109,12 +109,13 @@ def test_coefficient_over_time():
 
 
 def test_search_and_resume_keep_the_prices(tmp_path):
-    from dnas_nb.bilevel import fill, read, save, search
+    from dnas_nb.bilevel import search
+    from dnas_nb.checkpoint import fill, read, save
     from dnas_nb.sources import load_data
     m, split = with_cost(METHODS['drnas'], TABLE, 2.), load_data('digits', images=80)
-    fresh = lambda: start(batch_stats(SuperNet(toy(), 2, 1, in_ch=1)), m, toy().cells, 0, .05)
+    fresh = lambda: start(batch_stats(SuperNet(toy(), 2, 1, in_ch=1)), m, Plan(lr=.05))
     state = fresh()
-    for state in search(state, m, split.search, toy().cells, 1, 16, 0, 0, .05): save(state, tmp_path/'last.pt')
+    for state in search(state, m, split.search, Plan(1, 16, lr=.05)): save(state, tmp_path/'last.pt')
     again = fill(fresh(), read(tmp_path/'last.pt'))
     assert torch.equal(again.phi['cell']['price'], m.init(toy().cells[0], generator(9))['price'])
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from types import SimpleNamespace
 from conftest import fails
-from dnas_nb.bilevel import search, start
+from dnas_nb.bilevel import Plan, search, start
 from dnas_nb.core import seeded
 from dnas_nb.sources import load_data
 from dnas_nb.fast import fast
@@ -22,9 +22,9 @@ def split(): return load_data('digits', images=80)
 def state_of(name, space, dtype=torch.float64, C=4, n=1, running=False):
     "A fresh state of a method, its logits away from 0."
     method = find_method(name)
-    if method.adapt: space = method.adapt(space)
+    space = method.adapt(space)
     with seeded(0, 'net'): net = SuperNet(space, C, n, 10, 1).to(dtype)
-    state = start(net if running else batch_stats(net), method, space.cells, 0)
+    state = start(net if running else batch_stats(net), method)
     with seeded(0, 'phi'):
         for p in state.phi.values():
             for k, v in p.items():
@@ -67,7 +67,7 @@ def test_two_cell_types(split):
 def bits(state):
     tensors = [*state.net.state_dict().values(), *(v for p in state.phi.values() for v in p.values()), torch.get_rng_state(), *(x.grad for x in state.net.parameters() if x.grad is not None),
                *(b for opt in (state.w_opt, state.a_opt) if opt for s in opt.state.values() for b in s.values() if torch.is_tensor(b))]
-    return [t.detach().numpy().tobytes() for t in tensors] + [repr(state.history), state.net.training]
+    return [t.detach().numpy().tobytes() for t in tensors] + [repr(state.trace.rows()), state.net.training]
 
 
 @pytest.mark.parametrize('name', ['darts', 'drnas', 'danas', 'gdas'])
@@ -77,7 +77,7 @@ def test_looking_changes_nothing(name, split):
         state, method = state_of(name, toy(), torch.float32, running=True)
         with seeded('outside'):
             out = []
-            for state in search(state, method, split.search, toy().cells, 3, batch=20):
+            for state in search(state, method, split.search, Plan(3, batch=20)):
                 if hook: hook(state, SimpleNamespace(epochs=3, method=name))
                 out.append(bits(state))
         return out
@@ -92,7 +92,7 @@ def test_every(split):
     rows, look = [], None
     state, method = state_of('darts', toy(), torch.float32)
     look = probe(rows, split, lambda state, method, split, progress: dict(progress=progress), every=2)
-    for state in search(state, method, split.search, toy().cells, 5, batch=40): look(state, SimpleNamespace(epochs=5, method='darts'))
+    for state in search(state, method, split.search, Plan(5, batch=40)): look(state, SimpleNamespace(epochs=5, method='darts'))
     assert [(r['epoch'], r['progress']) for r in rows] == [(2, .4), (4, .8), (5, 1.)]
 
 

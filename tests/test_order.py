@@ -11,7 +11,7 @@ from dnas_nb.bench import make_table
 from dnas_nb.bilevel import dists, evaluate, start, watch
 from dnas_nb.core import generator, seeded
 from dnas_nb.data import Part
-from dnas_nb.derive import Judge, best_of, by_mean, by_perturbation
+from dnas_nb.derive import Judge, best_of, by_perturbation
 from dnas_nb.evaluate import judge
 from dnas_nb.experiment import run
 from dnas_nb.referee import conclude, shared_judge, trainer, tuner
@@ -25,6 +25,7 @@ from dnas_nb.stopping import any_of, stop_on_eig, stop_on_ranking, stop_on_skips
 from dnas_nb.sources import load_data
 from dnas_nb.space import toy
 from dnas_nb.supernet import SuperNet, batch_stats, subnet
+from dnas_nb.trace import Trace
 from dnas_nb.wiring import probe
 
 PARTS = 'train', 'valid', 'test'
@@ -52,7 +53,7 @@ def able(split):
     "A search state whose weights have learned and whose logits have left 0"
     method, space = find_method('drnas'), toy()
     with seeded(0, 'net'): net = batch_stats(SuperNet(space, C=4, n=1, classes=10, in_ch=1))
-    state = start(net, method, space.cells, 0)
+    state = start(net, method)
     with torch.no_grad():
         state.phi['cell']['alpha'] += torch.randn(3, 3, generator=generator('phi'))/2
     theta, opt = {'cell': torch.full((3, 3), 1/3)}, torch.optim.SGD(net.parameters(), .1, momentum=.9)
@@ -114,24 +115,25 @@ def test_copies_with_two_labels():
 
 
 def test_row_that_is_watched(able, two):
-    a, b = (watch(*able, s, toy().cells, 1.) for s in two)
-    assert a == b
+    (a, means), (b, others) = (watch(*able, s, 1.) for s in two)
+    assert a == b and (means['cell'] == others['cell']).all()
 
 
 def test_stops(able, two):
     "Every stop says the same of both histories, those on accuracy and on the eigenvalue too"
     state, method = able
-    def history(s):
-        rows = []
+    def traced(s):
+        trace = Trace(toy().cells)
         for k in range(6):
             at = replace(state, phi={'cell': {n: v.detach()*(1 + k/3) for n, v in state.phi['cell'].items()}})
-            rows.append(watch(at, method, s, toy().cells, 1.) | dict(eigenvalue=eigen(at, method, s, n=32)['eig']))
-        return rows
-    a, b = map(history, two)
-    def good_enough(rows): return rows[-1]['valid_acc'] >= a[3]['valid_acc']
+            numbers, means = watch(at, method, s, 1.)
+            trace = trace.then(numbers | dict(eigenvalue=eigen(at, method, s, n=32)['eig']), means)
+        return trace
+    a, b = map(traced, two)
+    def good_enough(trace): return trace.last['valid_acc'] >= a.scalars['valid_acc'][3]
     stops = stop_on_skips(1), stop_on_ranking(2), stop_on_eig(start=5, window=2, gap=2), good_enough
     for stop in (*stops, any_of(*stops)):
-        assert [stop(a[:k + 1]) for k in range(6)] == [stop(b[:k + 1]) for k in range(6)]
+        assert [stop(a.upto(k + 1)) for k in range(6)] == [stop(b.upto(k + 1)) for k in range(6)]
     assert a == b
 
 
@@ -170,7 +172,7 @@ def test_whole_run_that_learns_from_train_alone(two, tmp_path):
     def go(s, name): return run(tmp_path/name, split=replace(s, train=two[0].train), method='random', space='toy', epochs=2, channels=4, device='cpu', report=False)
     a, b = (go(s, n) for s, n in zip(two, 'ab'))
     said = [{k: v for k, v in r.found.items() if k != 'memory'} for r in (a, b)]
-    assert said[0] == said[1] and a.history == b.history
+    assert said[0] == said[1] and a.trace == b.trace
 
 
 def test_network_trained_alone(split, two):

@@ -8,9 +8,10 @@ import pytest
 import torch
 from conftest import fails
 
-from dnas_nb import bilevel, core, evaluate, experiment, folder, report
+from dnas_nb import checkpoint, core, evaluate, experiment, folder, report
 from dnas_nb import retrain as retraining
-from dnas_nb.bilevel import fill, read, save, search
+from dnas_nb.bilevel import search
+from dnas_nb.checkpoint import read, save
 from dnas_nb.core import UserError, write_atomic
 from dnas_nb.sources import load_data
 from dnas_nb.evaluate import load_arch
@@ -47,7 +48,7 @@ def killed_before(monkeypatch, name, n=1):
     "Inside the block the process is killed before the `n`th time that a file of that name is written"
     with monkeypatch.context() as m:
         dying = killing(core.write_atomic, (name, n))
-        for module in (core, folder, bilevel, evaluate, experiment, report):
+        for module in (core, folder, checkpoint, evaluate, experiment, report):
             if hasattr(module, 'write_atomic'): m.setattr(module, 'write_atomic', dying)
         m.setattr(folder.Keeper, 'watching', contextlib.nullcontext)   # nobody hears a SIGKILL
         with pytest.raises(Killed): yield
@@ -113,9 +114,9 @@ def unfinished(out):
 
 def test_stop_is_asked_before_first_epoch(tmp_path):
     straight = run(tmp_path/'straight', report=False, **STOPS)
-    assert 1 < len(straight.history) < 9, 'this search no longer stops early: choose another arch_lr'
+    assert 1 < len(straight.trace) < 9, 'this search no longer stops early: choose another arch_lr'
     def kill(state, s):
-        if state.epoch == len(straight.history): raise Killed
+        if state.epoch == len(straight.trace): raise Killed
     with pytest.raises(Killed): run(tmp_path/'cut', report=False, on_epoch=kill, **STOPS)
     run(tmp_path/'cut', resume=True, report=False, **STOPS)
     assert_same_end(tmp_path/'straight', tmp_path/'cut')
@@ -132,7 +133,7 @@ def test_every_method_goes_on_to_the_bit(tmp_path, method, space, epochs):
     split, dev = load_data('digits', s.images, s.size, s.seed), torch.device('cpu')
     def going(whole):
         job = prepare(s, split, dev)
-        for state in search(job.begin(whole), job.method, split.search, job.space.cells, s.epochs, s.batch, s.seed, s.warmup, s.lr):
+        for state in search(job.begin(whole), job.method, split.search, job.plan(s.batch)):
             save(state, tmp_path/'last.pt', plan=blueprint(state.net))
             yield state
     for _ in going(None): pass
@@ -186,7 +187,7 @@ def test_finished_run_writes_what_is_missing(copied, found, name):
     (copied/name).unlink()
     result = run(copied, resume=True, **TINY)
     assert_same_end(found, copied, *([name] if name.endswith('png') else []))
-    assert result.found == account(found)['result'] and len(result.history) == 3
+    assert result.found == account(found)['result'] and len(result.trace) == 3
 
 
 def test_report_cut_off_is_drawn_on_resume(tmp_path, monkeypatch, found, capsys):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd, pytest, torch
 import torch.nn.functional as F
 from dnas_nb.bench import accuracies
-from dnas_nb.bilevel import Calendar, dists, Loss, search, start
+from dnas_nb.bilevel import Calendar, Plan, dists, Loss, search, start
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.derive import Judge
 from dnas_nb.sources import from_tensors
@@ -82,11 +82,12 @@ def noise():
 def searched(method, noise, epochs, space=None, batch=24, seed=0):
     "Logits of the first cell and the rate of the weights before the search and after every epoch"
     space = space or toy()
-    if method.adapt: space = method.adapt(space)
+    space = method.adapt(space)
     with seeded(seed): net = batch_stats(SuperNet(space, C=4, n=4 if space.cells[0].n_in > 1 else 1, classes=3, in_ch=1))
-    state = start(net, method, space.cells, seed, .05, arch_lr=.02)
+    plan = Plan(epochs, batch, lr=.05, arch_lr=.02, seed=seed)
+    state = start(net, method, plan)
     seen = [(state.phi[space.cells[0].name]['alpha'].detach().clone(), None)]
-    for state in search(state, method, noise, space.cells, epochs, batch, seed, lr=.05):
+    for state in search(state, method, noise, plan):
         seen.append((state.phi[space.cells[0].name]['alpha'].detach().clone(), state.w_opt.param_groups[0]['lr']))
     return state, seen
 
@@ -129,7 +130,7 @@ class Fixed:
 def test_sgas_decides_every_edge_and_no_node_has_three_inputs(space):
     sp, row = space(), METHODS['sgas']
     phi = logits(replace(row, init=init_alpha), sp, scale=1.)
-    state = SimpleNamespace(net=SimpleNamespace(space=sp), phi=phi, a_opt=None, epoch=0, history=[], live={c.name: c.live.clone() for c in sp.cells})
+    state = SimpleNamespace(net=SimpleNamespace(space=sp), phi=phi, a_opt=None, epoch=0, live={c.name: c.live.clone() for c in sp.cells})
     for epoch in range(20):
         state.epoch = epoch + 1
         row.stages[0](state, row, state.epoch/20)    # the masks alone: there is no network to strip

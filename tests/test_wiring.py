@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import fails
-from dnas_nb.bilevel import search, start
+from dnas_nb.bilevel import Plan, search, start
 from dnas_nb.core import generator, seeded
 from dnas_nb.sources import load_data
 from dnas_nb.experiment import run
@@ -52,15 +52,15 @@ def test_no_trace():
     digits, method, space = load_data('digits', images=100), find_method('dsnas'), minimal()
     def go(watch):
         with seeded('net'): net = fast(batch_stats(SuperNet(space, 4, 3, 10, 1)))
-        state = start(net, method, space.cells, 0, arch_lr=.1)
+        state = start(net, method, Plan(arch_lr=.1))
         def steps():
-            for s in search(state, method, digits.search, space.cells, 2, 16): pass
+            for s in search(state, method, digits.search, Plan(2, 16)): pass
         if not watch: steps()
         else:
             with CostTracker(net): steps()
         return state
     a, b = go(False), go(True)
-    assert torch.equal(a.phi['normal']['alpha'], b.phi['normal']['alpha']) and not b.net._forward_pre_hooks and a.history == b.history
+    assert torch.equal(a.phi['normal']['alpha'], b.phi['normal']['alpha']) and not b.net._forward_pre_hooks and a.trace == b.trace
     with pytest.raises(ZeroDivisionError):
         with CostTracker(a.net): 1/0
     assert not a.net._forward_pre_hooks
@@ -150,7 +150,7 @@ def test_a_real_run(tmp_path):
     "What a search writes is what is read"
     r = run(tmp_path, method='dsnas', space='toy', data='digits', images=100, epochs=2, channels=4, report=False)
     out = evolution(read_history(tmp_path), toy())
-    assert out.epoch.tolist() == [1, 2] and out.attrs['note'] == '' and len(r.history) == 2
+    assert out.epoch.tolist() == [1, 2] and out.attrs['note'] == '' and len(r.trace) == 2
     fails(lambda: evolution(read_history(tmp_path), minimal()), "not of space 'minimal'")
 
 

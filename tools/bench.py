@@ -10,7 +10,7 @@ import torch
 from torch import nn
 import torch.nn.functional as F
 from dnas_nb.core import peak_mem
-from dnas_nb.bilevel import arch_step, Loss, start, weight_step
+from dnas_nb.bilevel import Step, arch_step, start, weight_step
 from dnas_nb.depthwise import Depthwise, Kept
 from dnas_nb.fast import fast
 from dnas_nb.methods import find_method
@@ -44,11 +44,12 @@ def plain_step(c):
 def fast_step(c, bf16=False):
     "One step of `dnas_nb.bilevel`."
     method, net, (x, y) = find_method('darts'), fast(make(c)), data(c)
-    state, batch = start(net, method, net.space.cells, 0, device=DEVICE), (x.contiguous(memory_format=torch.channels_last), y)
-    loss = Loss(net, method.relax, state.live, 0.5, (0,), bf16)
+    state, batch = start(net, method, device=DEVICE), (x.contiguous(memory_format=torch.channels_last), y)
+    what = Step(batch, batch, progress=.5, bf16=bf16)
+    loss = state.loss(what, 'step', method.relax)
     def step():
-        arch_step(state, method, loss, batch, batch, 0.025, 0.5)
-        weight_step(state, method, loss, batch, 0.5)
+        arch_step(state, method, loss, what)
+        weight_step(state, method, loss, what)
     return step
 
 

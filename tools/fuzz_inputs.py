@@ -632,7 +632,7 @@ def arrays_read(out):
 
 
 def search_read(out):
-    from dnas_nb.bilevel import read
+    from dnas_nb.checkpoint import read
     from dnas_nb.experiment import prepare, settings
     from dnas_nb.sources import load_data
     whole = read(out/'last.pt')

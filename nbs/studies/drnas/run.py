@@ -62,7 +62,7 @@ def one(method, seed) -> dict:
         rank=int(t['rank']),
         search_seconds=r.seconds,
         seconds=round(time.process_time() - t0, 1),
-        skips=[round(h['skip_share'], 3) for h in r.history],
+        skips=[round(h, 3) for h in r.trace.scalars['skip_share']],
         reach=(
             [{k: round(float(v), 4) for k, v in x.items()} for x in rows]
             if method == 'drnas'

@@ -109,7 +109,7 @@ def cifar10(study, seed) -> dict:
     "The finished supernets of one seed"
     import torch
     from dnas_nb.bench import accuracies, index, load
-    from dnas_nb.bilevel import read
+    from dnas_nb.checkpoint import read
     from dnas_nb.sources import load_data
     from dnas_nb.experiment import Settings, prepare
     from dnas_nb.study import standing

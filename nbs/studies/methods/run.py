@@ -50,7 +50,8 @@ def ask(folder, settings, name) -> dict:
     referee, same bits"""
     from dnas_nb.safe import read_json
     import torch
-    from dnas_nb.bilevel import dists, read
+    from dnas_nb.bilevel import dists
+    from dnas_nb.checkpoint import read
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.sources import load_data
     from dnas_nb.derive import Judge, climb, enlarge, finalists

@@ -165,7 +165,7 @@ def watched(name, seed) -> dict:
         epochs=rows,
         seconds=round(sum(e['cpu'] for e in rows)),
         valid_acc=r.found['valid_acc'],
-        entropy=[round(h['entropy'], 4) for h in r.history],
+        entropy=[round(h, 4) for h in r.trace.scalars['entropy']],
         date=time.strftime('%Y-%m-%d'),
         machine=f'{platform.machine()}, one core, torch {torch.__version__}',
     )
@@ -183,7 +183,7 @@ def stages():
 def steps(rounds=5, draws=3):
     "Cost of a search step beside its FLOPs, for each stage."
     import torch
-    from dnas_nb.bilevel import arch_step, Loss, start, weight_step
+    from dnas_nb.bilevel import Step, arch_step, start, weight_step
     from dnas_nb.core import generator
     from dnas_nb.fast import fast
     from dnas_nb.methods import find_method
@@ -204,7 +204,7 @@ def steps(rounds=5, draws=3):
             costs, gf = [], []
             for draw in range(draws if keep else 1):
                 space = partial_channels(all_spaces()[name](), K) if K > 1 else all_spaces()[name]()
-                state = start(fast(batch_stats(SuperNet(space, C, n))), method, space.cells, 0)
+                state = start(fast(batch_stats(SuperNet(space, C, n))), method)
                 if keep:
                     state = set_live(
                         state,
@@ -218,11 +218,12 @@ def steps(rounds=5, draws=3):
                         },
                     )
                     state = strip(state, method, 1.0)
-                loss = Loss(state.net, method.relax, state.live, 0.5, (0,))
+                what = Step(batch, batch, progress=0.5)
+                loss = state.loss(what, 'step', method.relax)
 
                 def step():
-                    arch_step(state, method, loss, batch, batch, 0.025, 0.5)
-                    weight_step(state, method, loss, batch, 0.5)
+                    arch_step(state, method, loss, what)
+                    weight_step(state, method, loss, what)
 
                 step()
                 seen = []

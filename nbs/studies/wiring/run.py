@@ -98,7 +98,10 @@ def one(name, seed) -> dict:
         net = fast(
             batch_stats(SuperNet(space, s['channels'], s['cells'], 10, split.train.x.shape[1]))
         )
-    state = bilevel.start(net, method, space.cells, seed, s['lr'], s['arch_lr'])
+    plan = bilevel.Plan(
+        s['epochs'], s['batch'], lr=s['lr'], arch_lr=s['arch_lr'], seed=seed
+    )
+    state = bilevel.start(net, method, plan)
     rows, weights = [], []
 
     def note(progress):
@@ -107,12 +110,10 @@ def one(name, seed) -> dict:
         weights.append(P)
 
     bilevel.watch = (
-        lambda *_: {}
+        lambda *_: ({}, {})
     )  # the accuracy of the whole mixture is not asked for, and costs more than an epoch of DSNAS
     note(0.0)
-    for state in bilevel.search(
-        state, method, split.search, space.cells, s['epochs'], s['batch'], seed, lr=s['lr']
-    ):
+    for state in bilevel.search(state, method, split.search, plan):
         note(state.epoch / s['epochs'])
     P = torch.stack(weights)
     out = dict(
