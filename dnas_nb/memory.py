@@ -89,7 +89,9 @@ def _listed(path, name):
 # %% ../nbs/34_memory.ipynb #554aa31c
 def _prime(*sizes) -> int:
     "A small prime that divides none of a network's sizes"
-    return next(p for p in (13, 17, 11, 19, 23, 29, 31, 37) if all(n % p for n in sizes))
+    for p in (13, 17, 11, 19, 23, 29, 31, 37):
+        if all(n % p for n in sizes): return p
+    raise ValueError(f'no small prime leaves a rest in all of {sizes}')
 
 def _one_step(state, method, train, valid, key, bf16):
     "A weight step, and an architecture step where it holds more than that"

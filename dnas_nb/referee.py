@@ -149,13 +149,14 @@ def tuner(
     wd=3e-4, # weight decay of the weights
 ) -> _Tuning:
     "`(theta, decided, steps, epochs) -> theta`: weights and open logits learn (DARTS-PT, its code)"
-    phi = {c: {k: _copied(v) for k, v in p.items()} for c, p in state.phi.items()}
+    phi = {c: _copied(p) for c, p in state.phi.items()}
     w_opt = torch.optim.SGD(state.net.parameters(), lr/10, momentum=0.9, weight_decay=wd)
     a_opt = _same_optimiser(state, method, phi)
     own = dataclasses.replace(state, phi=phi, w_opt=w_opt, a_opt=a_opt)
     return _Tuning(own, method, split, batch, lr/10, seed)
 
-def _copied(v): return v.detach().clone().requires_grad_(v.requires_grad)
+def _copied(p): # of one cell
+    return {k: v.detach().clone().requires_grad_(v.requires_grad) for k, v in p.items()}
 
 def _same_optimiser(state, method, phi):
     "The optimiser of the search, with its memory, on the copy; None where phi is not trained"
