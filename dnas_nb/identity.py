@@ -56,7 +56,8 @@ def _seen(
     classes = stored['classes']
     texts = {'name': stored['name'], 'shape': _picture(stored), 'images': counts}
     texts |= {'classes': len(classes), 'class names': ', '.join(classes)}
-    for k in ('mean', 'std'): texts[k] = ', '.join(f'{v:.6g}' for v in stored[k])
+    for k in ('mean', 'std'):
+        texts[k] = ', '.join(f'{v:.6g}' for v in stored[k])
     texts |= {k: stored[k] for k in ('flip', 'shift')}
     return texts | {'fingerprint': stored['fingerprint'][:8]}
 
@@ -67,21 +68,28 @@ def differs(
     "What tells the data of a run from those that are here, in words"
     then, here = _seen(stored), _seen(about(split))
     other = [k for k in then if then[k] != here[k]]
-    if not set(other) & {'fingerprint', *_USED}: return ''
-    if 'classes' in other: other.remove('class names')                     # their number says it
-    if 'fingerprint' in other: other = [k for k in other if k not in ('mean', 'std')]
+    if not set(other) & {'fingerprint', *_USED}:
+        return ''
+    if 'classes' in other:
+        other.remove('class names')                     # their number says it
+    if 'fingerprint' in other:
+        other = [k for k in other if k not in ('mean', 'std')]
     return '; '.join(f'{k}: {_cut(then[k])} there, {_cut(here[k])} now' for k in other)
 
 # %% ../nbs/19_identity.ipynb #7ef5f6e2
-_TYPES = dict(name=str, shapes=dict, classes=list, fingerprint=str, mean=list, std=list, flip=bool, shift=int)
+_TYPES = dict(name=str, shapes=dict, classes=list, fingerprint=str, mean=list, std=list, flip=bool,
+              shift=int)
 
 def is_about(
     stored, # what a file says
 ) -> bool:
     "Is it what `about` writes?"
-    if not isinstance(stored, dict) or 'origin' not in stored: return False
-    if not all(type(stored.get(k)) is t for k, t in _TYPES.items()): return False
-    if not isinstance(stored['origin'], (dict, type(None))): return False
+    if not isinstance(stored, dict) or 'origin' not in stored:
+        return False
+    if not all(type(stored.get(k)) is t for k, t in _TYPES.items()):
+        return False
+    if not isinstance(stored['origin'], (dict, type(None))):
+        return False
     shapes = [stored['shapes'].get(part) for part in PARTS]
     numbers = [v for k in ('mean', 'std') for v in stored[k]]
     good = all(isinstance(s, list) and len(s) == 4 for s in shapes)
@@ -93,9 +101,11 @@ def of_run(
 ) -> dict:  # what `about` wrote, or {} for a folder without a run
     "What a run says about its data. Raises `UserError` for one that says nothing"
     run = account(folder)
-    if not run: return {}
+    if not run:
+        return {}
     stored = run.get('dataset')
-    if is_about(stored): return stored
+    if is_about(stored):
+        return stored
     raise UserError(f'{folder} does not say what its data were, '
                     f'an earlier version wrote it: {cure}')
 
@@ -107,7 +117,8 @@ def must_agree(
 ):
     "Raise a `UserError` that names what differs, unless the data are those of the run"
     said = differs(stored, split)
-    if said: raise UserError(f'{folder} is about other data ({said}): {cure}')
+    if said:
+        raise UserError(f'{folder} is about other data ({said}): {cure}')
 
 # %% ../nbs/19_identity.ipynb #79fb7a88
 def same_run(
@@ -119,9 +130,11 @@ def same_run(
     "Raise `UserError` unless such a run in the folder, if there is one, has the same data"
     run = account(folder)
     begun = 'dataset' in run or (Path(folder)/'last.pt').exists()
-    if not begun or run.get('task', 'search') != task: return
+    if not begun or run.get('task', 'search') != task:
+        return
     stored = of_run(folder)
-    if not stored: return                                  # `refuse` has a word about such a folder
+    if not stored:
+        return                                  # `refuse` has a word about such a folder
     how = 'the data it began with' if stored['origin'] else 'the same split='
     cure = f'resume with {how}, or choose another --out for other data'
     must_agree(stored, split, folder, cure)
@@ -135,7 +148,8 @@ def ask_for_split(
 ):
     "Raise `UserError` for a run whose data `load_data` cannot make again"
     stored = of_run(folder) if folder else {}
-    if not stored or isinstance(stored['origin'], dict): return
+    if not stored or isinstance(stored['origin'], dict):
+        return
     what = _cut(f"{stored['name']!r}, pictures of {_picture(stored)}")
     raise UserError(f'{folder}: its data ({what}) were given by the caller: '
                     'give split= or data= (--data)')
@@ -165,17 +179,21 @@ def absolute(
     data,   # path of a file
 ) -> str:
     "The path from the root. Raises `UserError` for one that no file can have"
-    try: return str(Path(data).resolve())
-    except (OSError, ValueError): raise UserError(f'there is no file {path_text(data)}') from None
+    try:
+        return str(Path(data).resolve())
+    except (OSError, ValueError):
+        raise UserError(f'there is no file {path_text(data)}') from None
 
 def placed(
     data,   # what the caller names: a data set, or a path
     folder, # of the run, or None
 ) -> str:   # the name, or an absolute path
     "A path as it is given, else the place that the run stored for a file of that name"
-    if not is_file(data): return data
+    if not is_file(data):
+        return data
     given, path = Path(data), Path(absolute(data))
-    if path.is_file() or not folder or given.is_absolute(): return str(path)
+    if path.is_file() or not folder or given.is_absolute():
+        return str(path)
     stored = account(folder).get('dataset')
     origin = stored.get('origin') if isinstance(stored, dict) else None
     there = Path(str(origin.get('name'))) if isinstance(origin, dict) else path
@@ -189,7 +207,8 @@ def is_digits(
     "Is every picture of the split, with its label, one of the digits, perhaps in another size?"
     C, H, W = split.train.x.shape[1:]
     plain = split.train.x.element_size() == 1 and C == 1 and H == W
-    if not plain or tuple(split.about.classes) != tuple(map(str, range(10))): return False
+    if not plain or tuple(split.about.classes) != tuple(map(str, range(10))):
+        return False
     pool = digits().pool
     known = set(zip(fingerprints(resize(pool.x, H)), pool.y.tolist()))
     parts = [getattr(split, part) for part in PARTS]
@@ -200,31 +219,39 @@ def _package_space(
     name, # of a space
 ):        # the `Space`, or None
     "What the package means by a name, whatever was added to its tables"
-    if name in BUILT_IN: return BUILT_IN[name]() if all_spaces()[name] is BUILT_IN[name] else None
+    if name in BUILT_IN:
+        return BUILT_IN[name]() if all_spaces()[name] is BUILT_IN[name] else None
     for row in ROWS.values():                        # rectified spaces have names of their own
         bases = [b for b in BUILT_IN if row.adapt is not keep and str(name).startswith(b)]
         made = [row.adapt(BUILT_IN[b]()) for b in bases]
-        if found := [s for s in made if s.name == name]: return found[0]
+        if found := [s for s in made if s.name == name]:
+            return found[0]
     return None
 
 def _ours(kind, name):
     "Does the package itself give a meaning to the name?"
-    if kind == 'method': return name in ROWS and METHODS.get(name) is ROWS[name]
-    if kind == 'data': return is_file(name) or SOURCES.get(name) is BUILT_IN_DATA.get(name)
+    if kind == 'method':
+        return name in ROWS and METHODS.get(name) is ROWS[name]
+    if kind == 'data':
+        return is_file(name) or SOURCES.get(name) is BUILT_IN_DATA.get(name)
     return _package_space(name) is not None
 
 def _meaning(kind, name):
     "The value that is known by a name, or None"
-    if kind == 'method': return METHODS.get(name)
+    if kind == 'method':
+        return METHODS.get(name)
     return all_spaces()[name]() if name in all_spaces() else None
 
 # %% ../nbs/19_identity.ipynb #4bd366ca
-def _itself(value): return value
+def _itself(value):
+    return value
 
 def _remember(kind, value):
     "Known by its name from now on, in this process"
-    if kind == 'method': METHODS[value.name] = value
-    else: FURTHER[value.name] = partial(_itself, value)
+    if kind == 'method':
+        METHODS[value.name] = value
+    else:
+        FURTHER[value.name] = partial(_itself, value)
 
 def _taken(kind, name): # the complaint
     return (f'{kind} {_cut(name)!r} is one of the package with other parts: give yours a name '
@@ -238,14 +265,16 @@ def named(
     "Names instead of values. Raises `UserError` for neither, and for a name that is taken"
     for kind, sort in _SORTS.items():
         value = given.get(kind)
-        if value is None or isinstance(value, str): continue
+        if value is None or isinstance(value, str):
+            continue
         if not isinstance(value, sort):
             what = f'a name or a {sort.__name__}, not a {type(value).__name__}'
             raise UserError(f'{kind} must be {what}')
         if not isinstance(value.name, str) or not value.name.strip():
             raise UserError(f'{kind}: a {sort.__name__} needs a name')
         if _meaning(kind, value.name) != value:
-            if _ours(kind, value.name): raise UserError(_taken(kind, value.name))
+            if _ours(kind, value.name):
+                raise UserError(_taken(kind, value.name))
             _remember(kind, value)
         given = {**given, kind: value.name}
     return given
@@ -276,11 +305,13 @@ def described(
 ) -> dict:       # for run.json: kind -> description; {} when all is the package's
     "What is the caller's own of a method and a space, in words"
     out, name = {}, getattr(space, 'name', space)
-    if method is not None and not _ours('method', method): out['method'] = _method_words(method)
+    if method is not None and not _ours('method', method):
+        out['method'] = _method_words(method)
     if space is not None and not _ours('space', name):
         out['space'] = _space_words(space_of(name) if isinstance(space, str) else space)
     files = {kind: Path(plugin_of(kind, out[kind]['name'])).name for kind in out}
-    if any(files.values()): out['plugin'] = {k: v for k, v in files.items() if v}
+    if any(files.values()):
+        out['plugin'] = {k: v for k, v in files.items() if v}
     return json.loads(json.dumps(out))   # lists instead of tuples, as they come back from a file
 
 def space_of(
@@ -288,9 +319,12 @@ def space_of(
     folder='', # of the run that asks, for the message
 ) -> Space:
     "The space that is meant. Raises `UserError` for one that this process does not know"
-    if isinstance(name, Space): return name
-    if name in all_spaces(): return all_spaces()[name]()
-    if found := _package_space(name): return found
+    if isinstance(name, Space):
+        return name
+    if name in all_spaces():
+        return all_spaces()[name]()
+    if found := _package_space(name):
+        return found
     if folder:
         raise UserError(f'{folder}: its space {_cut(name)!r} is none of the package '
                         f"({', '.join(map(repr, all_spaces()))}): give it, space=… or --plugin")
@@ -306,10 +340,14 @@ def stands_for_itself(
 ):
     "Remember a space of the caller's. Raises `UserError` for a name that is taken"
     known = _package_space(space.name)
-    if known is None: return _remember('space', space)
-    if space.name in BUILT_IN: same = _whole(known) == _whole(space)
-    else: same = known.groups == space.groups          # its operations are made anew each time
-    if not same: raise UserError(_taken('space', space.name))
+    if known is None:
+        return _remember('space', space)
+    if space.name in BUILT_IN:
+        same = _whole(known) == _whole(space)
+    else:
+        same = known.groups == space.groups          # its operations are made anew each time
+    if not same:
+        raise UserError(_taken('space', space.name))
 
 # %% ../nbs/19_identity.ipynb #c7ec747f
 def given_again(
@@ -322,10 +360,12 @@ def given_again(
     for kind in set(parts) & set(_SORTS):
         was = parts[kind]
         value, name = given.get(kind), was.get('name') if isinstance(was, dict) else None
-        if isinstance(value, str) and value != name: continue    # the settings will say so
+        if isinstance(value, str) and value != name:
+            continue    # the settings will say so
         if value is None or isinstance(value, str) and _meaning(kind, name) is None:
             cure = f'give the value again, {kind}=…'
-            if file := _plugin_in(parts, kind): cure = f'load it again, --plugin {file}'
+            if file := _plugin_in(parts, kind):
+                cure = f'load it again, --plugin {file}'
             raise UserError(f'{folder}: its {kind} {name!r} was given by the caller: {cure}')
         word = named({kind: value})[kind]
         if word == name and described(**{kind: word}).get(kind) != was:
@@ -342,7 +382,8 @@ def for_workers(
 ):
     "Raise `UserError` for a name that only this process knows: a worker would not find it"
     for kind, name in names.items():
-        if _ours(kind, name) or plugin_of(kind, name): continue
+        if _ours(kind, name) or plugin_of(kind, name):
+            continue
         raise UserError(f'{kind} {_cut(name)!r} is known in this process only, '
                         'the workers of a study would not find it: register it in a plug-in '
                         f'(--plugin), or call run({kind}=…) here instead')
