@@ -115,6 +115,7 @@ def dnas_search(
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     precision:str=None,     # fp32 or bf16 (fp32)
     threads:int=None,       # CPU threads of one search (1)
+    compile:str=None,       # never, always, or auto: where it pays (never)
     out:str=None,           # run folder (runs/METHOD-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a run that was stopped
     plugin:str=None,        # Python files that register own parts, with commas: mine.py
@@ -125,7 +126,7 @@ def dnas_search(
                             method=method, space=space, data=data, epochs=epochs, warmup=warmup,
                             channels=channels, cells=cells, size=size, images=images, batch=batch,
                             lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
-                            preset=preset, layout=layout)
+                            preset=preset, layout=layout, compile=compile)
     print('\n\n'.join(map(_found_lines, results)))
 
 # %% ../nbs/43_cli.ipynb #9da3bc7e

@@ -20,7 +20,7 @@ from .core import (UserError, brief, choose, counted, device as get_device, fini
                           write_atomic)
 from .data import Data
 from .evaluate import LARGEST, buildable
-from .fast import fast
+from .fast import fast, worth_compiling
 from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owning,
                             save_arrays, to_continue, versions, written)
 from .dialects import parse
@@ -62,6 +62,7 @@ class Settings:
     nesterov: bool = False  # does the momentum of the weights look ahead?
     threads: int = 1        # of the CPU; fixed, because sums in another order are other bits
     layout: str = None      # of the pictures in a file, such as 'NHWC'
+    compile: str = 'never'  # 'always', or 'auto': where it pays; other bits, by rounding
 
 # %% ../nbs/40_experiment.ipynb #3f407b51
 PRESETS = dict(
@@ -115,6 +116,7 @@ def _check(s):
     if type(s.nesterov) is not bool:
         raise UserError(f'nesterov must be true or false, not {brief(s.nesterov)}')
     choose(s.precision, ['fp32', 'bf16'], 'precision')
+    choose(s.compile, ['never', 'always', 'auto'], 'compile')
     find_method(s.method)
 
 # %% ../nbs/40_experiment.ipynb #d1570a96
@@ -180,8 +182,15 @@ class Job:
         with seeded(s.seed, 'net'):
             channels, classes = split.about.shape[0], len(split.about.classes)
             spec = Spec(s.channels, s.cells, classes, channels, batch_stats=True)
-            net = fast(self.space.supernet(spec))
+            net = self.space.supernet(spec)
+            images = s.epochs*len(split.train)
+            net = fast(net, worth_compiling(net, self.when, split.about.shape, images))
         return start(net, self.method, self.plan(s.batch), self.device)
+
+    @property
+    def when(self): # to compile: not what is differentiated twice
+        twice = self.method.w_extra is not Method.w_extra
+        return 'never' if twice else self.settings.compile
 
     def plan(self,
         batch,  # images of a step: fewer than in the settings where memory ran out

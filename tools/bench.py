@@ -1,9 +1,9 @@
 """Time one search step (architecture step + weight step, first order) of the plain and the fast supernet, in turn, on one thread or on a GPU.
 
-`python tools/bench.py [a] [b] [c] [--rounds 5] [--precision fp32 bf16] [--device cuda]`: CPU seconds (user + system; on a GPU wall seconds, device waited for), peak memory, FLOPs and the convolution floor.
-plain: the usual implementation: edge by edge, NCHW, every gradient computed in both steps. fast: what `dnas_search` runs.
+`python tools/bench.py [a] [b] [c] [--compile] [--rounds 5] [--precision fp32 bf16] [--device cuda]`: CPU seconds (user + system; on a GPU wall seconds, device waited for), peak memory, FLOPs and the convolution floor.
+plain: the usual implementation: edge by edge, NCHW, every gradient computed in both steps. fast: what `dnas_search` runs; fast compiled: with `--compile always`.
 floor: the convolutions of the step alone, forward and the gradients that are needed, in the faster of the two layouts (depthwise ones: of the library's routine and ours)."""
-import argparse, collections, os, platform, statistics, subprocess, sys, time
+import argparse, ast, collections, inspect, os, platform, statistics, subprocess, sys, time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 import torch
@@ -12,13 +12,15 @@ import torch.nn.functional as F
 from dnas_nb.core import peak_mem
 from dnas_nb.bilevel import Step, arch_step, start, weight_step
 from dnas_nb.depthwise import Depthwise, Kept
+from dnas_nb import fast as fast_module
 from dnas_nb.fast import fast
 from dnas_nb.methods import find_method
 from dnas_nb.space import SPACES
 from dnas_nb.supernet import SuperNet, batch_stats
 
 CONFIGS = dict(a=dict(space='nb201', C=16, n=5, batch=64, size=32), b=dict(space='nb201', C=8, n=1, batch=64, size=16), c=dict(space='darts', C=16, n=8, batch=16, size=32))
-TARGETS = {('a', 'fp32'): 3.0, ('a', 'bf16'): 4.5, ('b', 'fp32'): 3.5, ('c', 'fp32'): 4.5}
+TARGETS = {('a', 'fp32 compiled'): 3.2, ('a', 'bf16 compiled'): 4.5, ('b', 'fp32 compiled'): 3.5, ('c', 'fp32 compiled'): 3.5}
+COMPILED = False
 
 
 DEVICE = torch.device('cpu')
@@ -41,9 +43,9 @@ def plain_step(c):
     return step
 
 
-def fast_step(c, bf16=False):
+def fast_step(c, bf16=False, compiled=False):
     "One step of `dnas_nb.bilevel`."
-    method, net, (x, y) = find_method('darts'), fast(make(c)), data(c)
+    method, net, (x, y) = find_method('darts'), fast(make(c), compiled), data(c)
     state, batch = start(net, method, device=DEVICE), (x.contiguous(memory_format=torch.channels_last), y)
     what = Step(batch, batch, progress=.5, bf16=bf16)
     loss = state.loss(what, 'step', method.relax)
@@ -137,14 +139,22 @@ def own_peak():
     except OSError: return peak_mem()
 
 
-def builds(c, kind): return dict(plain=lambda: plain_step(c), fp32=lambda: fast_step(c), bf16=lambda: fast_step(c, True))[kind]()
+def builds(c, kind):
+    "A step of the plain supernet, or of the stacked one by precision, compiled or not."
+    if kind == 'plain': return plain_step(c)
+    return fast_step(c, kind.startswith('bf16'), kind.endswith('compiled'))
 
 
 def bench(name, rounds, precisions):
     "Times of a configuration, measured in turn."
     c, kinds = CONFIGS[name], ['plain', *precisions]
+    if COMPILED: kinds += [f'{p} compiled' for p in precisions]
     steps, seen, low = {k: builds(c, k) for k in kinds}, {k: [] for k in kinds}, {p: [] for p in precisions}
-    for f in steps.values(): f(); f()
+    for k, f in steps.items():
+        t = time.perf_counter()
+        f()
+        if k.endswith('compiled'): print(f'({name}) {k}: compiled in {time.perf_counter() - t:.0f} s', flush=True)
+        f()
     for r in range(rounds):
         for k, f in steps.items(): seen[k].append(cpu(f) if name == 'b' or DEVICE.type == 'cuda' else once(f))
         if r < 3:
@@ -152,13 +162,20 @@ def bench(name, rounds, precisions):
     times, base = {k: statistics.median(v) for k, v in seen.items()}, {p: statistics.median(v) for p, v in low.items()}
     mb = {k: peak(name, k) for k in kinds}
     print(f"({name}) {c['space']} C={c['C']} N={c['n']}, batch {c['batch']}, {c['size']}×{c['size']}: {flops(c)/1e9:.1f} GFLOP of convolutions in a step")
-    print(f"  {'':12}{'CPU s' if DEVICE.type == 'cpu' else 'ms':>8}{'ratio':>8}{'spread':>16}{'floor' + (' s' if DEVICE.type == 'cpu' else ''):>9}{'to floor':>10}{'peak MB':>9}{'of plain':>10}")
+    print(f"  {'':20}{'CPU s' if DEVICE.type == 'cpu' else 'ms':>8}{'ratio':>8}{'spread':>16}{'floor' + (' s' if DEVICE.type == 'cpu' else ''):>9}{'to floor':>10}{'peak MB':>9}{'of plain':>10}")
     for k in kinds:
         ratio, target, unit = times['plain']/times[k], TARGETS.get((name, k)) if DEVICE.type == 'cpu' else None, 1 if DEVICE.type == 'cpu' else 1e3
         each = [p/v for p, v in zip(seen['plain'], seen[k])]
-        at = base.get(k)
-        print(f"  {k if k == 'plain' else 'fast ' + k:12}{unit*times[k]:8.3f}{ratio:7.2f}x{min(each):8.2f} to{max(each):5.2f}{'' if at is None else f'{unit*at:9.3f}{times[k]/at:9.2f}x':19}{mb[k]:9.0f}{mb[k]/mb['plain']:9.0%}"
+        at = base.get(k.split()[0])
+        print(f"  {k if k == 'plain' else 'fast ' + k:20}{unit*times[k]:8.3f}{ratio:7.2f}x{min(each):8.2f} to{max(each):5.2f}{'' if at is None else f'{unit*at:9.3f}{times[k]/at:9.2f}x':19}{mb[k]:9.0f}{mb[k]/mb['plain']:9.0%}"
               + (f'   aim {target}x' if target else ''), flush=True)
+
+
+def source():
+    "Lines and syntax nodes a line of the fast supernet; before it was stacked: 464 lines, 28.8."
+    text = open(inspect.getfile(fast_module), encoding='utf-8').read()
+    lines = [v for v in text.splitlines() if v.strip() and not v.strip().startswith('#')]
+    return f'fast.py: {len(lines)} lines, {sum(1 for _ in ast.walk(ast.parse(text)))/len(lines):.1f} syntax nodes a line (before: 464, 28.8)'
 
 
 def once(f): t = clock(); f(); return clock() - t
@@ -169,13 +186,15 @@ if __name__ == '__main__':
     p.add_argument('configs', nargs='*', default=['b', 'a', 'c'], help='of ' + ', '.join(CONFIGS) + ' (b takes seconds, the others minutes)')
     p.add_argument('--rounds', type=int, default=5); p.add_argument('--precision', nargs='+', default=['fp32', 'bf16'], choices=['fp32', 'bf16'])
     p.add_argument('--device', default='cpu', help='cpu or cuda')
-    p.add_argument('--peak', choices=['plain', 'fp32', 'bf16'], help=argparse.SUPPRESS)
+    p.add_argument('--compile', action='store_true', help='the stacked supernet compiled as well: minutes before the first step')
+    p.add_argument('--peak', choices=['plain', *(p + c for p in ('fp32', 'bf16') for c in ('', ' compiled'))], help=argparse.SUPPRESS)
     a = p.parse_args()
     torch.set_num_threads(1)
-    DEVICE = torch.device(a.device)
+    DEVICE, COMPILED = torch.device(a.device), a.compile
     if a.peak:
         step = builds(CONFIGS[a.configs[0]], a.peak); step(); step()
         print(own_peak())
     else:
         print(f'{platform.machine() if DEVICE.type == "cpu" else torch.cuda.get_device_name(DEVICE)}, torch {torch.__version__}, one thread, median of {a.rounds} rounds; spread: ratio in single rounds')
+        print(source())
         for name in a.configs: bench(name, a.rounds, a.precision)
