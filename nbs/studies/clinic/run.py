@@ -37,8 +37,8 @@ def cures() -> dict:
 
     m, darts = METHODS, METHODS['darts']
 
-    def two_skips(history):
-        return history[-1]['skip_share'] >= 2 / 6
+    def two_skips(trace):
+        return trace.last['skip_share'] >= 2 / 6
 
     return {
         'DARTS': (darts, {}),
@@ -110,7 +110,7 @@ def one(name, seed) -> dict:
         cure=name,
         seed=seed,
         arch=r.found['arch'],
-        epochs=len(r.history),
+        epochs=len(r.trace),
         seconds=round(time.process_time() - t0),
         valid_acc=round(r.found['valid_acc'], 4),
     )
@@ -118,8 +118,8 @@ def one(name, seed) -> dict:
         f"rank_{t['dataset']}": t['rank'] for t in r.found['table']
     }
     return row | dict(
-        entropy=' '.join(f"{h['entropy']:.3f}" for h in r.history),
-        skips=' '.join(f"{h['skip_share']:.2f}" for h in r.history),
+        entropy=' '.join(f'{h:.3f}' for h in r.trace.scalars['entropy']),
+        skips=' '.join(f'{h:.2f}' for h in r.trace.scalars['skip_share']),
         eig=' '.join(f'{e}:{v:.4g}' for e, v in eigs),
         date=time.strftime('%Y-%m-%d'),
         machine=f'{platform.machine()}, one core, torch {torch.__version__}',
