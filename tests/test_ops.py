@@ -6,7 +6,7 @@ from torch import nn
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.ops import FactorizedReduce, nor_conv_1x1, relu_conv_bn
 from dnas_nb.space import SPACES
-from dnas_nb.spaces import BUILT_IN, conv_bn_relu, identity
+from dnas_nb.spaces import BUILT_IN, MACRO_OPS, conv_bn_relu
 
 HALVING = dict(
     reduce=lambda C: FactorizedReduce(C, C),
@@ -14,7 +14,7 @@ HALVING = dict(
     nb201=lambda C: nor_conv_1x1(C, 2),
     mixing=lambda C: relu_conv_bn(C, 2*C, 1, 2),
     nb101=lambda C: conv_bn_relu(C, 2, kernel=1),
-    chain=lambda C: identity(C, 2, C_out=2*C))
+    chain=lambda C: MACRO_OPS['id'](C, 2, C_out=2*C))
 
 
 def gradients(net, x):
