@@ -21,7 +21,7 @@ from .data import JUDGED, averages, classification
 from .distribution import edge_entropy, init_alpha, relax_softmax
 from .genotype import keep_best
 from .gumbel import draw_cells
-from .hypergrad import first_order
+from .hypergrad import Point, first_order
 from .supernet import enough_pixels
 from .trace import Trace
 
@@ -361,8 +361,8 @@ def arch_step(
 ):
     "One step on phi: an estimate of the gradient of the validation loss, plus the penalties"
     w = {name: p.detach() for name, p in state.net.named_parameters()}
-    more = dict(inner=list(step.ahead)) if step.ahead else {}
-    grads = method.grad(loss, w, state.phi, step.train, step.valid, lr=step.rate, **more)
+    inner = list(step.ahead) if step.ahead else None
+    grads = method.grad(Point(loss, w, state.phi, step.train, step.valid, step.rate, inner))
     extra = penalty_grads(method, state, step.progress)
     for c, p in state.phi.items():
         for k, v in p.items():

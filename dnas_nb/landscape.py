@@ -17,7 +17,7 @@ from .core import UserError, choose, generator, seeded
 from .bilevel import by_mean, dists, evaluate
 from .data import classification, normalise
 from .genotype import one_hot
-from .hypergrad import leaves, moved, product, purely, rebuild, same_noise, trainable
+from .trees import leaves, moved, product, purely, rebuild, same_noise, trainable
 from .methods import find_method
 
 # %% ../nbs/30_landscape.ipynb #2976da6c

@@ -23,8 +23,9 @@ from .balenas import BaLeNAS, VAdam, init_balenas
 from .dirichlet import Gaussian, init_gaussian, relax_dirichlet
 from .distribution import Point, init_alpha, init_factor, relax_factor, relax_sigmoid, relax_softmax
 from .gumbel import Gumbel, gdas_tau, relax_onehot, relax_uniform
-from .hypergrad import (amended, first_order, gld, mgs, neumann, score_function,
-                               second_order, single_level, zero_order)
+from .hypergrad import amended, neumann, second_order, single_level
+from .score import score_function
+from .zeroorder import gld, mgs, zero_order
 from .regularizer import (Adversarial, EntropyBits, RandomSmooth, Weighted, ZeroOne, align,
                                  beta_decay, kl_corr, kl_mean, kl_prior)
 from .growing import grow_deep, progressive, skip_cap

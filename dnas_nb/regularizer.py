@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import torch
 from .core import Described, UserError, choose
-from .hypergrad import dot, grads, leaves, moved, rebuild, same_noise
+from .trees import dot, grads, leaves, moved, rebuild, same_noise
 
 # %% ../nbs/14_regularizer.ipynb #80554fd3
 @dataclass(frozen=True, repr=False)

@@ -16,10 +16,12 @@ from dnas_nb.referee import tuner
 from dnas_nb.fast import fast
 from dnas_nb.dialects import parse
 from dnas_nb.genotype import to_ops
-from dnas_nb.hypergrad import cosine, first_order, mgs_weights, second_order
+from dnas_nb.hypergrad import Point, first_order, second_order
 from dnas_nb.methods import METHODS, aligned
 from dnas_nb.regularizer import alignment
 from dnas_nb.schedule import ramp
+from dnas_nb.trees import cosine
+from dnas_nb.zeroorder import mgs_weights
 from dnas_nb.released import RELEASED, row_of
 from dnas_nb.space import darts, nb201, toy
 from dnas_nb.supernet import CellNet, SuperNet, Theta, batch_stats
@@ -65,7 +67,8 @@ def test_gdas_gradient_is_that_of_the_released_cell(space, order):
         phi, got = logits(gdas, sp, seed), []
         for net in (released, plain, fast(deepcopy(plain))):
             loss = Loss(net, gdas.relax, {c.name: c.live for c in sp.cells}, .4, ('gates', seed))
-            got.append(order(loss, {n: p.detach() for n, p in net.named_parameters()}, phi, train, valid, .1))
+            w = {n: p.detach() for n, p in net.named_parameters()}
+            got.append(order(Point(loss, w, phi, train, valid, .1)))
         for g in got[1:]:
             for c in phi: torch.testing.assert_close(g[c]['alpha'], got[0][c]['alpha'], rtol=1e-8, atol=1e-10)
             if got[0][sp.cells[0].name]['alpha'].any(): assert cosine(g, got[0]) > 1 - 1e-12
@@ -172,9 +175,9 @@ def test_setn_evaluates_cells_that_were_drawn():
 
 def test_zarts_trains_ahead_on_ten_batches(noise):
     given = []
-    def spy(loss, w, phi, train, valid, lr=None, inner=None):
-        given.append(inner)
-        return {c: {k: torch.zeros_like(v) for k, v in p.items()} for c, p in phi.items()}
+    def spy(p):
+        given.append(p.inner)
+        return {c: {k: torch.zeros_like(v) for k, v in phi.items()} for c, phi in p.phi.items()}
     row = METHODS['zarts-mgs']
     searched(replace(row, grad=spy, calendar=Calendar()), noise, 1, batch=4)     # 18 steps: moves in the first and the eleventh
     assert [len(batches) for batches in given] == [10, 10]
@@ -239,7 +242,7 @@ def test_dsnas_pays_the_whole_cost_of_an_edge():
         class Scaled(Loss):
             def at(self, *given): return times*super().at(*given)
         loss = Scaled(net, row.relax, {'cell': sp.cells[0].live}, .5, ('cost',))
-        return row.grad(loss, w, phi, train, valid, .1)['cell']['alpha']
+        return row.grad(Point(loss, w, phi, train, valid, .1))['cell']['alpha']
     torch.testing.assert_close(estimate(1e4), 1e4*estimate(1.), rtol=1e-9, atol=1e-12)
 
 

@@ -66,7 +66,7 @@ def passes(net, phi, live, method, batch):
     "Both passes of a search step, as a function that changes nothing."
     import torch
     from dnas_nb.bilevel import Loss
-    from dnas_nb.hypergrad import leaves
+    from dnas_nb.trees import leaves
 
     loss = Loss(net, method.relax, live, 1.0, (0,))
     frozen = {n: p.detach() for n, p in net.named_parameters()}

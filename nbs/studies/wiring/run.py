@@ -44,8 +44,9 @@ def row_of(method, level):
     """The method with its architecture gradient at one level (training images) or at two (first
     order)"""
     from dataclasses import replace
-    from dnas_nb.hypergrad import first_order, score_function, single_level
+    from dnas_nb.hypergrad import first_order, single_level
     from dnas_nb.methods import find_method
+    from dnas_nb.score import score_function
 
     if method == 'dsnas':
         grad = partial(score_function, clamp=5.0, on='train' if level == 1 else 'valid')
