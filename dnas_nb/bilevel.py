@@ -12,8 +12,8 @@ __all__ = ['at_weights', 'Loss', 'part', 'Calendar', 'adam', 'trained', 'by_mean
 # %% ../nbs/13_bilevel.ipynb #65f9fbec
 import math
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 import torch
 from torch.func import functional_call
 from .core import UserError, generator, seeded
@@ -280,7 +280,7 @@ class Plan:
                 rate=rate,
                 key=(self.seed, epoch, k),
                 moves=moves,
-                ahead=self._ahead(data, method, epoch, k) if moves else (),
+                ahead=self._ahead(data, method, epoch, k) if moves and method.inner else (),
                 bf16=self.bf16,
             )
 
@@ -291,8 +291,6 @@ class Plan:
 
     def _ahead(self, data, method, epoch, k):
         "As many training batches as `grad` asks for, one after the other through the epoch"
-        if not method.inner:
-            return ()
         batches = self._batches(data.train, 'inner', 'augment-inner', epoch)
         begin = k//method.every*method.inner
         return tuple(batches[i] for i in range(begin, begin + method.inner))
@@ -416,8 +414,7 @@ def weight_step(
     clip=5., # largest norm of the weight gradient (DARTS, released code)
 ) -> torch.Tensor: # the training loss before the step
     "One SGD step on the weights at a drawn architecture; no gradient reaches phi"
-    def at(theta):
-        return loss.at(None, theta, step.train)
+    at = partial(loss.at, None, batch=step.train)
     with torch.no_grad():
         theta = loss.sample(state.phi)
     value = at(method.perturb(theta, at, step.progress))
@@ -495,24 +492,19 @@ def watch(
 # %% ../nbs/13_bilevel.ipynb #a605db5e
 def _one_step(state, method, step) -> float:
     "An architecture step where one is due, then a weight step; the training loss before it"
-    with _placed(step), seeded(*step.seeds('step')), enough_pixels():   # some draw directions
-        if step.moves:
-            arch_step(state, method, state.loss(step, 'arch', method.relax), step)
-        loss = state.loss(step, 'weight', method.relax_weights)
-        value = weight_step(state, method, loss, step).item()
+    try:
+        with seeded(*step.seeds('step')), enough_pixels():   # some draw directions
+            if step.moves:
+                arch_step(state, method, state.loss(step, 'arch', method.relax), step)
+            loss = state.loss(step, 'weight', method.relax_weights)
+            value = weight_step(state, method, loss, step).item()
         if not math.isfinite(value):
             raise UserError(f'the training loss became {value}, '
                             'lower the learning rate or look at the images')
-    return value
-
-@contextmanager
-def _placed(step):
-    "A mistake in a step says in which one"
-    try:
-        yield
     except UserError as e:
         _, epoch, k = step.key
         raise UserError(f'epoch {epoch + 1}, step {k + 1}: {e}') from None
+    return value
 
 def _end_epoch(state, method, plan, data, losses) -> State:
     "After the last step: stages, then what is noted of the epoch"
