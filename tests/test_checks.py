@@ -31,7 +31,7 @@ def test_none_skipped(where):
 def test_labels_once(where):
     "A label names one stretch of one notebook."
     twice = [k for k, n in Counter((f['nb'], x) for f in where for x in f['labels']).items() if n > 1]
-    assert not twice, f'these labels are used twice: {twice}; add a note, such as "20 SDARTS (box, adversarial)"'
+    assert not twice, f'these labels are used twice: {twice}; add a note, such as "sdarts-box (adversarial)"'
 
 
 def test_each_can_be_broken(where):
@@ -54,11 +54,11 @@ def test_mutation_applies(b):
 
 def test_listens():
     "Errors, tolerances and failures are heard; a cell without ears has no assertions left."
-    src = '# check X-1 (a), 2(b): text\nerr = [.5, -2.]\nassert max(err) < 1 and err[0] > 0\ntest_eq(err[0], .25)\n# check X-3\nassert err[1] <= -1'
+    src = '# check one-thing (a), another-thing: text\nerr = [.5, -2.]\nassert max(err) < 1 and err[0] > 0\ntest_eq(err[0], .25)\n# check third\nassert err[1] <= -1'
     ear = checks.Ear()
     checks.run_cell(src, 'cell', {}, ear)
-    assert [(h[0], *h[2:]) for h in ear.heard] == [(['X-1 (a)', '2-b'], .5, 1., True), (['X-1 (a)', '2-b'], None, None, True),
-                                                   (['X-1 (a)', '2-b'], .25, 0., False), (['X-3'], 0., 1., True)]
+    assert [(h[0], *h[2:]) for h in ear.heard] == [(['one-thing (a)', 'another-thing'], .5, 1., True), (['one-thing (a)', 'another-thing'], None, None, True),
+                                                   (['one-thing (a)', 'another-thing'], .25, 0., False), (['third'], 0., 1., True)]
     assert checks.headline(ear.heard[:2])[2:4] == (.5, 1.)
     ns = {}
     checks.run_cell('assert False\ntest_eq(1, 2)\nx = 1', 'cell', ns, deaf=True)
