@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dnas_nb.cli import dnas_search, dnas_train
+from dnas_nb.running.cli import dnas_search, dnas_train
 from conftest import fails
 from dnas_nb.core import UserError, write_atomic
-from dnas_nb.experiment import settings
-from dnas_nb.retrain import find_arch
+from dnas_nb.running.experiment import settings
+from dnas_nb.running.retrain import find_arch
 from dnas_nb.dialects import parse, published
 from dnas_nb.genotype import from_json, from_ops, to_json, to_str
 from dnas_nb.space import Cell, Space, Stack, darts, nb201, partial_channels, toy
@@ -117,7 +117,7 @@ def test_every_space_has_defaults_that_build():
 @pytest.mark.parametrize('method', ['danas', 'random', 'darts'])
 def test_every_rule_keeps_two_inputs(method, tmp_path):
     "In DARTS' cells no rule answers with `none` or with more than two inputs of a node"
-    from dnas_nb.experiment import run
+    from dnas_nb.running.experiment import run
     g = run(tmp_path/'r', method=method, space='s3', images=96, channels=2, cells=3, epochs=1, batch=32, device='cpu', report=False).genotype
     for _, edges in g.cells:
         assert [sum(j == n for _, j, _ in edges) for n in range(2, 6)] == [2]*4 and 'none' not in {op for *_, op in edges}

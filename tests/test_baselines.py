@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import fails
-from dnas_nb.baselines import SEARCHES, Meter, Seen, best_so_far, evolution, local_search, of_table, op_counts, outcome, race, random_search, training_seconds, trajectory
-from dnas_nb.bench import load, make_table, random_best
+from dnas_nb.bench.baselines import SEARCHES, Meter, Seen, best_so_far, evolution, local_search, of_table, op_counts, outcome, race, random_search, training_seconds, trajectory
+from dnas_nb.bench.tables import load, make_table, random_best
 from dnas_nb.core import UserError
 from dnas_nb.genotype import all_archs, from_ops, to_str
-from dnas_nb.proxies import PROXIES, fidelity, first_batch, live_archs, rank_by, scores, untrained
+from dnas_nb.bench.proxies import PROXIES, fidelity, first_batch, live_archs, rank_by, scores, untrained
 from dnas_nb.space import nb201, toy
 from dnas_nb.spaces import all_spaces
 

@@ -1,11 +1,11 @@
-"Bad input to `dnas_nb.bench`: wrong files, unknown architectures and labels are one line each."
+"Bad input to `dnas_nb.bench.tables`: wrong files, unknown architectures and labels are one line each."
 import numpy as np
 import pytest
 from conftest import fails
-from dnas_nb.bench import accuracies, cost, index, load, make_table, oracle, query, random_best, rank, regret, summary, worth
+from dnas_nb.bench.tables import accuracies, cost, index, load, make_table, oracle, query, random_best, rank, regret, summary, worth
 from dnas_nb.genotype import all_archs, from_ops, to_str
 from dnas_nb.space import nb201, toy
-from dnas_nb.tablefile import PUBLISHED
+from dnas_nb.bench.tablefile import PUBLISHED
 
 ARCHS = [to_str(g) for g in all_archs(toy())]
 ACC = np.random.default_rng(0).normal(60, 5, (2, 27)).round(1)

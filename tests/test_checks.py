@@ -23,7 +23,7 @@ def test_none_missing(where):
 def test_none_skipped(where):
     "No check hides in a cell that a flag skips, and each one computes `err`."
     for f in where:
-        src = checks.code(NBS/f['nb'])[f['cell']][1]
+        src = checks.code(checks.chapter(f['nb']))[f['cell']][1]
         assert not checks.SKIP.search(src), f'{f["nb"]}: the check {f["labels"]} is in a cell that is skipped'
         assert re.search(r'\berr\b.*=', src), f'{f["nb"]}: the check {f["labels"]} does not compute err'
 
@@ -46,7 +46,7 @@ def test_each_can_be_broken(where):
 @pytest.mark.parametrize('b', checks.breaks(), ids=lambda b: f'{b["check"][0]}: {b["broken"]}')
 def test_mutation_applies(b):
     "The text to be broken occurs exactly once, in its notebook and, where a later chapter imports it, in its module."
-    texts = {b['file']: '\n'.join(src for _, src in checks.code(NBS/b['file']))}
+    texts = {b['file']: '\n'.join(src for _, src in checks.code(checks.chapter(b['file'])))}
     if b['at'] != b['file']: texts |= {str(m := checks.module_of(b['file'])): (ROOT/m).read_text(encoding='utf-8')}
     for name, text in texts.items(): assert text.count(b['find']) == 1, f'{name}: {b["find"]!r} occurs {text.count(b["find"])} times'
     assert b['find'] != b['replace']

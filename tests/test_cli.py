@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dnas_nb.cli import dnas_search
+from dnas_nb.running.cli import dnas_search
 from dnas_nb.core import UserError
 from dnas_nb.dialects import parse
 from dnas_nb.space import nb201
@@ -44,7 +44,7 @@ def test_impossible_settings(capsys, tmp_path, given, words): fails(capsys, *wor
 
 
 def test_presets_fit_their_data():
-    from dnas_nb.experiment import settings
+    from dnas_nb.running.experiment import settings
     assert settings(space='darts').images is None   # digits are fewer than the preset of deep spaces takes
     assert settings(space='darts', data='cifar10').images < settings(data='cifar10').images
 
@@ -55,7 +55,7 @@ def test_folder_not_writable(capsys, tmp_path):
 
 
 def test_folder_in_use(capsys, tmp_path):
-    from dnas_nb.folder import lock
+    from dnas_nb.running.folder import lock
     with lock(tmp_path): fails(capsys, 'in use by another run', out=str(tmp_path))
 
 
@@ -226,6 +226,6 @@ def test_retraining_killed_and_resumed(tmp_path, whole):
     p = start('killed', '--resume'); out, _ = p.communicate()
     assert p.returncode == 0 and 'alone     test' in out
     assert [(tmp_path/k/'history.csv').read_bytes() for k in ('killed',)] == [(tmp_path/'straight'/'history.csv').read_bytes()]
-    from dnas_nb.evaluate import load_arch
+    from dnas_nb.running.evaluate import load_arch
     a, b = (load_arch(tmp_path/k).state_dict() for k in ('straight', 'killed'))
     assert all(torch.equal(a[k], b[k]) for k in a)

@@ -5,8 +5,9 @@ import pytest
 
 import dnas_nb
 from conftest import ROOT
-from dnas_nb import cli, command
-from dnas_nb.cli import dnas_export, dnas_search, dnas_study, dnas_table, dnas_train
+from dnas_nb import command
+from dnas_nb.running import cli
+from dnas_nb.running.cli import dnas_export, dnas_search, dnas_study, dnas_table, dnas_train
 
 COMMANDS = [dnas_search, dnas_train, dnas_export, dnas_table, dnas_study]
 LONG = 'x'*300
@@ -46,7 +47,7 @@ def test_help_has_every_argument_with_its_comment(f):
 def test_help_and_version_do_not_wait_for_torch():
     code = '''
 import sys
-from dnas_nb import cli
+from dnas_nb.running import cli
 for name in ("dnas_search", "dnas_train", "dnas_export", "dnas_table", "dnas_study"):
     for word in ("--help", "--version", "--no-such-option"):
         sys.argv = ["/somewhere/" + name, word]

@@ -5,16 +5,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import ROOT
-from dnas_nb import digits201 as d
-from dnas_nb.bench import accuracies, load, rank, regret, summary
+from dnas_nb.bench.tables import digits201 as d
+from dnas_nb.bench.tables import accuracies, load, rank, regret, summary
 from dnas_nb.core import UserError, seeded
 from dnas_nb.data import normalise
 from dnas_nb.sources import load_data
 from dnas_nb.equality import canon
-from dnas_nb.digits201 import Setup, finished, forms, logits, measure, measurements, network, pack
+from dnas_nb.bench.digits201 import Setup, finished, forms, logits, measure, measurements, network, pack
 from dnas_nb.genotype import all_archs, random_arch, to_ops, to_str
 from dnas_nb.space import nb201
-from dnas_nb.tablefile import NB201_OPS, package_tables
+from dnas_nb.bench.tablefile import NB201_OPS, package_tables
 
 TOOL = ROOT/'tools'/'make_digits201.py'
 ENV = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'}
@@ -95,7 +95,7 @@ def test_company(data):
 
 def test_another_processor(data):
     "Without vector instructions and fused multiply-adds, sums come out in another order and the figures do not change."
-    code = ('from dnas_nb.digits201 import Setup, measure; '
+    code = ('from dnas_nb.bench.digits201 import Setup, measure; '
             'm = measure([4800, 2500], 1, s=Setup(epochs=3)); '
             'print(m["right"].tolist(), m["loss"].tolist())')
     env = {**ENV, 'ATEN_CPU_CAPABILITY': 'default', 'MKL_CBWR': 'COMPATIBLE'}

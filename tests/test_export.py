@@ -5,12 +5,13 @@ import pytest
 import torch
 from torch import nn
 from conftest import ROOT, fails
-from dnas_nb import export as ex, identity
-from dnas_nb.cli import dnas_export
+from dnas_nb.running import export as ex
+from dnas_nb.running import identity
+from dnas_nb.running.cli import dnas_export
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.data import normalise
 from dnas_nb.sources import from_tensors, load_data
-from dnas_nb.evaluate import RECIPES, load_arch, train_arch
+from dnas_nb.running.evaluate import RECIPES, load_arch, train_arch
 from dnas_nb.fast import fast
 from dnas_nb.dialects import parse, published
 from dnas_nb.genotype import from_ops, random_arch
@@ -226,6 +227,6 @@ def test_a_difference_is_no_success(monkeypatch, tmp_path):
 
 def test_command(tmp_path):
     "The command itself, in a process of its own."
-    (tmp_path/'dnas_export').write_text('from dnas_nb.cli import dnas_export\nif __name__ == "__main__": dnas_export()\n')
+    (tmp_path/'dnas_export').write_text('from dnas_nb.running.cli import dnas_export\nif __name__ == "__main__": dnas_export()\n')
     done = subprocess.run([sys.executable, tmp_path/'dnas_export', str(tmp_path/'nowhere')], capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert done.returncode == 2 and done.stdout == '' and done.stderr.count('\n') == 1 and 'dnas_train' in done.stderr

@@ -8,7 +8,7 @@ import fuzz, fuzz_inputs
 from hostile_pickles import ask, text
 from dnas_nb.core import UserError, seal
 from dnas_nb.sources import from_tensors, load_data, webp
-from dnas_nb.retrain import find_arch
+from dnas_nb.running.retrain import find_arch
 from dnas_nb.safe import has_file, parse_json, read_arrays, read_json
 from dnas_nb.unpickle import check_tensors
 

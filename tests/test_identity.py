@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, fails
-from dnas_nb import retrain as alone
+from dnas_nb.running import retrain as alone
 from dnas_nb.data import Part
 from dnas_nb.sources import SOURCES, Source, from_tensors, load_data
-from dnas_nb.evaluate import RECIPES, called, load_arch, train_arch
-from dnas_nb.experiment import run
-from dnas_nb.referee import from_table
-from dnas_nb.retrain import retrain
+from dnas_nb.running.evaluate import RECIPES, called, load_arch, train_arch
+from dnas_nb.running.experiment import run
+from dnas_nb.running.referee import from_table
+from dnas_nb.running.retrain import retrain
 from dnas_nb.dialects import parse
 from dnas_nb.genotype import from_ops
 from dnas_nb.methods import METHODS
 from dnas_nb.ops import OPS, relu_conv_bn
 from dnas_nb.space import Space, nb201, toy
-from dnas_nb.study import standing, study
+from dnas_nb.running.study import standing, study
 
 TINY = dict(space='toy', epochs=2, batch=10, channels=2, device='cpu', report=False)
 ONE = dict(epochs=1, batch=16, device='cpu')
@@ -89,7 +89,7 @@ def test_own_split_from_search_to_onnx(tmp_path):
     again = retrain(s, out=tmp_path/'alone', resume=True, split=mine(), **{**ONE, 'epochs': 3})
     assert again.test_acc == t.test_acc and account(tmp_path/'alone')['result']['test_acc'] == t.test_acc
 
-    from dnas_nb import export
+    from dnas_nb.running import export
     pytest.importorskip('onnxruntime'); onnx = pytest.importorskip('onnx'); pytest.importorskip('onnxscript')
     for what in CHANGES: fails(lambda: export.export(tmp_path/'alone', tmp_path/'no', split=changed(what)), *WORDS[what])
     about = export.export(tmp_path/'alone', tmp_path/'out', split=mine())
@@ -158,7 +158,7 @@ def test_a_relative_path_works_from_any_folder(tmp_path, monkeypatch):
     run(tmp_path/'a'/'r', resume=True, data='mine.npz', **TINY)                          # the same words
     retrain(tmp_path/'a'/'r', out='t', **ONE)
     assert account('t')['dataset']['fingerprint'] == load_data(tmp_path/'a'/'mine.npz').about.fingerprint
-    from dnas_nb import export
+    from dnas_nb.running import export
     export.export('t', 'out', ('py',))
 
 
@@ -177,7 +177,7 @@ def test_a_file_that_moved(tmp_path, monkeypatch):
 
 def test_another_process_asks_for_the_split(tmp_path):
     run(tmp_path/'r', split=mine(), **TINY)
-    code = 'import sys; from dnas_nb.cli import dnas_train; dnas_train(sys.argv[1], out=sys.argv[2], epochs=1, device="cpu")'
+    code = 'import sys; from dnas_nb.running.cli import dnas_train; dnas_train(sys.argv[1], out=sys.argv[2], epochs=1, device="cpu")'
     said = process(code, tmp_path, tmp_path/'r', tmp_path/'t').strip().splitlines()
     assert len(said) == 1 and 'given by the caller' in said[0] and '--data' in said[0] and not (tmp_path/'t').exists()
 
@@ -200,7 +200,7 @@ def test_runs_of_earlier_versions_say_so(tmp_path):
 @pytest.mark.parametrize('dataset', [None, 3, [], {}, dict(name='mine'), 'shapes', 'classes', 'mean', 'origin', 'fingerprint'])
 def test_a_run_whose_data_cannot_be_read(tmp_path, dataset):
     "A run.json that somebody edited: one line"
-    from dnas_nb.identity import about
+    from dnas_nb.running.identity import about
     (tmp_path/'r').mkdir()
     said = {**about(mine()), dataset: 5} if isinstance(dataset, str) else dataset
     (tmp_path/'r'/'run.json').write_text(json.dumps(dict(dataset=said, own=dataset, settings=dict(seed=0))))
@@ -218,7 +218,7 @@ def test_a_checkpoint_of_other_data(tmp_path):
 
 def test_results_on_other_test_pictures_are_not_averaged():
     "Under one name, with as many pictures"
-    from dnas_nb.evaluate import report
+    from dnas_nb.running.evaluate import report
     g, test = from_ops(toy(), ['nor_conv_3x3']*3), mine().test
     other = replace(mine(), test=Part(255 - test.x, test.y))
     runs = [train_arch(g, toy(), s, replace(RECIPES['small'], epochs=1, batch=16, C=2), seed=k, device='cpu') for k, s in enumerate((mine(), other))]
@@ -318,7 +318,7 @@ def test_own_method_and_space_from_search_to_export(tmp_path, monkeypatch, forgo
     fails(lambda: retrain(out, out='t', **ONE), "space 'wider'", 'space=')
     retrain(out, space=own_space(), out='t', **ONE)
     forgotten()
-    from dnas_nb import export
+    from dnas_nb.running import export
     fails(lambda: load_arch('t'), "space 'wider'", 'space=')
     fails(lambda: export.export('t', 'out', ('py',)), "space 'wider'", 'space=')
     export.export('t', 'out', ('pt2',), space=own_space())
@@ -361,7 +361,7 @@ def test_a_trained_space_with_a_name_of_the_package(tmp_path):
 
 def test_rectified_spaces_are_found_by_name(tmp_path):
     "The space of a row that changes it is none of the command line's, and its network leaves all the same"
-    from dnas_nb import export
+    from dnas_nb.running import export
     run(tmp_path/'r', method='fadarts', data='digits', images=80, **{**TINY, 'epochs': 1})
     retrain(tmp_path/'r', out=tmp_path/'t', **ONE)
     assert account(tmp_path/'t')['space'] == 'toy_relu' and account(tmp_path/'t')['own'] == {}
@@ -425,7 +425,7 @@ def test_every_preset_has_a_source_of_its_own():
 
 def test_the_changed_name_is_stored_and_printed(tmp_path):
     t = train_arch(parse(CELL, nb201()), nb201(), mine(), replace(RECIPES['nb201'], epochs=1, batch=16, C=2, n=1), out=tmp_path/'t', device='cpu')
-    from dnas_nb.cli import train_lines
+    from dnas_nb.running.cli import train_lines
     for text in (t.recipe.source, account(tmp_path/'t')['settings']['source'], train_lines(t)): assert 'changed: epochs 1' in text and 'on mine' in text and '8 × 8' in text
 
 
@@ -499,7 +499,7 @@ def test_finished_run_whose_file_is_gone(tmp_path):
 
 def test_a_study_refuses_runs_that_were_made_on_other_contents(tmp_path):
     "The file was another one for a while, and is the first again"
-    from dnas_nb.study import study
+    from dnas_nb.running.study import study
     file = write(tmp_path/'d.npz')
     what = dict(method='darts', seed=[0, 1], data=str(file), **{k: v for k, v in {**TINY, 'epochs': 1}.items() if k not in ('device', 'report', 'method')})
     study({**what, 'seed': [0]}, tmp_path/'s', workers=1, device='cpu')
@@ -508,7 +508,7 @@ def test_a_study_refuses_runs_that_were_made_on_other_contents(tmp_path):
     run(tmp_path/'other', data=str(file), **{**TINY, 'epochs': 1, 'method': 'darts', 'seed': 1})
     write(file)
     rows = json.loads((tmp_path/'s'/'study.json').read_text())
-    from dnas_nb.study import plan
+    from dnas_nb.running.study import plan
     second = next(n for n in plan(what) if n != name)
     rows[second] = dict(settings=plan(what)[second], status='finished', error='')
     (tmp_path/'s'/'study.json').write_text(json.dumps(rows))
@@ -517,7 +517,7 @@ def test_a_study_refuses_runs_that_were_made_on_other_contents(tmp_path):
 
 
 def test_export_says_in_the_terminal_what_it_says_in_its_file(tmp_path):
-    from dnas_nb.export import export_run
+    from dnas_nb.running.export import export_run
     retrain(CELL, split=mine(), out=tmp_path/'t', **ONE)
     said = export_run(tmp_path/'t', None, 'py', None, None, None)
     assert json.loads((tmp_path/'t'/'export'/'export.json').read_text())['takes'] in said

@@ -3,11 +3,12 @@ import json
 import numpy as np
 import pytest
 from conftest import fails
-from dnas_nb.bench import load, make_table
-from dnas_nb.folder import save_arrays
-from dnas_nb.interactions import (Agreement, Effects, Learned, _partial, agreement, agreements, between,
+from dnas_nb.bench.tables import load, make_table
+from dnas_nb.running.folder import save_arrays
+from dnas_nb.running.learned import read_learned
+from dnas_nb.reading.interactions import (Agreement, Effects, Learned, _partial, agreement, agreements, between,
                                   contrast, decompose, ideal, plot_agreements, pooled, ranks,
-                                  read_learned, rows_of, strongest, truth, verdicts)
+                                  rows_of, strongest, truth, verdicts)
 
 RNG = np.random.default_rng(0)
 LABELS, OPS, ARCHS = rows_of('toy')
@@ -80,7 +81,7 @@ def test_more_steps_more_sight(t):
 
 
 def decompose_source():
-    from dnas_nb.interactions import grid
+    from dnas_nb.reading.interactions import grid
     return grid(load('digits201'), 'digits')
 
 
@@ -139,7 +140,7 @@ def test_runs(tmp_path):
 
 def test_real_run(tmp_path):
     "What a search writes is what is read"
-    from dnas_nb.experiment import run
+    from dnas_nb.running.experiment import run
     run(tmp_path/'r', method='danas', space='toy', data='digits', epochs=1, images=200, channels=2, report=False)
     r = read_learned(tmp_path/'r')
     assert r.labels == names(LABELS, OPS) and np.allclose(r.weights.sum(1), 1, atol=1e-3) and r.about['epochs'] == 1

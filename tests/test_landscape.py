@@ -8,7 +8,7 @@ from dnas_nb.bilevel import Plan, search, start
 from dnas_nb.core import seeded
 from dnas_nb.sources import load_data
 from dnas_nb.fast import fast
-from dnas_nb.landscape import at_mean, dense, eigen, ends, first_batch, gap, hvp, operator, path_plane, probe, reach, rounding, top_eig
+from dnas_nb.reading.landscape import at_mean, dense, eigen, ends, first_batch, gap, hvp, operator, path_plane, probe, reach, rounding, top_eig
 from dnas_nb.methods import find_method
 from dnas_nb.space import nb201, toy
 from dnas_nb.spaces import all_spaces

@@ -7,8 +7,8 @@ from conftest import ROOT
 
 CELLS = ['''import sys, torch
 torch.set_num_threads(1)
-from dnas_nb.experiment import run
-from dnas_nb.live import Live''',
+from dnas_nb.running.experiment import run
+from dnas_nb.running.live import Live''',
          '''live = Live()
 r = run('watched', method='danas', data='digits', epochs=5, device='cpu', report=False, on_epoch=live)''',
          '''print(f'DRAWN {live.drawn} WATCHING {live.spent:.3f} s, {live.cost:.2%} of the search')''']

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import fails
-from dnas_nb.bench import load, make_table
-from dnas_nb.cards import (against, all_cells, best_cell, card, cells_with, compatible, connected,
+from dnas_nb.bench.tables import load, make_table
+from dnas_nb.running.learned import read_distribution
+from dnas_nb.reading.cards import (against, all_cells, best_cell, card, cells_with, compatible, connected,
                            evidence, hint, rank_cells, transfer, wants)
 from dnas_nb.dependence import CorrelatedNormal, Full
 from dnas_nb.genotype import to_ops
-from dnas_nb.interactions import Learned, rows_of
-from dnas_nb.motifs import (Motif, _affordable, _census, _forms_of, _null_means, _same_degrees,
-                            _two_sided, as_motifs, canonical, count, distribution, follows,
+from dnas_nb.reading.interactions import Learned, rows_of
+from dnas_nb.reading.motifs import (Motif, _affordable, _census, _forms_of, _null_means, _same_degrees,
+                            _two_sided, as_motifs, canonical, count, follows,
                             graph_motifs, itemsets, pair_motifs, rewired, sampled, seeds_needed,
                             set_motifs, subgraphs, uniform)
 from dnas_nb.space import nb201, reachable, toy
@@ -273,12 +274,12 @@ def test_cards_speak():
 
 
 def test_a_run_is_sampled(tmp_path):
-    from dnas_nb.experiment import run
+    from dnas_nb.running.experiment import run
     run(tmp_path/'r', method='danas', space='toy', data='digits', epochs=1, images=200, channels=2, report=False)
-    codes = sampled(distribution(tmp_path/'r'), 100)
-    assert codes.shape == (100, 3) and (codes == sampled(distribution(tmp_path/'r'), 100)).all()
+    codes = sampled(read_distribution(tmp_path/'r'), 100)
+    assert codes.shape == (100, 3) and (codes == sampled(read_distribution(tmp_path/'r'), 100)).all()
     run(tmp_path/'s', method='darts', space='toy', data='digits', epochs=1, images=200, channels=2, report=False)
-    fails(lambda: sampled(distribution(tmp_path/'s')), 'no joint samples')
-    fails(lambda: distribution(tmp_path/'nothing'), 'no checkpoint')
+    fails(lambda: sampled(read_distribution(tmp_path/'s')), 'no joint samples')
+    fails(lambda: read_distribution(tmp_path/'nothing'), 'no checkpoint')
     (tmp_path/'r'/'run.json').write_text(json.dumps({}))
-    fails(lambda: distribution(tmp_path/'r'), 'no run folder')
+    fails(lambda: read_distribution(tmp_path/'r'), 'no run folder')

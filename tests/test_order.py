@@ -7,26 +7,26 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import ROOT, fails, module_from
-from dnas_nb.bench import make_table
+from dnas_nb.bench.tables import make_table
 from dnas_nb.bilevel import dists, evaluate, start, watch
 from dnas_nb.core import generator, seeded
 from dnas_nb.data import Part
 from dnas_nb.derive import Judge, best_of, by_perturbation
-from dnas_nb.evaluate import judge
-from dnas_nb.experiment import run
-from dnas_nb.referee import conclude, shared_judge, trainer, tuner
-from dnas_nb.retrain import retrain
+from dnas_nb.running.evaluate import judge
+from dnas_nb.running.experiment import run
+from dnas_nb.running.referee import conclude, shared_judge, trainer, tuner
+from dnas_nb.running.retrain import retrain
 from dnas_nb.genotype import all_archs, to_str
-from dnas_nb.landscape import eigen, gap, reach, rounding, spread
-from dnas_nb.landscape import first_batch as batch_of_landscape
+from dnas_nb.reading.landscape import eigen, gap, reach, rounding, spread
+from dnas_nb.reading.landscape import first_batch as batch_of_landscape
 from dnas_nb.methods import find_method
-from dnas_nb.proxies import PROXIES, fidelity, first_batch, scores, untrained
+from dnas_nb.bench.proxies import PROXIES, fidelity, first_batch, scores, untrained
 from dnas_nb.stopping import any_of, stop_on_eig, stop_on_ranking, stop_on_skips
 from dnas_nb.sources import load_data
 from dnas_nb.space import toy
 from dnas_nb.supernet import SuperNet, batch_stats, subnet
 from dnas_nb.trace import Trace
-from dnas_nb.wiring import probe
+from dnas_nb.reading.wiring import probe
 
 PARTS = 'train', 'valid', 'test'
 
@@ -261,7 +261,7 @@ def test_batch_of_one_picture(tiny, tmp_path):
 
 def test_referee_with_few_training_pictures(split):
     "Fewer pictures than its batch: it takes them all, and the run does not end after the search"
-    from dnas_nb.evaluate import Recipe
+    from dnas_nb.running.evaluate import Recipe
     few = replace(split, train=cut(split.train, 40))
     fresh = trainer(toy(), few, recipe=Recipe(epochs=1, batch=64, lr=.1, C=4, n=1), least=1)
     assert 0 <= fresh(list(all_archs(toy()))[-1]) <= 1

@@ -4,8 +4,9 @@ import ast, json, os, subprocess, sys
 import torch
 
 from conftest import ROOT, fails
-from dnas_nb import bilevel, memory
-from dnas_nb.experiment import run
+from dnas_nb import bilevel
+from dnas_nb.running import memory
+from dnas_nb.running.experiment import run
 
 KNOWN = {  # (module, expression): no public name does the same; each is asked for with a way out
     ('memory', 'torch.utils._python_dispatch'),   # guarded import: no forecast
@@ -54,9 +55,9 @@ def test_without_the_dispatch_mode(tmp_path):
     code = f'''
 import json, sys, torch
 held, sys.modules['torch.utils._python_dispatch'] = sys.modules['torch.utils._python_dispatch'], None
-from dnas_nb import memory
+from dnas_nb.running import memory
 sys.modules['torch.utils._python_dispatch'] = held   # PyTorch itself needs it later
-from dnas_nb.experiment import run
+from dnas_nb.running.experiment import run
 assert memory.TorchDispatchMode is None
 said = []
 r = run({str(tmp_path/'r')!r}, tell=said.append, **{TINY!r})

@@ -8,16 +8,20 @@ import pytest
 import torch
 from conftest import fails
 
-from dnas_nb import checkpoint, core, evaluate, experiment, folder, report
-from dnas_nb import retrain as retraining
+from dnas_nb import checkpoint, core
+from dnas_nb.running import evaluate
+from dnas_nb.running import experiment
+from dnas_nb.running import folder
+from dnas_nb.running import report
+from dnas_nb.running import retrain as retraining
 from dnas_nb.bilevel import search
 from dnas_nb.checkpoint import read, save
 from dnas_nb.core import UserError, write_atomic
 from dnas_nb.sources import load_data
-from dnas_nb.evaluate import load_arch
-from dnas_nb.experiment import prepare, run, settings
-from dnas_nb.retrain import find_arch, retrain
-from dnas_nb.folder import account, lock, stored_arrays
+from dnas_nb.running.evaluate import load_arch
+from dnas_nb.running.experiment import prepare, run, settings
+from dnas_nb.running.retrain import find_arch, retrain
+from dnas_nb.running.folder import account, lock, stored_arrays
 from dnas_nb.methods import METHODS
 from dnas_nb.growing import blueprint
 
@@ -191,7 +195,7 @@ def test_finished_run_writes_what_is_missing(copied, found, name):
 
 
 def test_report_cut_off_is_drawn_on_resume(tmp_path, monkeypatch, found, capsys):
-    from dnas_nb.cli import dnas_search
+    from dnas_nb.running.cli import dnas_search
     with killed_before(monkeypatch, 'curves.png'): run(tmp_path/'r', **TINY)
     assert not (tmp_path/'r'/'report.html').exists()
     dnas_search(**TINY, out=str(tmp_path/'r'), resume=True)
@@ -358,7 +362,8 @@ def test_older_checkpoint_is_refused(tmp_path):
 
 def test_chunks_of_tables_carry_checksums(tmp_path):
     "Siblings: chunks of the digits benchmark and parts of a conversion"
-    from dnas_nb import convert, digits201
+    from dnas_nb.bench.tables import convert
+    from dnas_nb.bench.tables import digits201
     out = dict(rows=np.array([3], np.int16), seed=np.array(0, np.int16), right=np.full((1, 3), 60, np.int16), loss=np.zeros((1, 3), np.int32))
     path = digits201.save_chunk(tmp_path, out)
     data = path.read_bytes()
@@ -410,7 +415,7 @@ def test_slow_process_does_not_write_over_a_finished_run(tmp_path, monkeypatch, 
 
 
 def test_study_locks_before_it_loads(tmp_path, monkeypatch):
-    from dnas_nb import study
+    from dnas_nb.running import study
     seen = []
     def look(*a, **kw):
         seen.append(taken(tmp_path/'s'))
@@ -421,7 +426,7 @@ def test_study_locks_before_it_loads(tmp_path, monkeypatch):
 
 
 def test_writers_of_reports_and_exports_lock(copied, trained, tmp_path):
-    from dnas_nb.export import export
+    from dnas_nb.running.export import export
     before = (copied/'report.html').stat().st_mtime_ns
     with lock(copied):
         fails(lambda: report.report(copied), 'in use by another run')
@@ -434,7 +439,7 @@ def test_writers_of_reports_and_exports_lock(copied, trained, tmp_path):
 # 6. a disk that is full, and clocks that are set
 
 LIMITED = '''import resource, sys
-from dnas_nb.cli import dnas_search
+from dnas_nb.running.cli import dnas_search
 resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
 dnas_search(**{1!r}, out=sys.argv[1])'''
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 import pandas as pd, pytest, torch
 import torch.nn.functional as F
-from dnas_nb.bench import accuracies
+from dnas_nb.bench.tables import accuracies
 from dnas_nb.bilevel import Calendar, Plan, dists, Loss, search, start
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.derive import Judge
 from dnas_nb.sources import from_tensors
 from dnas_nb.distribution import init_alpha, relax_softmax
-from dnas_nb.experiment import cost_line, prepare, run, settings
-from dnas_nb.referee import tuner
+from dnas_nb.running.experiment import cost_line, prepare, run, settings
+from dnas_nb.running.referee import tuner
 from dnas_nb.fast import fast
 from dnas_nb.dialects import parse
 from dnas_nb.genotype import to_ops

@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import fails
-from dnas_nb.compare import compare, friedman, groups, interval, pairs
+from dnas_nb.running.compare import compare, friedman, groups, interval, pairs
 from dnas_nb.core import UserError
-from dnas_nb.cli import dnas_study
-from dnas_nb.study import frame, keep, plan, read_plan, standing, study
+from dnas_nb.running.cli import dnas_study
+from dnas_nb.running.study import frame, keep, plan, read_plan, standing, study
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = dict(space='toy', epochs=1, images=40, batch=10, channels=2)
@@ -86,7 +86,7 @@ def test_a_worker_that_dies(tmp_path):
 
 def test_killed_and_resumed(tmp_path, straight):
     "SIGKILL in the middle of the sweep: its workers leave too, the rest is made, the frame is the same"
-    code = 'import json, sys; from dnas_nb.study import study; study(json.loads(sys.argv[1]), sys.argv[2], device="cpu")'
+    code = 'import json, sys; from dnas_nb.running.study import study; study(json.loads(sys.argv[1]), sys.argv[2], device="cpu")'
     p = subprocess.Popen([sys.executable, '-c', code, json.dumps(FOUR), str(tmp_path/'s')])
     def finished():
         try: return sum(r['status'] == 'finished' for r in standing(tmp_path/'s').values())
@@ -102,7 +102,7 @@ def test_killed_and_resumed(tmp_path, straight):
 
 def test_a_script_without_main_guard(tmp_path):
     "Workers do not execute the caller's script again"
-    (tmp_path/'script.py').write_text(f'print("once", flush=True)\nfrom dnas_nb.study import study\nf = study({dict(method="darts", seed=[0], **SMALL)!r}, {str(tmp_path/"s")!r}, device="cpu")\nprint(f.status.tolist())\n')
+    (tmp_path/'script.py').write_text(f'print("once", flush=True)\nfrom dnas_nb.running.study import study\nf = study({dict(method="darts", seed=[0], **SMALL)!r}, {str(tmp_path/"s")!r}, device="cpu")\nprint(f.status.tolist())\n')
     p = subprocess.run([sys.executable, str(tmp_path/'script.py')], capture_output=True, text=True)
     assert p.stdout.split() == ['once', "['finished']"], p.stderr
 

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 from conftest import fails
-from dnas_nb import tablefile as tf
-from dnas_nb.bench import accuracies, index, load, query, rank, regret, splits
+from dnas_nb.bench.tables import tablefile as tf
+from dnas_nb.bench.tables import accuracies, index, load, query, rank, regret, splits
 from dnas_nb.core import UserError
 from dnas_nb.genotype import all_archs, from_ops, to_str
 from dnas_nb.space import nb201
@@ -153,7 +153,7 @@ def test_odd_name(name): fails(lambda: load(name), 'unknown benchmark table')
 
 def test_size_and_macro_names():
     "A genotype finds its row in the notation of its benchmark, and a row name is an architecture."
-    from dnas_nb.bench import make_table, row_name
+    from dnas_nb.bench.tables import make_table, row_name
     from dnas_nb.genotype import random_arch
     from dnas_nb.spaces import macro, size
     from dnas_nb.core import generator

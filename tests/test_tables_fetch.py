@@ -3,10 +3,10 @@ import contextlib, hashlib, http.server, os, socketserver, subprocess, sys, thre
 import numpy as np
 import pytest
 from conftest import ROOT, fails
-from dnas_nb import tablefile as tf
-from dnas_nb.cli import dnas_table
+from dnas_nb.bench.tables import tablefile as tf
+from dnas_nb.running.cli import dnas_table
 from dnas_nb.core import UserError
-from dnas_nb.fetch import address, download, fetch_table, file_name
+from dnas_nb.bench.fetch import address, download, fetch_table, file_name
 
 DATA = np.random.default_rng(0).integers(0, 256, 200_000, dtype='u1').tobytes()
 SHA = hashlib.sha256(DATA).hexdigest()
@@ -190,7 +190,7 @@ def mine(tmp_path_factory):
 
 def test_list(mine, tmp_path):
     "The command itself, in a process of its own."
-    (tmp_path/'dnas_table').write_text('from dnas_nb.cli import dnas_table\nif __name__ == "__main__": dnas_table()\n')
+    (tmp_path/'dnas_table').write_text('from dnas_nb.running.cli import dnas_table\nif __name__ == "__main__": dnas_table()\n')
     env = {**os.environ, 'DNAS_DATA': str(mine), 'PYTHONPATH': str(ROOT)}
     done = subprocess.run([sys.executable, tmp_path/'dnas_table', 'list', '--measure'], capture_output=True, text=True, env=env)
     assert done.returncode == 0 and not done.stderr, done.stderr

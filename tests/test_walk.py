@@ -25,7 +25,8 @@ def walked(out) -> dict:  # part of the walk -> names 'module.function', in the 
     "Make the search in this process, and note what it passes"
     import importlib, pkgutil
     import dnas_nb
-    from dnas_nb import cli, report
+    from dnas_nb.running import cli
+    from dnas_nb.running import report
     for m in pkgutil.walk_packages(dnas_nb.__path__, 'dnas_nb.'): importlib.import_module(m.name)
     report.draw_all = lambda out: []
     home = str(Path(dnas_nb.__file__).parent)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from dnas_nb import cli
+from dnas_nb.running import cli
 from dnas_nb.command import arguments
 
 KINDS = 'newest', 'oldest'

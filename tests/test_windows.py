@@ -47,8 +47,8 @@ import dnas_nb
 names = [m.name for m in pkgutil.walk_packages(dnas_nb.__path__, 'dnas_nb.')]
 for name in names: importlib.import_module(name)
 from dnas_nb.core import UserError, peak_mem
-from dnas_nb.experiment import run
-from dnas_nb.folder import lock
+from dnas_nb.running.experiment import run
+from dnas_nb.running.folder import lock
 r = run({str(tmp_path/'r')!r}, space='toy', images=80, epochs=1, batch=16, channels=2, device='cpu')
 held, second = lock(r.out), 'none'
 try: lock(r.out)

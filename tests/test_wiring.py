@@ -11,12 +11,13 @@ from conftest import fails
 from dnas_nb.bilevel import Plan, search, start
 from dnas_nb.core import generator, seeded
 from dnas_nb.sources import load_data
-from dnas_nb.experiment import run
+from dnas_nb.running.experiment import run
 from dnas_nb.fast import fast
 from dnas_nb.methods import find_method
 from dnas_nb.space import darts, minimal, nb201, toy
 from dnas_nb.supernet import SuperNet, Theta, batch_stats
-from dnas_nb.wiring import (CostTracker, calibration, distance, evolution, flips, longest, moves, plot_edges, plot_ops, read_history, settled, table, used, wiring)
+from dnas_nb.reading.wiring import (CostTracker, calibration, distance, evolution, flips, longest, moves, plot_edges, plot_ops, settled, table, used, wiring)
+from dnas_nb.running.learned import read_history
 
 ROOT = Path(__file__).resolve().parent.parent
 

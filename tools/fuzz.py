@@ -51,7 +51,10 @@ class Worker:
         sys.path.insert(0, str(ROOT/'tools'))
         import fuzz_inputs
         import pandas, PIL.Image, sklearn.datasets   # libraries do not count
-        from dnas_nb import interactions, report, study, wiring
+        from dnas_nb.reading import interactions
+        from dnas_nb.running import report
+        from dnas_nb.running import study
+        from dnas_nb.reading import wiring
         self.readers, self.home, self.seeds, self.known = fuzz_inputs.READERS, Path(home), {}, {}
         for name, reader in self.readers.items():
             folder = self.home/name.replace(' ', '-').replace(',', '')

@@ -310,7 +310,7 @@ def pickle_read(path):
 # tables
 
 def table_seeds(folder):
-    from dnas_nb import tablefile as tf
+    from dnas_nb.bench.tables import tablefile as tf
     about = dict(name='mini', space='nb201', source='made up', licence='none') | tf.NB201_NAMES
     codes = np.array([[0]*6, [1]*6, [3]*6, [3, 3, 3, 3, 3, 0]], 'u1')
     tf.write_table(folder/'a.npz', {'codes': codes, 'row_of': np.array([0, 1, 2, 2]), 'digits/test/30/mean': np.array([10., 60., 95.], 'f4'), 'digits/params': np.array([1, 2, 3])}, about)
@@ -320,7 +320,7 @@ def table_seeds(folder):
 
 def tables_make(rng, seeds, folder):
     if rng.random() < .6: return archives('table.npz', True)(rng, seeds, folder)
-    from dnas_nb import tablefile as tf
+    from dnas_nb.bench.tables import tablefile as tf
     columns, header = tf.read_table(rng.choice(seeds))                       # a header that says something else, sealed again or not
     text = other_json(rng, header) if rng.random() < .7 else other_json(rng, resealed(rng, columns, header))
     with open(folder/'table.npz', 'wb') as f: np.savez(f, header=np.frombuffer(text.encode('utf-8', 'surrogatepass'), 'u1'), **columns)
@@ -328,7 +328,7 @@ def tables_make(rng, seeds, folder):
 
 
 def resealed(rng, columns, header):
-    from dnas_nb import tablefile as tf
+    from dnas_nb.bench.tables import tablefile as tf
     header = dict(header)
     header[rng.choice([*header, 'more'])] = rng.choice([v for v in ODD if not isinstance(v, float) or math.isfinite(v)])
     try: return tf._sealed(columns, header)
@@ -336,21 +336,21 @@ def resealed(rng, columns, header):
 
 
 def table_read(path):
-    from dnas_nb.fetch import verify
-    from dnas_nb.tablefile import has_header, read_table
+    from dnas_nb.bench.fetch import verify
+    from dnas_nb.bench.tablefile import has_header, read_table
     has_header(path)
     said = verify(str(path))
     return said, read_table(path)
 
 
 def published_seeds(folder):
-    from dnas_nb.tablefile import PUBLISHED, find_data
+    from dnas_nb.bench.tablefile import PUBLISHED, find_data
     path = find_data(PUBLISHED['nas_bench_macro'].file)
     return [] if path is None else [Path(shutil.copy(path, folder/path.name))]
 
 
 def published_read(path):
-    from dnas_nb.tablefile import open_table
+    from dnas_nb.bench.tablefile import open_table
     return open_table('nas_bench_macro', path)
 
 
@@ -387,7 +387,7 @@ def nats_make(rng, seeds, folder):
 
 
 def nats_read(path):
-    from dnas_nb.convert import figures, unpack
+    from dnas_nb.bench.convert import figures, unpack
     from dnas_nb.unpickle import read_pickle
     return figures(read_pickle(unpack(path)), '8:8')
 
@@ -408,14 +408,14 @@ def natsfolder_make(rng, seeds, folder):
 
 
 def natsfolder_read(path):
-    from dnas_nb.convert import convert
-    from dnas_nb.tablefile import read_table
+    from dnas_nb.bench.convert import convert
+    from dnas_nb.bench.tablefile import read_table
     done = convert(path, path.parent/'t.npz', workers=1, chunk=2, quiet=True)
     return done.missing, sorted(done.refused), read_table(done.path)[0]
 
 
 def chunk_seeds(folder):
-    from dnas_nb.convert import do_chunk
+    from dnas_nb.bench.convert import do_chunk
     records = folder/'f'
     records.mkdir()
     natsfolder_seeds(records)
@@ -441,7 +441,7 @@ def chunk_make(rng, seeds, folder):
 
 
 def chunk_read(path):
-    from dnas_nb.convert import _read_part, gathered
+    from dnas_nb.bench.convert import _read_part, gathered
     if _read_part(path) is None:
         from dnas_nb.core import UserError
         raise UserError('a chunk that is made again')
@@ -450,13 +450,13 @@ def chunk_read(path):
 
 def digits_seeds(folder):
     one = dict(rows=np.array([0, 5], 'i2'), seed=np.array(1, 'i2'), right=np.ones((2, 3), 'i2'), loss=np.ones((2, 3), 'i4'))
-    from dnas_nb.digits201 import save_chunk
+    from dnas_nb.bench.digits201 import save_chunk
     save_chunk(folder, one)
     return [folder/'1-0000-02.npz']
 
 
 def digits_read(path):
-    from dnas_nb.digits201 import finished
+    from dnas_nb.bench.digits201 import finished
     return finished(path.parent)
 
 
@@ -478,7 +478,7 @@ def genotype_seeds(folder):
 
 
 def genotype_read(path):
-    from dnas_nb.retrain import find_arch
+    from dnas_nb.running.retrain import find_arch
     from dnas_nb.genotype import draw, from_json
     from dnas_nb.safe import read_text
     found = find_arch(str(path))
@@ -504,8 +504,8 @@ def arch_make(rng, seeds, folder):
 
 
 def arch_read(given):
-    from dnas_nb.bench import index, make_table
-    from dnas_nb.retrain import find_arch
+    from dnas_nb.bench.tables import index, make_table
+    from dnas_nb.running.retrain import find_arch
     from dnas_nb.dialects import parse, parse_darts
     from dnas_nb.spaces import all_spaces
     from dnas_nb.core import UserError
@@ -531,8 +531,8 @@ def tidy(e):
 
 def run_seeds(folder):
     "A finished search and a finished retraining, tiny"
-    from dnas_nb.experiment import run
-    from dnas_nb.retrain import retrain
+    from dnas_nb.running.experiment import run
+    from dnas_nb.running.retrain import retrain
     if not (folder/'search'/'genotype.json').exists():
         run(folder/'search', method='danas', space='toy', images=96, epochs=2, channels=2, batch=32, device='cpu', report=False)
     if not (folder/'training'/'genotype.json').exists():
@@ -582,11 +582,11 @@ def history_make(rng, seeds, folder):
 
 
 def account_read(out):
-    from dnas_nb import report
-    from dnas_nb.retrain import find_arch
-    from dnas_nb.folder import account, free_folder, to_continue
-    from dnas_nb.report import found, history, read_run
-    from dnas_nb.study import _row_of
+    from dnas_nb.running import report
+    from dnas_nb.running.retrain import find_arch
+    from dnas_nb.running.folder import account, free_folder, to_continue
+    from dnas_nb.running.report import found, history, read_run
+    from dnas_nb.running.study import _row_of
     about = account(out)
     run, frame, cells = read_run(out), history(out), found(out)
     pages = [
@@ -607,11 +607,12 @@ def account_read(out):
 
 
 def history_read(out):
-    from dnas_nb import report
-    from dnas_nb.interactions import _last_weights
-    from dnas_nb.report import history, leaders, probabilities
+    from dnas_nb.running import report
+    from dnas_nb.reading.interactions import _last_weights
+    from dnas_nb.running.report import history, leaders, probabilities
     from dnas_nb.spaces import all_spaces
-    from dnas_nb.wiring import evolution, read_history
+    from dnas_nb.reading.wiring import evolution
+    from dnas_nb.running.learned import read_history
     frame = history(out)
     moves = probabilities(frame)
     said = [report._headline({}, {}, frame), report._say_curves(frame)]
@@ -622,9 +623,9 @@ def history_read(out):
 
 
 def arrays_read(out):
-    from dnas_nb.folder import stored_arrays
-    from dnas_nb.interactions import read_learned
-    from dnas_nb.report import correlations, strongest
+    from dnas_nb.running.folder import stored_arrays
+    from dnas_nb.running.learned import read_learned
+    from dnas_nb.running.report import correlations, strongest
     kept = stored_arrays(out)
     for C, labels in correlations(out).values(): strongest(C, labels)
     learned = read_learned(out)
@@ -633,7 +634,7 @@ def arrays_read(out):
 
 def search_read(out):
     from dnas_nb.checkpoint import read
-    from dnas_nb.experiment import prepare, settings
+    from dnas_nb.running.experiment import prepare, settings
     from dnas_nb.sources import load_data
     whole = read(out/'last.pt')
     s = settings(method='danas', space='toy', images=96, epochs=2, channels=2, batch=32)
@@ -644,7 +645,7 @@ def search_read(out):
 
 
 def training_read(out):
-    from dnas_nb.evaluate import load_arch
+    from dnas_nb.running.evaluate import load_arch
     from dnas_nb.unpickle import load_tensors
     whole = load_tensors(out/'last.pt', ('net', 'history', 'genotype', 'settings', 'test'), 'a retraining')
     return whole, load_arch(out)
@@ -654,13 +655,13 @@ def training_read(out):
 
 def study_seeds(folder):
     from dataclasses import asdict
-    from dnas_nb.experiment import settings
+    from dnas_nb.running.experiment import settings
     rows = {f'{m}-toy-s{k}': dict(settings=asdict(settings(method=m, space='toy', seed=k)), status=s, error='') for m in ('darts', 'danas') for k, s in ((0, 'finished'), (1, 'failed'))}
     return [save(folder/'study.json', json.dumps(rows))]
 
 
 def study_read(path):
-    from dnas_nb.study import frame, shown, standing
+    from dnas_nb.running.study import frame, shown, standing
     rows, f = standing(path.parent), frame(path.parent)
     return rows, f, shown(f)
 
@@ -684,7 +685,7 @@ def plan_make(rng, seeds, folder):
 
 
 def plan_read(path):
-    from dnas_nb.study import plan, read_plan
+    from dnas_nb.running.study import plan, read_plan
     return plan(read_plan(path))
 
 
@@ -701,16 +702,16 @@ def values_make(rng, seeds, folder):
 
 def values_read(given):
     "Each value goes to every function that takes a word of the command line"
-    from dnas_nb.bench import load
+    from dnas_nb.bench.tables import load
     from dnas_nb.core import UserError, device
     from dnas_nb.data import deal
     from dnas_nb.sources import load_data
-    from dnas_nb.experiment import settings
-    from dnas_nb.retrain import find_arch
-    from dnas_nb.fetch import fetch_table, hexadecimal, verify
+    from dnas_nb.running.experiment import settings
+    from dnas_nb.running.retrain import find_arch
+    from dnas_nb.bench.fetch import fetch_table, hexadecimal, verify
     from dnas_nb.methods import find_method
-    from dnas_nb.study import frame, plan
-    import dnas_nb.cli as cli
+    from dnas_nb.running.study import frame, plan
+    import dnas_nb.running.cli as cli
     if isinstance(given, Path): return given.read_text()
     fields, value, seeds = given
     word = value if isinstance(value, str) else str(value)
@@ -785,7 +786,7 @@ def address_make(rng, seeds, folder):
 
 def address_read(url):
     from dnas_nb.core import UserError
-    from dnas_nb.fetch import address, addresses, file_name, redacted, same_place
+    from dnas_nb.bench.fetch import address, addresses, file_name, redacted, same_place
     if isinstance(url, Path): return url.read_text()
     if isinstance(url, str) and url.count('@') and not url.isspace() and 'secret@' in redacted(url): raise AssertionError(f'a password is told: {redacted(url)[:100]}')
     try: parts, names = address(url), [file_name(url), *addresses(url, ['https://b.org/'])]

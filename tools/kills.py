@@ -73,7 +73,9 @@ def install():
 
 def install_steps():
     "Count the steps of training, and die in one of them where the environment says so"
-    from dnas_nb import bilevel, evaluate, referee
+    from dnas_nb import bilevel
+    from dnas_nb.running import evaluate
+    from dnas_nb.running import referee
     wanted = int(os.environ['KILLS_N']) if os.environ['KILLS_WHEN'] == 'step' else 0
 
     def counted(step, what):
@@ -139,7 +141,7 @@ def content(path):
     if path.suffix == '.npz':
         with np.load(path) as z: return plain({k: z[k] for k in z.files})
     if path.suffix == '.parquet':
-        from dnas_nb.study import CLOCK, read_parquet
+        from dnas_nb.running.study import CLOCK, read_parquet
         return read_parquet(path).drop(columns=CLOCK).to_csv()
     if path.name in ('run.json', 'study.json'): return plain(json.loads(path.read_text()))
     if path.suffix == '.html': return re.findall(r'data:image/png;base64,[^"]*', path.read_text())
@@ -242,7 +244,7 @@ def campaign(home, n=200, seed=0, jobs=tuple(JOBS), tell=print) -> list:
     (home/'hooks'/'sitecustomize.py').write_text(
         f'import os, sys\nsys.path.insert(0, {str(ROOT/"tools")!r})\n'
         'if "KILLS_LOG" in os.environ:\n    import kills\n    kills.install()\nsys.path.pop(0)\n')
-    import dnas_nb.cli, dnas_nb.report, dnas_nb.study, matplotlib.figure, pandas, sklearn.datasets, torch._dynamo   # once, for all forks
+    import dnas_nb.running.cli, dnas_nb.running.report, dnas_nb.running.study, matplotlib.figure, pandas, sklearn.datasets, torch._dynamo   # once, for all forks
     wholes = {job: undisturbed(job, home) for job in jobs}
     done = home/f'kills-{seed}.jsonl'
     rows = [json.loads(line) for line in done.read_text().splitlines()] if done.exists() else []

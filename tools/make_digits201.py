@@ -1,4 +1,4 @@
-"""Train what is missing of the embedded benchmark; stop it at any minute, the same command goes on. See nbs/22_digits201.ipynb.
+"""Train what is missing of the embedded benchmark; stop it at any minute, the same command goes on. See nbs/bench/22_digits201.ipynb.
 
     tools/make_digits201.py --workers 2         train, then write the table
     tools/make_digits201.py --pack              write the table from what there is
@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 from dnas_nb.core import UserError
-from dnas_nb.digits201 import SEEDS, finished, forms, measure, measurements, missing, save_chunk
-from dnas_nb import digits201
+from dnas_nb.bench.digits201 import SEEDS, finished, forms, measure, measurements, missing, save_chunk
+from dnas_nb.bench.tables import digits201
 
 PARTS = ('train', 'valid', 'test')
 

@@ -8,7 +8,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 from dnas_nb.methods import METHODS
-from dnas_nb.study import frame, standing, study
+from dnas_nb.running.study import frame, standing, study
 
 NAMES = ['darts', 'gdas', 'danas', 'random', 'drnas', 'gaussian', 'snas', 'beta', 'sdarts-rs', 'fairdarts']
 SMALL = dict(space='toy', data='digits', epochs=2, images=40, batch=10, channels=2, size=8)
@@ -21,7 +21,7 @@ def finished(out) -> int:
 
 def killed(what, out, after) -> dict:
     "Start the sweep in a process of its own, kill it with SIGKILL once `after` runs are finished, and see how it stands"
-    code = f'import json, sys; from dnas_nb.study import study; study(json.loads(sys.argv[1]), sys.argv[2], device="cpu")'
+    code = f'import json, sys; from dnas_nb.running.study import study; study(json.loads(sys.argv[1]), sys.argv[2], device="cpu")'
     p = subprocess.Popen([sys.executable, '-c', code, json.dumps(what), str(out)])
     while finished(out) < after and p.poll() is None: time.sleep(.05)
     p.send_signal(signal.SIGKILL); p.wait()

@@ -18,8 +18,9 @@ def one(sigma, lam, epochs, seed, T) -> dict:
     from dataclasses import replace
     from functools import partial
     from dnas_nb import methods
-    from dnas_nb.experiment import run
-    from dnas_nb.interactions import agreement, read_learned
+    from dnas_nb.running.experiment import run
+    from dnas_nb.reading.interactions import agreement
+    from dnas_nb.running.learned import read_learned
     from dnas_nb.regularizer import Weighted, kl_corr, kl_mean
 
     row, t0 = methods.METHODS['danas'], time.process_time()
@@ -50,9 +51,9 @@ def one(sigma, lam, epochs, seed, T) -> dict:
 
 def main():
     from dnas_nb.safe import read_json
-    from dnas_nb.bench import load
+    from dnas_nb.bench.tables import load
     from dnas_nb.core import as_json, write_atomic
-    from dnas_nb.interactions import truth
+    from dnas_nb.reading.interactions import truth
 
     part, parts = (int(sys.argv[1]), int(sys.argv[2])) if len(sys.argv) == 3 else (0, 1)
     T, path = (

@@ -14,12 +14,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[3]
 if __name__ == '__main__':
     sys.path.insert(0, str(ROOT))
-from dnas_nb.baselines import SEARCHES, Seen, of_table, outcome, race, spend
-from dnas_nb.bench import accuracies, index, load
+from dnas_nb.bench.baselines import SEARCHES, Seen, of_table, outcome, race, spend
+from dnas_nb.bench.tables import accuracies, index, load
 from dnas_nb.core import UserError, generator
 from dnas_nb.sources import load_data
 from dnas_nb.genotype import random_arch
-from dnas_nb.proxies import PROXIES, first_batch, kendall, untrained
+from dnas_nb.bench.proxies import PROXIES, first_batch, kendall, untrained
 from dnas_nb.spaces import all_spaces
 
 

@@ -70,7 +70,7 @@ def top_eig(state, split, steps=5):
     architecture, by power iteration on Hessian-vector products"""
     import torch, torch.nn.functional as F
     from dnas_nb.core import generator
-    from dnas_nb.landscape import first_batch
+    from dnas_nb.reading.landscape import first_batch
 
     a = state.phi['cell'].get('alpha')
     if a is None:
@@ -155,7 +155,7 @@ def main(workers=2):
         )
 
     from dnas_nb.core import write_atomic
-    from dnas_nb.folder import csv_text
+    from dnas_nb.running.folder import csv_text
 
     with ThreadPoolExecutor(workers) as pool:
         for (c, s), got in pool.map(job, missing):

@@ -23,8 +23,8 @@ ROWS = {
 def one(method, seed) -> dict:
     from functools import partial
     from dnas_nb.sources import load_data
-    from dnas_nb.experiment import run
-    from dnas_nb.landscape import eigen, probe, reach
+    from dnas_nb.running.experiment import run
+    from dnas_nb.reading.landscape import eigen, probe, reach
 
     split, rows, t0 = load_data('digits', seed=seed), [], time.process_time()
     looks = (

@@ -41,7 +41,7 @@ def drawn(live, space, seed, n=CELLS) -> list:
 
 def judged(net, space, split, cells) -> list:
     "Accuracy of each cell with the weights of the supernet"
-    from dnas_nb.referee import shared_judge
+    from dnas_nb.running.referee import shared_judge
 
     accuracy = shared_judge(net, space, split.valid).shared
     return [accuracy(g) for g in cells]
@@ -56,9 +56,9 @@ def tau(a, b) -> float:
 def digits(seed) -> dict:
     "Both searches of one seed"
     from copy import deepcopy
-    from dnas_nb.bench import accuracies, index, load
+    from dnas_nb.bench.tables import accuracies, index, load
     from dnas_nb.sources import load_data
-    from dnas_nb.experiment import run
+    from dnas_nb.running.experiment import run
     from dnas_nb.space import nb201
 
     space, split, table, nets = nb201(), load_data('digits', seed=seed), load('digits201'), {}
@@ -108,11 +108,11 @@ def digits(seed) -> dict:
 def cifar10(study, seed) -> dict:
     "The finished supernets of one seed"
     import torch
-    from dnas_nb.bench import accuracies, index, load
+    from dnas_nb.bench.tables import accuracies, index, load
     from dnas_nb.checkpoint import read
     from dnas_nb.sources import load_data
-    from dnas_nb.experiment import Settings, prepare
-    from dnas_nb.study import standing
+    from dnas_nb.running.experiment import Settings, prepare
+    from dnas_nb.running.study import standing
 
     table, states, t0 = load('nasbench201'), {}, time.process_time()
     for name, r in standing(study).items():

@@ -55,10 +55,10 @@ def ask(folder, settings, name) -> dict:
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.sources import load_data
     from dnas_nb.derive import Judge, climb, enlarge, finalists
-    from dnas_nb.evaluate import Recipe
-    from dnas_nb.experiment import Settings, prepare
-    from dnas_nb.referee import SHORT, trainer
-    from dnas_nb.folder import account
+    from dnas_nb.running.evaluate import Recipe
+    from dnas_nb.running.experiment import Settings, prepare
+    from dnas_nb.running.referee import SHORT, trainer
+    from dnas_nb.running.folder import account
     from dnas_nb.dialects import parse
     from dnas_nb.genotype import to_str
 
@@ -120,7 +120,7 @@ def ask(folder, settings, name) -> dict:
 
 def further(out, rows=tuple(AFTER)):
     "The further rules of all finished searches"
-    from dnas_nb.study import standing
+    from dnas_nb.running.study import standing
 
     for name, r in sorted(standing(out).items(), key=lambda kv: kv[1]['settings']['seed']):
         method = r['settings']['method']
@@ -134,13 +134,13 @@ def collect(out, only=()):
     "What is finished, written beside the notebook; of some rows only, the others stay"
     from dnas_nb.safe import read_json
     import pandas as pd
-    from dnas_nb.bench import load, summary
+    from dnas_nb.bench.tables import load, summary
     from dnas_nb.core import as_json, write_atomic
-    from dnas_nb.folder import account, save_arrays
+    from dnas_nb.running.folder import account, save_arrays
     from dnas_nb.dialects import parse
-    from dnas_nb.interactions import read_learned
+    from dnas_nb.running.learned import read_learned
     from dnas_nb.space import nb201
-    from dnas_nb.study import standing
+    from dnas_nb.running.study import standing
 
     table, rows, arrays, curves = load('nasbench201'), [], {}, {}
 
@@ -238,7 +238,7 @@ def main():
     a = p.parse_args()
     some = tuple(filter(None, a.rows.split(',')))
     if not (a.collect or a.after):
-        from dnas_nb.study import study
+        from dnas_nb.running.study import study
 
         plan = [
             dict(p, method=m)

@@ -102,7 +102,7 @@ def watched(name, seed) -> dict:
     """One search; of every epoch the forward FLOPs, and the cost of a step divided by that of a
     step before the first epoch, measured beside it"""
     import torch
-    from dnas_nb.experiment import run, settings
+    from dnas_nb.running.experiment import run, settings
     from dnas_nb.bilevel import dists
     from dnas_nb.methods import METHODS
 
@@ -265,7 +265,7 @@ def steps(rounds=5, draws=3):
 
 def darts(search, training) -> dict:
     "What two run folders say, in one record"
-    from dnas_nb.folder import account
+    from dnas_nb.running.folder import account
 
     a, b = (account(f) for f in (search, training))
     s, r = a['settings'], b['result']

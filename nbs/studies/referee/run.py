@@ -29,10 +29,10 @@ def name(cell):
 def main(seed):
     from dnas_nb.safe import read_json
     import torch
-    from dnas_nb.bench import load, summary
+    from dnas_nb.bench.tables import load, summary
     from dnas_nb.core import as_json, write_atomic
     from dnas_nb.sources import load_data
-    from dnas_nb.referee import SHORT, trainer
+    from dnas_nb.running.referee import SHORT, trainer
     from dnas_nb.dialects import parse
     from dnas_nb.space import nb201
 

@@ -65,7 +65,7 @@ def short(v, digits=4):
 
 def look(state, method, split, cell, n, progress):
     "Calibration on both halves, and what each edge of each block adds to the total cost"
-    from dnas_nb.wiring import probe
+    from dnas_nb.reading.wiring import probe
 
     out = {}
     for part in ('train', 'valid'):
