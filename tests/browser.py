@@ -20,7 +20,7 @@ class Browser:
         self.log = open(os.path.join(self.profile, 'stderr'), 'w+')
         self.process = subprocess.Popen([path, *FLAGS, f'--user-data-dir={self.profile}', 'about:blank'], stdout=subprocess.DEVNULL, stderr=self.log)
         base = self.endpoint()
-        self.ws = create_connection(base, timeout=60, suppress_origin=True)
+        self.ws = create_connection(base, timeout=240, suppress_origin=True)
         target = self.call('Target.createTarget', url='about:blank')['targetId']
         self.session = self.call('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
         for domain in 'Page', 'Runtime', 'Log', 'Network': self.call(f'{domain}.enable')

@@ -124,7 +124,7 @@ def test_malformed_architecture():
     with pytest.raises(UserError, match='skip_connect'): parse(good.replace('skip_connect', 'skip_conect'), nb201())
 
 
-def wait_for(path, epochs, process, timeout=120):
+def wait_for(path, epochs, process, timeout=600):
     "Wait until a run has written so many epochs"
     end = time.monotonic() + timeout
     while time.monotonic() < end and process.poll() is None:

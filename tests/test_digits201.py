@@ -99,7 +99,7 @@ def test_another_processor(data):
             'm = measure([4800, 2500], 1, s=Setup(epochs=3)); '
             'print(m["right"].tolist(), m["loss"].tolist())')
     env = {**ENV, 'ATEN_CPU_CAPABILITY': 'default', 'MKL_CBWR': 'COMPATIBLE'}
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=1200)
     here = measure([4800, 2500], 1, data, Setup(epochs=3))
     assert done.stdout.strip() == f"{here['right'].tolist()} {here['loss'].tolist()}", done.stderr[-2000:]
 
@@ -131,7 +131,7 @@ def test_killed_and_resumed(tmp_path):
     os.killpg(p.pid, signal.SIGKILL); p.wait()
     before = {f: f.stat().st_mtime_ns for f in tmp_path.glob('*.npz')}
     assert 1 <= len(before) < 3
-    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]
     assert all(f.stat().st_mtime_ns == t for f, t in before.items()), 'finished rows were trained again'
     right, loss = finished(tmp_path)
@@ -174,5 +174,5 @@ def test_shipped_table():
 @shipped
 def test_row_again():
     "The command trains a row again and finds the stored one, bit for bit."
-    done = subprocess.run([sys.executable, TOOL, '--row', '1234'], cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, TOOL, '--row', '1234'], cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0 and 'equal to the table, bit for bit' in done.stdout, done.stdout + done.stderr

@@ -38,7 +38,7 @@ def run(*cmd, cwd, **env):
     "The finished process; no path of this repository and no thread but one."
     clean = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'DNAS_DATA', 'DNAS_FLAGS')}
     clean |= dict(OMP_NUM_THREADS='1', MPLBACKEND='agg', TQDM_DISABLE='1')
-    return subprocess.run([str(c) for c in cmd], cwd=cwd, env=clean | env, capture_output=True, text=True, timeout=900)
+    return subprocess.run([str(c) for c in cmd], cwd=cwd, env=clean | env, capture_output=True, text=True, timeout=1800)
 
 
 def told(done) -> str: return f'{done.args} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}'
