@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import ROOT
-from dnas_nb.bench.tables import digits201 as d
+from dnas_nb.bench import digits201 as d
 from dnas_nb.bench.tables import accuracies, load, rank, regret, summary
 from dnas_nb.core import UserError, seeded
 from dnas_nb.data import normalise

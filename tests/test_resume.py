@@ -362,8 +362,8 @@ def test_older_checkpoint_is_refused(tmp_path):
 
 def test_chunks_of_tables_carry_checksums(tmp_path):
     "Siblings: chunks of the digits benchmark and parts of a conversion"
-    from dnas_nb.bench.tables import convert
-    from dnas_nb.bench.tables import digits201
+    from dnas_nb.bench import convert
+    from dnas_nb.bench import digits201
     out = dict(rows=np.array([3], np.int16), seed=np.array(0, np.int16), right=np.full((1, 3), 60, np.int16), loss=np.zeros((1, 3), np.int32))
     path = digits201.save_chunk(tmp_path, out)
     data = path.read_bytes()

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from conftest import fails
-from dnas_nb.bench.tables import tablefile as tf
+from dnas_nb.bench import tablefile as tf
 from dnas_nb.bench.tables import accuracies, index, load, query, rank, regret, splits
 from dnas_nb.core import UserError
 from dnas_nb.genotype import all_archs, from_ops, to_str

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from conftest import fails
 from hostile_pickles import calls, hostile, pickle_of_numbers, routes
-from dnas_nb.bench.tables import convert as cv
+from dnas_nb.bench import convert as cv
 from dnas_nb.bench.tables import accuracies, cost, load, query
 from dnas_nb.bench.convert import Converted, architectures, convert, unpack
 from dnas_nb.core import UserError

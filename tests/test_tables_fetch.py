@@ -3,7 +3,7 @@ import contextlib, hashlib, http.server, os, socketserver, subprocess, sys, thre
 import numpy as np
 import pytest
 from conftest import ROOT, fails
-from dnas_nb.bench.tables import tablefile as tf
+from dnas_nb.bench import tablefile as tf
 from dnas_nb.running.cli import dnas_table
 from dnas_nb.core import UserError
 from dnas_nb.bench.fetch import address, download, fetch_table, file_name

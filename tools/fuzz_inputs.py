@@ -310,7 +310,7 @@ def pickle_read(path):
 # tables
 
 def table_seeds(folder):
-    from dnas_nb.bench.tables import tablefile as tf
+    from dnas_nb.bench import tablefile as tf
     about = dict(name='mini', space='nb201', source='made up', licence='none') | tf.NB201_NAMES
     codes = np.array([[0]*6, [1]*6, [3]*6, [3, 3, 3, 3, 3, 0]], 'u1')
     tf.write_table(folder/'a.npz', {'codes': codes, 'row_of': np.array([0, 1, 2, 2]), 'digits/test/30/mean': np.array([10., 60., 95.], 'f4'), 'digits/params': np.array([1, 2, 3])}, about)
@@ -320,7 +320,7 @@ def table_seeds(folder):
 
 def tables_make(rng, seeds, folder):
     if rng.random() < .6: return archives('table.npz', True)(rng, seeds, folder)
-    from dnas_nb.bench.tables import tablefile as tf
+    from dnas_nb.bench import tablefile as tf
     columns, header = tf.read_table(rng.choice(seeds))                       # a header that says something else, sealed again or not
     text = other_json(rng, header) if rng.random() < .7 else other_json(rng, resealed(rng, columns, header))
     with open(folder/'table.npz', 'wb') as f: np.savez(f, header=np.frombuffer(text.encode('utf-8', 'surrogatepass'), 'u1'), **columns)
@@ -328,7 +328,7 @@ def tables_make(rng, seeds, folder):
 
 
 def resealed(rng, columns, header):
-    from dnas_nb.bench.tables import tablefile as tf
+    from dnas_nb.bench import tablefile as tf
     header = dict(header)
     header[rng.choice([*header, 'more'])] = rng.choice([v for v in ODD if not isinstance(v, float) or math.isfinite(v)])
     try: return tf._sealed(columns, header)
@@ -608,16 +608,15 @@ def account_read(out):
 
 def history_read(out):
     from dnas_nb.running import report
-    from dnas_nb.reading.interactions import _last_weights
     from dnas_nb.running.report import history, leaders, probabilities
     from dnas_nb.spaces import all_spaces
     from dnas_nb.reading.wiring import evolution
-    from dnas_nb.running.learned import read_history
+    from dnas_nb.running.learned import _last_weights, read_history
     frame = history(out)
     moves = probabilities(frame)
     said = [report._headline({}, {}, frame), report._say_curves(frame)]
     said += [leaders(m) for m in moves.values()]
-    _last_weights(out, 'cell', ('0→1 none', '0→1 skip_connect'))
+    _last_weights(out, 'cell', {'0→1': ['none', 'skip_connect']})
     h = read_history(out)
     return said, h, evolution(h, all_spaces()['toy']())
 

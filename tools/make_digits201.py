@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from dnas_nb.core import UserError
 from dnas_nb.bench.digits201 import SEEDS, finished, forms, measure, measurements, missing, save_chunk
-from dnas_nb.bench.tables import digits201
+from dnas_nb.bench import digits201
 
 PARTS = ('train', 'valid', 'test')
 

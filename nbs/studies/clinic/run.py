@@ -90,7 +90,7 @@ def top_eig(state, split, steps=5):
 def one(name, seed) -> dict:
     "One run: the cell, its table figures, and the signs over time"
     import torch
-    from dnas_nb import experiment
+    from dnas_nb.running import experiment
     from dnas_nb.sources import load_data
     from dnas_nb.methods import METHODS
 
