@@ -151,7 +151,7 @@ def _values(
 def moments(
     x,  # (N, C, H, W)
 ) -> tuple:
-    "Mean and deviation of each channel over its pixels, in float64; a constant one gets deviation 1"
+    "Mean and deviation of each channel over its pixels, in float64; a constant one deviates by 1"
     means, deviations = [], []
     for channel in x.transpose(0, 1):
         values, times = _values(channel)

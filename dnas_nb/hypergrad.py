@@ -199,7 +199,7 @@ def conjugate_gradient(
     damping=0.,   # added to the Hessian's diagonal: makes an indefinite Hessian positive
     eps=None,     # None: double backward; a number: finite differences that move by this much
 ) -> dict:
-    "Implicit gradient with `H^-1 v` solved for (ours, a reference), as far as curvature is positive"
+    "Implicit gradient with `H^-1 v` solved for, as far as curvature is positive (ours)"
     v, g = p.valid_grads()
     def damped(u): return moved(p.hessian_product(u, eps), damping, u)
     x, _ = solve_cg(damped, v, steps, tol)

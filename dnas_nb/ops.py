@@ -70,8 +70,8 @@ def nor_conv_3x3(
 
 # %% ../nbs/02_ops.ipynb #02687042
 class AvgPool(nn.AvgPool2d):
-    """A pool whose gradient is right on every device: with padding, in channels_last, PyTorch's on a
-    GPU was wrong before July 2026 (pytorch issue 188344)"""
+    """A pool whose gradient is right on every device: with padding, in channels_last, PyTorch's
+    on a GPU was wrong before July 2026 (pytorch issue 188344)"""
     def forward(self, x):
         if x.device.type != 'cpu':
             x = x.contiguous()

@@ -37,7 +37,8 @@ class OneHot:
 
     def _edges(self, alpha): return torch.distributions.Categorical(logits=alpha)
 
-    def _drawn(self, alpha): return F.one_hot(self._edges(alpha).sample(), alpha.shape[-1]).to(alpha)
+    def _drawn(self, alpha):
+        return F.one_hot(self._edges(alpha).sample(), alpha.shape[-1]).to(alpha)
 
 # %% ../nbs/12c_score.ipynb #0cef1d09
 def _clamped(cost, most):

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from .core import UserError, brief, choose, generator
-from .data import About, Data, PARTS, Part, augment, fingerprints, moments, normalise, to_float
+from .data import (About, Data, PARTS, Part, augment, fingerprints, moments, normalise,
+                          to_float)
 from .safe import (allowance, brief_line, has_dir, has_file, path_text, picture,
                           read_arrays, read_bytes, webp_size)
 from .unpickle import read_pickle

@@ -61,7 +61,7 @@ def gld(
     M=10,        # inner SGD steps per evaluation
     key=None,    # noise of the directions; None: the present state of torch's generator
 ) -> dict:
-    "Gradient-less descent (ZARTS-GLD): minus the best displacement, zero if none improves; SGD, lr 1"
+    "Gradient-less descent (ZARTS-GLD): minus the best move, zero if none improves; SGD, lr 1"
     value, x = _around(p, M, 'gld')
     with same_noise(key): U = torch.randn(K + 1, len(x), dtype=x.dtype).to(x)
     radii = R*0.5**torch.arange(K + 1).to(x)
@@ -107,14 +107,15 @@ def mgs_weights(
     tau,      # temperature: small trusts the losses more
     floor=0., # added to the density
 ) -> torch.Tensor:
-    "Self-normalised importance weights (N,) for the target density proportional to exp(-change/tau)"
+    "Self-normalised importance weights (N,) for a target density prop. to exp(-change/tau)"
     density = torch.logaddexp(log_q, log_q.new_tensor(floor).log())
     return (-change/tau - density).softmax(0)
 
 # %% ../nbs/12a_zeroorder.ipynb #eeb435fb
 def _downhill(p) -> torch.Tensor: # (D,)
     "Minus the first-order gradient, over the trainable leaves of phi"
-    slopes = [g.requires_grad_(x.requires_grad) for g, x in zip(leaves(first_order(p)), leaves(p.phi))]
+    slopes = leaves(first_order(p))
+    for g, x in zip(slopes, leaves(p.phi)): g.requires_grad_(x.requires_grad)
     return -to_vector(rebuild(p.phi, slopes))
 
 def mgs(

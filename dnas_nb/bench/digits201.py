@@ -947,7 +947,7 @@ def reliability(
     rows,   # forms to use, chosen without looking at results
     floor=20, # leave out forms below this accuracy in %: they have no path and no noise
 ):
-    "Variance by forms and seeds, per part: deviations in points, reliability of one seed and of all"
+    "Variance by forms and seeds, per part: deviations in points, reliability of one seed, of all"
     import pandas as pd
     y = 100*right[rows]/np.array(sizes)
     trained = (right[rows, :, 0] >= 0).all(1)

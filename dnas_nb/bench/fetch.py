@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from ..core import UserError, brief, choose, counted, peak_mem, put_in_place
-from .tablefile import (PUBLISHED, has_header, header_of, locate, open_table, read_table,
-                               table_names, write_table)
+from .tablefile import (PUBLISHED, has_header, header_of, locate, open_table,
+                                     read_table, table_names, write_table)
 from ..safe import brief_line, digest_of, has_dir, has_file, parse_json, path_text, read_json
 
 # %% ../../nbs/bench/24_fetch.ipynb #f5047142

@@ -44,7 +44,7 @@ NAMES = MappingProxyType(dict(
 def lookup(
     name,  # of the table above
 ):
-    "The thing behind a name; its chapter is imported now. Raises `AttributeError` with the nearest name"
+    "The thing behind a name, imported now. Raises `AttributeError` with the nearest name"
     if name in NAMES:
         module, inside = NAMES[name]
         return getattr(import_module(f'dnas_nb.{module}'), inside)

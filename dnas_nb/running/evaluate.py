@@ -21,7 +21,8 @@ from ..depthwise import fast_depthwise
 from .folder import (Keeper, account, csv_text, digests, lost, owning, same_age,
                             to_continue, versions)
 from ..genotype import Genotype, from_json, to_json, to_str
-from .identity import about as data_of, described, same_run, space_of, stands_for_itself
+from .identity import (about as data_of, described, same_run, space_of,
+                                      stands_for_itself)
 from ..safe import path_text, typed
 from ..schedule import cosine, ramp
 from ..space import Space

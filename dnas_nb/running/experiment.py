@@ -25,8 +25,8 @@ from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owni
                             save_arrays, to_continue, versions, written)
 from ..dialects import parse
 from ..genotype import Genotype, from_json, to_json
-from .identity import (about as data_of, absolute, ask_for_split, described, folder_name,
-                              given_again, named, placed, same_run, space_of)
+from .identity import (about as data_of, absolute, ask_for_split, described,
+                              folder_name, given_again, named, placed, same_run, space_of)
 from .memory import forecast, forget_peak, free_mb, halving, peak, predict, resident
 from ..methods import find_method
 from ..growing import blueprint, reshape

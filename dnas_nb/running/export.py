@@ -529,15 +529,19 @@ _TOLD = ('ABOUT = {about}   # the classes in the order of the logits; '
          'what pictures the network takes')
 
 _MAIN = '''def load(weights=None):
-    "The network with its weights, in evaluation mode. `weights`: a file; None: the one beside this file"
+    "The network with its weights, in evaluation mode. `weights`: a file; \
+None: the one beside this file"
     net = Network()
-    net.load_state_dict(torch.load(weights or Path(__file__).with_suffix('.pt'), map_location='cpu', weights_only=True))
+    net.load_state_dict(torch.load(weights or Path(__file__).with_suffix('.pt'), \
+map_location='cpu', weights_only=True))
     return net.eval()
 
 
 if __name__ == '__main__':
-    if len(sys.argv) != 3: sys.exit(f'usage: python {sys.argv[0]} IMAGES.pt LOGITS.pt    (a tensor of images in, a tensor of logits out)')
-    with torch.no_grad(): torch.save(load()(torch.load(sys.argv[1], weights_only=True)), sys.argv[2])'''
+    if len(sys.argv) != 3: sys.exit(f'usage: python {sys.argv[0]} IMAGES.pt LOGITS.pt    \
+(a tensor of images in, a tensor of logits out)')
+    with torch.no_grad(): torch.save(load()(torch.load(sys.argv[1], weights_only=True)), \
+sys.argv[2])'''
 
 _IMPORTS = {
     'math': 'import math',
@@ -843,7 +847,7 @@ def export(
     split=None,       # the `Data` of the run: what each file gets right of its test pictures
     space=None,       # a `Space` of the caller's that the run was made in
 ) -> dict:            # also in export.json: differences, files, what pictures it takes
-    "Write the network in several formats, each checked. Raises `UserError` for what a user can mend"
+    "Write the network in several formats, each checked; `UserError` for what a user can mend"
     formats = [choose(f, list(_WRITERS), 'export format') for f in formats]
     if 'onnx' in formats:
         _needs('onnx', 'onnxscript', 'onnxruntime')

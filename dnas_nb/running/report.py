@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from ..core import UserError, write_atomic
-from .folder import account, history_of, owning, stored_arrays, stored_correlation, written
+from .folder import (account, history_of, owning, stored_arrays,
+                                    stored_correlation, written)
 from ..viz import curves, draw_dag, heat, op_color, panels, ribbons, short, style
 from ..genotype import from_json
 from ..safe import has_file, path_text, read_text

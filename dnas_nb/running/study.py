@@ -30,7 +30,8 @@ from ..sources import SOURCES, is_file, load_data
 from .experiment import Settings, run, settings
 from ..plugins import load_installed, load_plugins, loaded_plugins
 from .folder import PLAIN, account, history_of, lock, owning
-from .identity import about, folder_name, for_workers, found_again, is_about, must_agree
+from .identity import (about, folder_name, for_workers, found_again, is_about,
+                                      must_agree)
 from ..safe import (PLAN, allowance, brief_line, has_file, parse_json, parse_toml, path_text,
                           read_json, read_text, typed)
 
