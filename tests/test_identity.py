@@ -218,13 +218,13 @@ def test_a_checkpoint_of_other_data(tmp_path):
 
 def test_results_on_other_test_pictures_are_not_averaged():
     "Under one name, with as many pictures"
-    from dnas_nb.running.evaluate import report
+    from dnas_nb.running.evaluate import seeds_report
     g, test = from_ops(toy(), ['nor_conv_3x3']*3), mine().test
     other = replace(mine(), test=Part(255 - test.x, test.y))
     runs = [train_arch(g, toy(), s, replace(RECIPES['small'], epochs=1, batch=16, C=2), seed=k, device='cpu') for k, s in enumerate((mine(), other))]
     same = [replace(t, tested=runs[0].tested, images=runs[0].images) for t in runs]
-    assert 'mean ± standard deviation' in report(same)
-    fails(lambda: report([same[0], replace(same[1], tested=runs[1].tested)]), 'differ in genotype, recipe or data')
+    assert 'mean ± standard deviation' in seeds_report(same)
+    fails(lambda: seeds_report([same[0], replace(same[1], tested=runs[1].tested)]), 'differ in genotype, recipe or data')
 
 
 def test_only_the_digits_are_ranked_on_the_digits(tmp_path):

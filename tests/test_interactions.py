@@ -8,7 +8,7 @@ from dnas_nb.running.folder import save_arrays
 from dnas_nb.running.learned import read_learned
 from dnas_nb.reading.interactions import (Agreement, Effects, Learned, _partial, agreement, agreements, between,
                                   contrast, decompose, ideal, plot_agreements, pooled, ranks,
-                                  rows_of, strongest, truth, verdicts)
+                                  rows_of, strongest_pairs, truth, verdicts)
 
 RNG = np.random.default_rng(0)
 LABELS, OPS, ARCHS = rows_of('toy')
@@ -44,7 +44,7 @@ def test_main_effects_leave_pairs_alone():
 
 
 def test_strongest_are_the_largest(t):
-    s = strongest(t, 375)
+    s = strongest_pairs(t, 375)
     assert len(s) == 375 and (abs(s.effect).diff().dropna() <= 1e-12).all()
     assert np.allclose(sorted(s.effect), sorted(v for e in range(6) for f in range(e + 1, 6) for v in t.pair[e, :, f].ravel()))
 

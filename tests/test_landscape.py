@@ -8,7 +8,7 @@ from dnas_nb.bilevel import Plan, search, start
 from dnas_nb.core import seeded
 from dnas_nb.sources import load_data
 from dnas_nb.fast import fast
-from dnas_nb.reading.landscape import at_mean, dense, eigen, ends, first_batch, gap, hvp, operator, path_plane, probe, reach, rounding, top_eig
+from dnas_nb.reading.landscape import at_mean, dense, eigen, ends, valid_batch, gap, hvp, operator, path_plane, probe, reach, rounding, top_eig
 from dnas_nb.methods import find_method
 from dnas_nb.space import nb201, toy
 from dnas_nb.spaces import all_spaces
@@ -36,7 +36,7 @@ def state_of(name, space, dtype=torch.float64, C=4, n=1, running=False):
 def test_eigenvalues_are_the_dense_ones(name, space, split):
     "Dominant eigenvalue and both ends, to 1e-6; H is symmetric; a product by differences agrees."
     state, method = state_of(name, space)
-    around, batch = at_mean(state, method, .5), first_batch(split, 4, next(state.net.parameters()))
+    around, batch = at_mean(state, method, .5), valid_batch(split, 4, next(state.net.parameters()))
     op = operator(*around, batch)
     raw = op @ np.eye(op.shape[0])
     assert np.abs(raw - raw.T).max() <= 1e-9*np.abs(raw).max()
@@ -57,7 +57,7 @@ def test_two_cell_types(split):
     for quick in (False, True):
         state, method = state_of('darts', space, C=4, n=3)
         if quick: fast(state.net)
-        op = operator(*at_mean(state, method), first_batch(split, 2, next(state.net.parameters())))
+        op = operator(*at_mean(state, method), valid_batch(split, 2, next(state.net.parameters())))
         v = np.random.default_rng(0).normal(size=op.shape[0])
         got.append(op @ v)
     assert len(v) == sum(c.E*c.O for c in space.cells)

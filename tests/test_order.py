@@ -18,7 +18,7 @@ from dnas_nb.running.referee import conclude, shared_judge, trainer, tuner
 from dnas_nb.running.retrain import retrain
 from dnas_nb.genotype import all_archs, to_str
 from dnas_nb.reading.landscape import eigen, gap, reach, rounding, spread
-from dnas_nb.reading.landscape import first_batch as batch_of_landscape
+from dnas_nb.reading.landscape import valid_batch as batch_of_landscape
 from dnas_nb.methods import find_method
 from dnas_nb.bench.proxies import PROXIES, fidelity, first_batch, scores, untrained
 from dnas_nb.stopping import any_of, stop_on_eig, stop_on_ranking, stop_on_skips
@@ -26,7 +26,7 @@ from dnas_nb.sources import load_data
 from dnas_nb.space import toy
 from dnas_nb.supernet import SuperNet, batch_stats, subnet
 from dnas_nb.trace import Trace
-from dnas_nb.reading.wiring import probe
+from dnas_nb.reading.wiring import probe_part
 
 PARTS = 'train', 'valid', 'test'
 
@@ -211,7 +211,7 @@ def test_batch_of_the_landscape(two):
 
 @pytest.mark.parametrize('part', ['train', 'valid'])
 def test_costs_and_calibration(able, two, part):
-    (a, one), (b, other) = (probe(*able, s, part, most=100) for s in two)
+    (a, one), (b, other) = (probe_part(*able, s, part, most=100) for s in two)
     assert a == b
     for k in one.stats:
         for v, w in zip(vars(one.stats[k]).values(), vars(other.stats[k]).values()): assert torch.equal(torch.as_tensor(v), torch.as_tensor(w))

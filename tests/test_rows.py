@@ -20,7 +20,7 @@ from dnas_nb.hypergrad import Point, first_order, second_order
 from dnas_nb.methods import METHODS, aligned
 from dnas_nb.regularizer import alignment
 from dnas_nb.schedule import ramp
-from dnas_nb.trees import cosine
+from dnas_nb.trees import cosine_of
 from dnas_nb.zeroorder import mgs_weights
 from dnas_nb.released import RELEASED, row_of
 from dnas_nb.space import darts, nb201, toy
@@ -71,7 +71,7 @@ def test_gdas_gradient_is_that_of_the_released_cell(space, order):
             got.append(order(Point(loss, w, phi, train, valid, .1)))
         for g in got[1:]:
             for c in phi: torch.testing.assert_close(g[c]['alpha'], got[0][c]['alpha'], rtol=1e-8, atol=1e-10)
-            if got[0][sp.cells[0].name]['alpha'].any(): assert cosine(g, got[0]) > 1 - 1e-12
+            if got[0][sp.cells[0].name]['alpha'].any(): assert cosine_of(g, got[0]) > 1 - 1e-12
 
 
 # ---- rows whose settings differed from the released code
@@ -213,7 +213,7 @@ def test_lambda_darts_pushes_by_the_mixing_weights_of_normal_cells(space):
         state = SimpleNamespace(net=net, phi=phi, live=live)
         push = aligned(ramp(0., .125), eps=1e-7)      # no kink of so few pixels lies so near
         got = push(Loss(net, row.relax, live, 1., ('push',)), state, train, 1.)
-        assert cosine(got, exact) > 1 - 1e-6
+        assert cosine_of(got, exact) > 1 - 1e-6
         for n in exact: torch.testing.assert_close(got[n], exact[n], rtol=1e-3, atol=1e-6)
 
 

@@ -2,7 +2,7 @@
 import pickle
 import pytest
 from conftest import fails
-from dnas_nb.schedule import anneal, chain, constant, cosine, ramp, signed_cosine, warmup
+from dnas_nb.schedule import anneal, constant, cosine, in_stages, ramp, signed_cosine, warmup
 
 EVERY = {
     'constant': constant(2.),
@@ -12,7 +12,7 @@ EVERY = {
     'linear': anneal(10, .1),
     'exponential': anneal(10, .1, 'exponential'),
     'warmup': warmup(.3, ramp(1., 2.), before=.5),
-    'chain': chain(cosine(1., 0.), constant(3.), ramp(0., 1.)),
+    'in_stages': in_stages(cosine(1., 0.), constant(3.), ramp(0., 1.)),
 }
 TIMES = [k/97 for k in range(98)]
 
@@ -47,4 +47,4 @@ def test_mistakes():
     for share in (1, -.1, 15, float('nan')): fails(lambda: warmup(share, ramp(0., 1.)), 'share of the search')
     for ends in ((0, 1), (1, -1), (float('nan'), 1)): fails(lambda: anneal(*ends), 'positive')
     fails(lambda: anneal(10, 1, 'cubic'), 'unknown way to anneal')
-    fails(chain, 'at least one')
+    fails(in_stages, 'at least one')

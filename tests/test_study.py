@@ -8,7 +8,7 @@ from conftest import fails
 from dnas_nb.running.compare import compare, friedman, groups, interval, pairs
 from dnas_nb.core import UserError
 from dnas_nb.running.cli import dnas_study
-from dnas_nb.running.study import frame, keep, plan, read_plan, standing, study
+from dnas_nb.running.study import frame, keep_table, plan, read_plan, standing, study
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = dict(space='toy', epochs=1, images=40, batch=10, channels=2)
@@ -66,7 +66,7 @@ def test_without_pyarrow(straight, monkeypatch):
     def no(*a, **k): raise ImportError('pyarrow')
     monkeypatch.setattr(pd.DataFrame, 'to_parquet', no)
     said = []
-    keep(straight, said.append)
+    keep_table(straight, said.append)
     assert 'dnas_nb[study]' in said[0] and len(pd.read_csv(straight/'results.csv')) == 4
 
 

@@ -16,7 +16,7 @@ from dnas_nb.fast import fast
 from dnas_nb.methods import find_method
 from dnas_nb.space import darts, minimal, nb201, toy
 from dnas_nb.supernet import SuperNet, Theta, batch_stats
-from dnas_nb.reading.wiring import (CostTracker, calibration, distance, evolution, flips, longest, moves, plot_edges, plot_ops, settled, table, used, wiring)
+from dnas_nb.reading.wiring import (CostTracker, calibration, distance, flips, longest, moves, plot_edges, plot_ops, settled, shape_by_epoch, table, used, wiring)
 from dnas_nb.running.learned import read_history
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,18 +131,18 @@ def test_histories(tmp_path):
     for about in ('[]', '{"status": ', json.dumps(dict(status='finished', settings=dict(epochs=9)))):
         (tmp_path/'run.json').write_text(about); assert read_history(tmp_path).attrs['note'] == ''
     (tmp_path/'run.json').write_text(json.dumps(dict(status='running', settings=dict(epochs=9))))
-    out = evolution(read_history(tmp_path), minimal())
+    out = shape_by_epoch(read_history(tmp_path), minimal())
     assert out.attrs['note'] == '4 of 9 epochs, the run did not finish' and len(out) == 4
-    fails(lambda: evolution(frame, nb201()), "not of space 'nb201'", 'p/cell')
+    fails(lambda: shape_by_epoch(frame, nb201()), "not of space 'nb201'", 'p/cell')
     fails(lambda: moves(frame.assign(**{'p/normal/2-3/loud': 0.}), minimal()), 'a column p/normal/2-3/loud')
 
 
 def test_two_cells():
     "Spaces with several cells, and histories of one epoch"
-    out = evolution(history(darts()), darts())
+    out = shape_by_epoch(history(darts()), darts())
     assert out.cell.tolist() == ['normal']*4 + ['reduce']*4 and out.edges.between(0, 14).all()
     one = history(toy(), 1); P = moves(one, toy())['cell']
-    assert len(evolution(one.drop(columns='epoch'), toy())) == 1
+    assert len(shape_by_epoch(one.drop(columns='epoch'), toy())) == 1
     assert flips(P).tolist() == settled(P).tolist() == [0]*3 and distance(P, P).tolist() == [0.]
     assert plot_edges(P, toy()['cell']) and len(plot_ops(P, toy()['cell'])) == 3
 
@@ -150,9 +150,9 @@ def test_two_cells():
 def test_a_real_run(tmp_path):
     "What a search writes is what is read"
     r = run(tmp_path, method='dsnas', space='toy', data='digits', images=100, epochs=2, channels=4, report=False)
-    out = evolution(read_history(tmp_path), toy())
+    out = shape_by_epoch(read_history(tmp_path), toy())
     assert out.epoch.tolist() == [1, 2] and out.attrs['note'] == '' and len(r.trace) == 2
-    fails(lambda: evolution(read_history(tmp_path), minimal()), "not of space 'minimal'")
+    fails(lambda: shape_by_epoch(read_history(tmp_path), minimal()), "not of space 'minimal'")
 
 
 def test_stored_runs():

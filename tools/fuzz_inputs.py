@@ -463,13 +463,13 @@ def digits_read(path):
 # genotypes
 
 def genotypes():
-    from dnas_nb.dialects import PUBLISHED, published, to_darts
+    from dnas_nb.dialects import GENOTYPES, published, to_darts
     from dnas_nb.genotype import to_str
     from dnas_nb.core import generator
     from dnas_nb.genotype import random_arch
     from dnas_nb.spaces import all_spaces
     some = {s: random_arch(all_spaces()[s](), generator('fuzz', s)) for s in ('nb201', 'toy', 'darts', 's2', 'size', 'macro')}
-    return some, [*map(to_str, some.values()), *(v[0] for v in PUBLISHED.values()), to_darts(published('DRNAS')), 'DARTS_V2']
+    return some, [*map(to_str, some.values()), *(v[0] for v in GENOTYPES.values()), to_darts(published('DRNAS')), 'DARTS_V2']
 
 
 def genotype_seeds(folder):
@@ -610,7 +610,7 @@ def history_read(out):
     from dnas_nb.running import report
     from dnas_nb.running.report import history, leaders, probabilities
     from dnas_nb.spaces import all_spaces
-    from dnas_nb.reading.wiring import evolution
+    from dnas_nb.reading.wiring import shape_by_epoch
     from dnas_nb.running.learned import _last_weights, read_history
     frame = history(out)
     moves = probabilities(frame)
@@ -618,7 +618,7 @@ def history_read(out):
     said += [leaders(m) for m in moves.values()]
     _last_weights(out, 'cell', {'0→1': ['none', 'skip_connect']})
     h = read_history(out)
-    return said, h, evolution(h, all_spaces()['toy']())
+    return said, h, shape_by_epoch(h, all_spaces()['toy']())
 
 
 def arrays_read(out):

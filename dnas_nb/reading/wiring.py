@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['CostTracker', 'table', 'edge_costs', 'from_costs', 'calibration', 'used', 'longest',
-           'wiring', 'moves', 'evolution', 'plot_ops', 'plot_edges', 'flips', 'settled', 'distance',
-           'probe']
+           'wiring', 'moves', 'shape_by_epoch', 'plot_ops', 'plot_edges', 'flips', 'settled',
+           'distance', 'probe_part']
 
 # %% ../../nbs/reading/31_wiring.ipynb #3eb9d1c4
 from dataclasses import dataclass, replace
@@ -312,7 +312,7 @@ def _same_space(frame, space):
     )
 
 # %% ../../nbs/reading/31_wiring.ipynb #2eb13f74
-def evolution(
+def shape_by_epoch(
     frame,  # a history
     space,  # a `Space`
 ): # DataFrame, one row per epoch and cell
@@ -438,7 +438,7 @@ def distance(
     return gap.mean(-1)/2
 
 # %% ../../nbs/reading/31_wiring.ipynb #68f54cff
-def probe(
+def probe_part(
     state,      # `State` of a search
     method,     # its row: slot `relax`
     split,      # `Data`

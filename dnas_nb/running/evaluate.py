@@ -5,7 +5,7 @@ images."""
 
 # %% auto #0
 __all__ = ['LARGEST', 'RECIPES', 'Recipe', 'buildable', 'is_published', 'called', 'train_epoch',
-           'judge', 'Trained', 'train_arch', 'load_arch', 'report']
+           'judge', 'Trained', 'train_arch', 'load_arch', 'seeds_report']
 
 # %% ../../nbs/running/21_evaluate.ipynb #994ca56f
 import statistics
@@ -542,7 +542,7 @@ def _what(t) -> tuple:
     "Of a `Trained`, all but the seed and what came of it"
     return t.genotype, t.recipe, t.data, t.images, t.tested
 
-def report(
+def seeds_report(
     runs,  # `Trained`, one per seed
 ) -> str:
     "What was trained how, every seed's accuracy, mean and deviation. Raises `UserError`"

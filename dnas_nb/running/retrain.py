@@ -16,7 +16,7 @@ from .evaluate import (LARGEST, RECIPES, Recipe, Trained, is_published,
                               train_arch)
 from .experiment import PRESETS, on_threads, row_and_space
 from .folder import account, owning, refuse, written
-from ..dialects import PUBLISHED, parse, published
+from ..dialects import GENOTYPES, parse, published
 from ..genotype import Genotype, from_json
 from .identity import (differs, folder_name, found_again, must_agree, of_run, placed,
                               space_of)
@@ -43,11 +43,11 @@ def find_arch(
     path = _as_path(arch)
     if path and has_dir(path): return _of_file(path/'genotype.json', space, arch)
     if path and has_file(path): return _of_file(path, space, arch)
-    if arch in PUBLISHED:
+    if arch in GENOTYPES:
         g = published(arch)
         return Found(g, space_of(g.space), {})
     if path:
-        names = ', '.join(PUBLISHED)
+        names = ', '.join(GENOTYPES)
         raise UserError(f'no architecture {brief(arch)}: give a run folder, a genotype.json, '
                         f'an architecture string, or one of {names}')
     s = space_of(space or ('darts' if 'Genotype' in arch else 'nb201'))

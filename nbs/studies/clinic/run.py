@@ -70,12 +70,12 @@ def top_eig(state, split, steps=5):
     architecture, by power iteration on Hessian-vector products"""
     import torch, torch.nn.functional as F
     from dnas_nb.core import generator
-    from dnas_nb.reading.landscape import first_batch
+    from dnas_nb.reading.landscape import valid_batch
 
     a = state.phi['cell'].get('alpha')
     if a is None:
         return float('nan')
-    x, y = first_batch(split)
+    x, y = valid_batch(split)
     a = a.detach().clone().requires_grad_()
     loss = F.cross_entropy(state.net(x, {'cell': a.softmax(-1)}), y)
     (g,) = torch.autograd.grad(loss, a, create_graph=True)

@@ -65,11 +65,11 @@ def short(v, digits=4):
 
 def look(state, method, split, cell, n, progress):
     "Calibration on both halves, and what each edge of each block adds to the total cost"
-    from dnas_nb.reading.wiring import probe
+    from dnas_nb.reading.wiring import probe_part
 
     out = {}
     for part in ('train', 'valid'):
-        r, costs = probe(state, method, split, part, COMMON['batch'], n, progress)
+        r, costs = probe_part(state, method, split, part, COMMON['batch'], n, progress)
         out |= {f'{part}_{k}': short(v) for k, v in r.items()}
         out[f'{part}_cost'] = [
             short((m.share / m.n.max()).sum(-1).tolist()) for m in costs.stats.values()
