@@ -9,6 +9,7 @@ __all__ = ['virtual_step', 'Point', 'Quadratic', 'quadratic', 'single_level', 'f
 # %% ../nbs/12_hypergrad.ipynb #18175d19
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Callable
 import torch
 from .core import UserError, choose, generator
@@ -28,9 +29,12 @@ def virtual_step(
     "The weights after one SGD step, as new tensors"
     g, _ = grads(loss, w, phi, train, of='w')
     if weight_decay:
-        decayed = [d + weight_decay*x*on for d, x, on in zip(leaves(g), leaves(w), trainable(w))]
+        decayed = []
+        for d, x, on in zip(leaves(g), leaves(w), trainable(w)):
+            decayed.append(d + weight_decay*x*on)
         g = rebuild(w, decayed)
-    if momentum and buffer: g = moved(g, momentum, buffer)
+    if momentum and buffer:
+        g = moved(g, momentum, buffer)
     return moved(w, -lr, g)
 
 # %% ../nbs/12_hypergrad.ipynb #h2
@@ -47,21 +51,26 @@ class Point:
 
     def rate(self, who) -> float:
         "The learning rate. Raises `UserError` when there is none"
-        if self.lr is not None: return self.lr
+        if self.lr is not None:
+            return self.lr
         raise UserError(f'{who} needs lr, the learning rate of the weights: '
                         'pass lr=0.025 or what your optimiser uses')
 
     def valid_grads(self, w=None) -> tuple: # (by w, by phi)
         "Gradients of the validation loss, at other weights where given"
-        return grads(self.loss, self.w if w is None else w, self.phi, self.valid, of='both')
+        if w is None:
+            w = self.w
+        return grads(self.loss, w, self.phi, self.valid, of='both')
 
     def ahead(self, who, **sgd) -> dict:
         "The weights one training step further; `sgd`: momentum, weight_decay, buffer"
-        return virtual_step(self.loss, self.w, self.phi, self.train, self.rate(who), **sgd)
+        lr = self.rate(who)
+        return virtual_step(self.loss, self.w, self.phi, self.train, lr, **sgd)
 
     def hessian_product(self, v, eps=.01, batch=None):
         "H v of the training loss, keyed like w; eps as in `product`"
-        batch = self.train if batch is None else batch
+        if batch is None:
+            batch = self.train
         return product(self.loss, self.w, self.phi, batch, v, 'w', eps)
 
     def mixed_product(self, v, eps=.01):
@@ -81,6 +90,36 @@ class Quadratic:
     v: torch.Tensor # (n,) gradient of the validation loss by w, at w*
 
 # %% ../nbs/12_hypergrad.ipynb #38a52772
+@dataclass(frozen=True)
+class _Quadratics:
+    "The two losses of `quadratic`; batches are the words 'train' and 'valid'"
+    A: torch.Tensor # (n, n)
+    B: torch.Tensor # (n, E*O)
+    C: torch.Tensor # (n, n)
+    d: torch.Tensor # (n,)
+
+    def at(self, x, a, batch):
+        "The loss at weights x (n,) and architecture a (E*O,)"
+        train = x @ self.A @ x/2 - x @ self.B @ a
+        off = self.C @ x - self.d
+        valid = off.pow(2).sum()/2 + a @ a/8
+        losses = dict(train=train, valid=valid)
+        return choose(batch, losses, 'batch')
+
+    def __call__(self, w, phi, batch):
+        x = torch.cat([w['left'], w['right']])
+        return self.at(x, phi['cell']['alpha'].flatten(), batch)
+
+def _hessian(rand, n, cond):
+    "A random symmetric matrix (n, n) with eigenvalues from 1/cond to 1"
+    Q = torch.linalg.qr(rand(n, n))[0]
+    lowest = -math.log10(cond)
+    eigenvalues = torch.logspace(lowest, 0, n, dtype=torch.float64)
+    return Q @ torch.diag(eigenvalues) @ Q.T
+
+def _cell(values):
+    return {'cell': {'alpha': values}}
+
 def quadratic(
     seed=0,    # another seed, another problem
     n=12,      # number of weights
@@ -90,24 +129,20 @@ def quadratic(
 ) -> Quadratic:
     "Random problem `L_tr = w'Aw/2 - w'B phi`, `L_va = |Cw - d|^2/2 + |phi|^2/8`"
     gen = generator('quadratic', seed)
-    def rand(*shape): return torch.randn(*shape, generator=gen, dtype=torch.float64)
-    Q = torch.linalg.qr(rand(n, n))[0]
-    eigenvalues = torch.logspace(-math.log10(cond), 0, n, dtype=torch.float64)
-    A, B = Q @ torch.diag(eigenvalues) @ Q.T, rand(n, E*O)
-    C, d = rand(n, n)/n**.5, rand(n)
-    def losses(x, a, batch):
-        train = x @ A @ x/2 - x @ B @ a
-        valid = (C @ x - d).pow(2).sum()/2 + a @ a/8
-        return choose(batch, dict(train=train, valid=valid), 'batch')
-    def loss(w, phi, batch):
-        return losses(torch.cat([w['left'], w['right']]), phi['cell']['alpha'].flatten(), batch)
+    rand = partial(torch.randn, generator=gen, dtype=torch.float64)
+    A = _hessian(rand, n, cond)
+    B = rand(n, E*O)
+    C = rand(n, n)/n**.5
+    d = rand(n)
+    loss = _Quadratics(A, B, C, d)
     alpha = rand(E, O).requires_grad_()
     best = torch.linalg.solve(A, B @ alpha.flatten())
-    exact, = torch.autograd.grad(losses(best, alpha.flatten(), 'valid'), alpha)
+    value = loss.at(best, alpha.flatten(), 'valid')
+    exact, = torch.autograd.grad(value, alpha)
     x = best.detach()
     weights = dict(left=x[:n//2], right=x[n//2:])
-    def cell(values): return {'cell': {'alpha': values}}
-    return Quadratic(loss, weights, cell(alpha.detach()), cell(exact), A, B, C.T @ (C @ x - d))
+    slope = C.T @ (C @ x - d)
+    return Quadratic(loss, weights, _cell(alpha.detach()), _cell(exact), A, B, slope)
 
 # %% ../nbs/12_hypergrad.ipynb #639e7f7f
 def single_level(
@@ -159,11 +194,17 @@ def neumann(
 ) -> dict:
     "iDARTS (arXiv 2106.10784): implicit gradient with `K + 1` terms of the Neumann series"
     choose(at, ('current', 'stepped'), 'place')
-    if gamma is None: gamma = p.rate('neumann')
-    v, g = p.valid_grads(p.ahead('neumann') if at == 'stepped' else p.w)
+    if gamma is None:
+        gamma = p.rate('neumann')
+    place = p.w
+    if at == 'stepped':
+        place = p.ahead('neumann')
+    v, g = p.valid_grads(place)
     term = total = v
     for k in range(K):
-        batch = batches[k % len(batches)] if batches else p.train
+        batch = p.train
+        if batches:
+            batch = batches[k % len(batches)]
         term = moved(term, -gamma, p.hessian_product(term, eps, batch))
         total = moved(total, 1, term)
     return moved(g, -gamma, p.mixed_product(total, eps))
@@ -176,17 +217,23 @@ def solve_cg(
     tol=1e-10, # stop when the residual is below tol * |b|
 ) -> tuple: # (x near the solution, info: steps, residual, negative)
     "Conjugate gradients for `product(x) = b`; stops at negative curvature, `info['negative']`"
-    x, r, p = moved(b, -1, b), b, b
-    k, negative = 0, False
+    x = moved(b, -1, b)
+    r = p = b
+    k = 0
+    negative = False
     rr = first = float(dot(b, b))
     while k < steps and rr > tol**2*first:
         Ap = product(p)
         k += 1
         bend = float(dot(p, Ap))
         negative = not bend > 0
-        if negative: break
-        x, r = moved(x, rr/bend, p), moved(r, -rr/bend, Ap)
-        rr, old = float(dot(r, r)), rr
+        if negative:
+            break
+        length = rr/bend
+        x = moved(x, length, p)
+        r = moved(r, -length, Ap)
+        old = rr
+        rr = float(dot(r, r))
         p = moved(r, rr/old, p)
     residual = (rr/first)**.5 if first else 0.
     return x, dict(steps=k, residual=residual, negative=negative)
@@ -201,7 +248,8 @@ def conjugate_gradient(
 ) -> dict:
     "Implicit gradient with `H^-1 v` solved for, as far as curvature is positive (ours)"
     v, g = p.valid_grads()
-    def damped(u): return moved(p.hessian_product(u, eps), damping, u)
+    def damped(u):
+        return moved(p.hessian_product(u, eps), damping, u)
     x, _ = solve_cg(damped, v, steps, tol)
     return moved(g, -1, p.mixed_product(x, eps))
 
@@ -214,5 +262,6 @@ def descend(
     lr,       # learning rate of plain SGD
 ) -> dict:
     "The weights after one SGD step per batch, as new tensors"
-    for batch in batches: w = virtual_step(loss, w, phi, batch, lr)
+    for batch in batches:
+        w = virtual_step(loss, w, phi, batch, lr)
     return w

@@ -26,31 +26,49 @@ class OneHot:
 
     def sample(self, phi) -> dict: # {cell: (E, O)}
         "One operation per edge, drawn"
-        return {c: self._drawn(p['alpha']) for c, p in phi.items()}
+        out = {}
+        for cell, p in phi.items():
+            alpha = p['alpha']
+            chosen = self._edges(alpha).sample()
+            out[cell] = F.one_hot(chosen, alpha.shape[-1]).to(alpha)
+        return out
 
     def log_prob(self, phi, theta) -> dict: # {cell: (E,)}
         "Logarithm of the probability of each edge's sample"
-        return {c: self._edges(p['alpha']).log_prob(theta[c].argmax(-1)) for c, p in phi.items()}
+        out = {}
+        for cell, p in phi.items():
+            chosen = theta[cell].argmax(-1)
+            out[cell] = self._edges(p['alpha']).log_prob(chosen)
+        return out
 
     def __call__(self, w, phi, batch):
-        return self.at(w, {c: p['alpha'].softmax(-1) for c, p in phi.items()}, batch)
+        theta = {c: p['alpha'].softmax(-1) for c, p in phi.items()}
+        return self.at(w, theta, batch)
 
-    def _edges(self, alpha): return torch.distributions.Categorical(logits=alpha)
-
-    def _drawn(self, alpha):
-        return F.one_hot(self._edges(alpha).sample(), alpha.shape[-1]).to(alpha)
+    def _edges(self, alpha):
+        return torch.distributions.Categorical(logits=alpha)
 
 # %% ../nbs/12c_score.ipynb #0cef1d09
-def _clamped(cost, most):
-    return cost if most is None else cost.clamp(-most, most)
+def _costs(p, theta, batch, clamp) -> dict:
+    "What every edge's operation costs, (E,) by cell"
+    slopes = grads(p.loss.at, p.w, theta, batch)[1]
+    out = {}
+    for c, g in slopes.items():
+        cost = (g*theta[c]).sum(-1)
+        if clamp is not None:
+            cost = cost.clamp(-clamp, clamp)
+        out[c] = cost
+    return out
 
 def _one_sample(p, theta, batch, clamp) -> dict:
     "Gradient of log p(theta) times the cost of every edge's operation"
-    slopes = grads(p.loss.at, p.w, theta, batch)[1]
-    cost = {c: _clamped((g*theta[c]).sum(-1), clamp) for c, g in slopes.items()}
+    costs = _costs(p, theta, batch, clamp)
     def surrogate(w, phi, batch):
         log_prob = p.loss.log_prob(phi, theta)
-        return sum((log_prob[c]*x).sum() for c, x in cost.items())
+        total = 0
+        for c, cost in costs.items():
+            total = total + (log_prob[c]*cost).sum()
+        return total
     return grads(surrogate, p.w, p.phi, batch)[1]
 
 def score_function(
@@ -61,16 +79,23 @@ def score_function(
     key=None,    # noise of the samples; None: the present state of torch's generator
 ) -> dict:
     "DSNAS (arXiv 2002.09128): gradient of log p(sampled operation) times its cost dL/dtheta"
-    batch = choose(on, dict(train=p.train, valid=p.valid), 'batch')
+    batches = dict(train=p.train, valid=p.valid)
+    batch = choose(on, batches, 'batch')
     with same_noise(key), torch.no_grad():
         thetas = [p.loss.sample(p.phi) for _ in range(samples)]
-    found = [leaves(_one_sample(p, theta, batch, clamp)) for theta in thetas]
-    return rebuild(p.phi, [_mean(xs) for xs in zip(*found)])
+    found = []
+    for theta in thetas:
+        slope = _one_sample(p, theta, batch, clamp)
+        found.append(leaves(slope))
+    means = [_mean(xs) for xs in zip(*found)]
+    return rebuild(p.phi, means)
 
 def _mean(xs): # of several samples; what is no float is the same in all
-    return torch.stack(xs).mean(0) if xs[0].is_floating_point() else xs[0]
+    if not xs[0].is_floating_point():
+        return xs[0]
+    return torch.stack(xs).mean(0)
 
 # %% ../nbs/12c_score.ipynb #907ddbe8
-ESTIMATORS = MappingProxyType({f.__name__: f for f in (
-    single_level, first_order, second_order, amended, neumann, conjugate_gradient, zero_order, gld,
-    mgs, score_function)})
+_EVERY = (single_level, first_order, second_order, amended, neumann, conjugate_gradient,
+          zero_order, gld, mgs, score_function)
+ESTIMATORS = MappingProxyType({f.__name__: f for f in _EVERY})

@@ -20,10 +20,13 @@ def leaves(
     tree,  # a tensor, dicts of dicts of ... tensors, or None
 ) -> list:
     "The tensors of a tree, depth first, in insertion order; `None` has none"
-    if tree is None: return []
-    if not isinstance(tree, Mapping): return [tree]
+    if tree is None:
+        return []
+    if not isinstance(tree, Mapping):
+        return [tree]
     out = []
-    for branch in tree.values(): out += leaves(branch)
+    for branch in tree.values():
+        out += leaves(branch)
     return out
 
 # %% ../nbs/11a_trees.ipynb #1aa8f3de
@@ -34,9 +37,12 @@ def rebuild(
     "A tree with the keys of `tree` and the values of `xs`"
     xs = iter(xs)
     def build(t):
-        if not isinstance(t, Mapping): return next(xs)
+        if not isinstance(t, Mapping):
+            return next(xs)
         return {k: build(v) for k, v in t.items()}
-    return None if tree is None else build(tree)
+    if tree is None:
+        return None
+    return build(tree)
 
 # %% ../nbs/11a_trees.ipynb #39db37ac
 def trainable(
@@ -44,13 +50,16 @@ def trainable(
 ) -> list: # of bool
     "Which leaves are differentiated: those that require a gradient; if none does, all floats"
     on = [x.requires_grad for x in leaves(tree)]
-    if any(on): return on
+    if any(on):
+        return on
     return [x.is_floating_point() for x in leaves(tree)]
 
 # %% ../nbs/11a_trees.ipynb #09e646da
 def _shifted(x, h, d): # `x + h d`, detached; an integer stays
-    if not x.is_floating_point(): return x
-    return torch.add(x.detach(), d, alpha=h).requires_grad_(x.requires_grad)
+    if not x.is_floating_point():
+        return x
+    new = torch.add(x.detach(), d, alpha=h)
+    return new.requires_grad_(x.requires_grad)
 
 def moved(
     tree,  # dicts of tensors
@@ -58,7 +67,8 @@ def moved(
     v,     # direction, keyed like `tree`
 ):
     "`tree + h v` as new tensors; integer leaves stay, each leaf keeps its `requires_grad` flag"
-    return rebuild(tree, [_shifted(x, h, d) for x, d in zip(leaves(tree), leaves(v))])
+    pairs = zip(leaves(tree), leaves(v))
+    return rebuild(tree, [_shifted(x, h, d) for x, d in pairs])
 
 # %% ../nbs/11a_trees.ipynb #82e7395b
 def dot(
@@ -66,7 +76,11 @@ def dot(
     b,  # tree keyed like `a`
 ) -> torch.Tensor:
     "Inner product of two trees, over their floating leaves"
-    return sum((x*y).sum() for x, y in zip(leaves(a), leaves(b)) if x.is_floating_point())
+    total = 0
+    for x, y in zip(leaves(a), leaves(b)):
+        if x.is_floating_point():
+            total = total + (x*y).sum()
+    return total
 
 # %% ../nbs/11a_trees.ipynb #5c1794b9
 def cosine_of(
@@ -75,7 +89,9 @@ def cosine_of(
 ) -> float:
     "Cosine of the angle between two trees; 0 when one of them vanishes"
     size = (dot(a, a)*dot(b, b)).sqrt()
-    return float(dot(a, b)/size) if size > 0 else 0.
+    if not size > 0:
+        return 0.
+    return float(dot(a, b)/size)
 
 # %% ../nbs/11a_trees.ipynb #6f532669
 def purely(
@@ -102,15 +118,22 @@ def same_noise(
 # %% ../nbs/11a_trees.ipynb #dfb00001
 def _fresh(tree, ask) -> list:
     "Leaves cut off from any graph; those that are differentiated require a gradient if asked"
-    return [x.detach().requires_grad_(ask and on) for x, on in zip(leaves(tree), trainable(tree))]
+    out = []
+    for x, on in zip(leaves(tree), trainable(tree)):
+        out.append(x.detach().requires_grad_(ask and on))
+    return out
 
 def _slopes(value, xs) -> list:
     "The gradient by every leaf; zero for those that are fixed or were not reached"
+    if not value.requires_grad:
+        return [torch.zeros_like(x) for x in xs]
     ask = [x for x in xs if x.requires_grad]
-    if value.requires_grad: got = torch.autograd.grad(value, ask, materialize_grads=True)
-    else: got = map(torch.zeros_like, ask)
-    got = iter(got)
-    return [next(got) if x.requires_grad else torch.zeros_like(x) for x in xs]
+    found = iter(torch.autograd.grad(value, ask, materialize_grads=True))
+    out = []
+    for x in xs:
+        slope = next(found) if x.requires_grad else torch.zeros_like(x)
+        out.append(slope)
+    return out
 
 # %% ../nbs/11a_trees.ipynb #b5c32d3e
 def grads(
@@ -121,23 +144,36 @@ def grads(
     of='phi',    # 'phi', 'w' or 'both'
 ) -> tuple: # (by w, by phi), keyed like the inputs; None for the part not asked for
     "Gradients, zero where nothing was reached"
-    ws, ps = _fresh(w, of != 'phi'), _fresh(phi, of != 'w')
-    with same_noise(): value = loss(rebuild(w, ws), rebuild(phi, ps), batch)
-    found = iter(_slopes(value, dict(w=ws, phi=ps, both=ws + ps)[of]))
-    by_w = rebuild(w, found) if of != 'phi' else None
-    by_phi = rebuild(phi, found) if of != 'w' else None
+    ws = _fresh(w, of != 'phi')
+    ps = _fresh(phi, of != 'w')
+    with same_noise():
+        value = loss(rebuild(w, ws), rebuild(phi, ps), batch)
+    asked = dict(w=ws, phi=ps, both=ws + ps)[of]
+    found = iter(_slopes(value, asked))
+    by_w = by_phi = None
+    if of != 'phi':
+        by_w = rebuild(w, found)
+    if of != 'w':
+        by_phi = rebuild(phi, found)
     return by_w, by_phi
 
 # %% ../nbs/11a_trees.ipynb #2bb3e87d
 def _exact_product(loss, w, phi, batch, v, of):
     "Double backward: the gradient of `<grad_w L, v>`"
-    ws, ps = _fresh(w, True), _fresh(phi, of == 'phi')
-    with same_noise(): value = loss(rebuild(w, ws), rebuild(phi, ps), batch)
-    on = [(x, d) for x, d in zip(ws, leaves(v)) if x.requires_grad]
-    by_w = torch.autograd.grad(value, [x for x, _ in on], create_graph=True, materialize_grads=True)
-    slope = sum((g*d).sum() for g, (_, d) in zip(by_w, on))
-    tree, xs = (w, ws) if of == 'w' else (phi, ps)
-    return rebuild(tree, _slopes(slope, xs))
+    ws = _fresh(w, True)
+    ps = _fresh(phi, of == 'phi')
+    with same_noise():
+        value = loss(rebuild(w, ws), rebuild(phi, ps), batch)
+    on, along = [], []
+    for x, d in zip(ws, leaves(v)):
+        if x.requires_grad:
+            on.append(x)
+            along.append(d)
+    by_w = torch.autograd.grad(value, on, create_graph=True, materialize_grads=True)
+    slope = sum((g*d).sum() for g, d in zip(by_w, along))
+    if of == 'w':
+        return rebuild(w, _slopes(slope, ws))
+    return rebuild(phi, _slopes(slope, ps))
 
 # %% ../nbs/11a_trees.ipynb #29797e38
 def product(
@@ -150,21 +186,29 @@ def product(
     eps=0.01,  # length of the move h|v|; None: exact, by double backward
 ):
     "Derivative along `v` of the gradient by `of`; zero when `v` is zero"
-    if eps is None: return _exact_product(loss, w, phi, batch, v, of)
-    k, tree = (1, phi) if of == 'phi' else (0, w)
+    if eps is None:
+        return _exact_product(loss, w, phi, batch, v, of)
+    k = 1 if of == 'phi' else 0
     size = float(dot(v, v))**.5
-    if size <= 1e-12: return rebuild(tree, [torch.zeros_like(x) for x in leaves(tree)])
+    if size <= 1e-12:
+        tree = (w, phi)[k]
+        return rebuild(tree, [torch.zeros_like(x) for x in leaves(tree)])
     h = eps/size
     up = grads(loss, moved(w, h, v), phi, batch, of)[k]
     down = grads(loss, moved(w, -h, v), phi, batch, of)[k]
-    return rebuild(up, [(a - b)/(2*h) for a, b in zip(leaves(up), leaves(down))])
+    pairs = zip(leaves(up), leaves(down))
+    return rebuild(up, [(a - b)/(2*h) for a, b in pairs])
 
 # %% ../nbs/11a_trees.ipynb #9a3ae7a5
 def to_vector(
     tree,  # dicts of tensors
 ) -> torch.Tensor:
     "The trainable leaves of `tree`, one after another, as a vector (D,)"
-    return torch.cat([x.detach().flatten() for x, on in zip(leaves(tree), trainable(tree)) if on])
+    parts = []
+    for x, on in zip(leaves(tree), trainable(tree)):
+        if on:
+            parts.append(x.detach().flatten())
+    return torch.cat(parts)
 
 # %% ../nbs/11a_trees.ipynb #d1817582
 def from_vector(
@@ -172,7 +216,14 @@ def from_vector(
     x,     # (D,) values for the trainable leaves
 ):
     "The inverse of `to_vector`; leaves that are not trainable become zero"
-    on = trainable(tree)
-    parts = iter(x.split([t.numel() for t, o in zip(leaves(tree), on) if o]))
-    def leaf(t, o): return next(parts).view_as(t).to(t) if o else torch.zeros_like(t)
-    return rebuild(tree, [leaf(t, o) for t, o in zip(leaves(tree), on)])
+    used = list(zip(leaves(tree), trainable(tree)))
+    sizes = [t.numel() for t, on in used if on]
+    parts = iter(x.split(sizes))
+    out = []
+    for t, on in used:
+        if on:
+            new = next(parts).view_as(t).to(t)
+        else:
+            new = torch.zeros_like(t)
+        out.append(new)
+    return rebuild(tree, out)

@@ -24,22 +24,38 @@ def lookahead(
     lr,       # learning rate of the inner steps
 ) -> float:
     "Validation loss of architecture `phi` after its own inner training"
-    ahead = descend(loss, w, phi, batches, lr) if batches else w
-    with torch.no_grad(), same_noise(): return float(loss(ahead, phi, valid))
+    ahead = w
+    if batches:
+        ahead = descend(loss, w, phi, batches, lr)
+    with torch.no_grad(), same_noise():
+        value = loss(ahead, phi, valid)
+    return float(value)
 
 # %% ../nbs/12a_zeroorder.ipynb #a5ad346d
 def _value(p, batches, d) -> float:
     "The look-ahead loss at `phi + d`"
-    phi = moved(p.phi, 1, from_vector(p.phi, d))
+    move = from_vector(p.phi, d)
+    phi = moved(p.phi, 1, move)
     return lookahead(p.loss, p.w, phi, batches, p.valid, p.lr)
 
 def _around(p, M, who):
     "The look-ahead loss as a function of a displacement (D,), and the present place (D,)"
-    batches = [p.train]*M if p.inner is None else list(p.inner)
-    if batches: p.rate(who)
-    return partial(_value, p, batches), to_vector(p.phi)
+    if p.inner is None:
+        batches = [p.train]*M
+    else:
+        batches = list(p.inner)
+    if batches:
+        p.rate(who)
+    value = partial(_value, p, batches)
+    return value, to_vector(p.phi)
 
 # %% ../nbs/12a_zeroorder.ipynb #3ed911ab
+def _directions(N, x, key):
+    "Noise (N, D) like the vector `x`"
+    with same_noise(key):
+        noise = torch.randn(N, len(x), dtype=x.dtype)
+    return noise.to(x)
+
 def zero_order(
     p,           # `Point`; `inner` or `M` times `train` for the inner steps, of length lr
     N=4,         # directions, two evaluations each
@@ -49,9 +65,11 @@ def zero_order(
 ) -> dict:
     "Two-sided random search (ZARTS-RS, arXiv 2110.04743): average of slope times direction"
     value, x = _around(p, M, 'zero_order')
-    with same_noise(key): U = torch.randn(N, len(x), dtype=x.dtype).to(x)
-    steps = [(value(mu*u) - value(-mu*u))/(2*mu)*u for u in U]
-    return from_vector(p.phi, sum(steps)/N)
+    U = _directions(N, x, key)
+    total = 0
+    for u in U:
+        total = total + (value(mu*u) - value(-mu*u))/(2*mu)*u
+    return from_vector(p.phi, total/N)
 
 # %% ../nbs/12a_zeroorder.ipynb #57d74e3a
 def gld(
@@ -63,9 +81,11 @@ def gld(
 ) -> dict:
     "Gradient-less descent (ZARTS-GLD): minus the best move, zero if none improves; SGD, lr 1"
     value, x = _around(p, M, 'gld')
-    with same_noise(key): U = torch.randn(K + 1, len(x), dtype=x.dtype).to(x)
-    radii = R*0.5**torch.arange(K + 1).to(x)
-    D = U/U.norm(dim=1, keepdim=True)*radii[:, None]
+    U = _directions(K + 1, x, key)
+    halvings = torch.arange(K + 1).to(x)
+    radii = R*0.5**halvings
+    length = U.norm(dim=1, keepdim=True)
+    D = U/length*radii[:, None]
     best = min([torch.zeros_like(x), *D], key=value)
     return from_vector(p.phi, -best)
 
@@ -77,8 +97,10 @@ def propose(
     N,       # number of draws
 ) -> torch.Tensor:
     "Draws (N, D) from `(1 - mix) N(center, sigma^2) + mix N(0, sigma^2)`"
-    main = (torch.rand(N, 1) >= mix).to(center)
-    return main*center + sigma*torch.randn(N, len(center), dtype=center.dtype).to(center)
+    in_main = torch.rand(N, 1) >= mix
+    noise = torch.randn(N, len(center), dtype=center.dtype)
+    means = in_main.to(center)*center
+    return means + sigma*noise.to(center)
 
 # %% ../nbs/12a_zeroorder.ipynb #c555f89f
 def log_peak(
@@ -86,7 +108,8 @@ def log_peak(
     D,     # dimensions
 ) -> float:
     "Log density of one normal at its centre: the unit of the proposal in ZARTS' released code"
-    return -D*math.log(sigma*math.sqrt(2*math.pi))
+    width = sigma*math.sqrt(2*math.pi)
+    return -D*math.log(width)
 
 def log_mixture(
     d,       # (N, D) points
@@ -96,9 +119,15 @@ def log_mixture(
 ) -> torch.Tensor:
     "Exact log density (N,) of the proposal"
     peak = log_peak(sigma, d.shape[1])
-    def log_normal(m): return peak - ((d - m)/sigma).pow(2).sum(1)/2
-    parts = [(1 - mix, center), (mix, torch.zeros_like(center))]
-    return torch.logsumexp(torch.stack([math.log(p) + log_normal(m) for p, m in parts if p > 0]), 0)
+    components = [(1 - mix, center), (mix, torch.zeros_like(center))]
+    parts = []
+    for share, mean in components:
+        if share <= 0:
+            continue
+        z = (d - mean)/sigma
+        log_normal = peak - z.pow(2).sum(1)/2
+        parts.append(math.log(share) + log_normal)
+    return torch.logsumexp(torch.stack(parts), 0)
 
 # %% ../nbs/12a_zeroorder.ipynb #ae014ce5
 def mgs_weights(
@@ -115,8 +144,10 @@ def mgs_weights(
 def _downhill(p) -> torch.Tensor: # (D,)
     "Minus the first-order gradient, over the trainable leaves of phi"
     slopes = leaves(first_order(p))
-    for g, x in zip(slopes, leaves(p.phi)): g.requires_grad_(x.requires_grad)
-    return -to_vector(rebuild(p.phi, slopes))
+    for g, x in zip(slopes, leaves(p.phi)):
+        g.requires_grad_(x.requires_grad)
+    slope = rebuild(p.phi, slopes)
+    return -to_vector(slope)
 
 def mgs(
     p,           # `Point`; `inner` or `M` times `train` for the inner steps, of length lr
@@ -131,7 +162,10 @@ def mgs(
     "Maximum-likelihood guided search (ZARTS-MGS): minus the weighted mean of N moves; SGD, lr 1"
     value, x = _around(p, M, 'mgs')
     center = _downhill(p)
-    with same_noise(key): D = propose(center, sigma, mix, N)
-    log_q = log_mixture(D, center, sigma, mix) - log_peak(sigma, len(x))
-    c = mgs_weights(x.new_tensor([value(d) for d in D]), log_q, tau, floor)
+    with same_noise(key):
+        D = propose(center, sigma, mix, N)
+    density = log_mixture(D, center, sigma, mix)
+    log_q = density - log_peak(sigma, len(x))
+    values = [value(d) for d in D]
+    c = mgs_weights(x.new_tensor(values), log_q, tau, floor)
     return from_vector(p.phi, -(c @ D))
