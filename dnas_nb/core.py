@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['UserError', 'WriteError', 'brief', 'choose', 'Described', 'counted', 'finite', 'device',
            'seed_of', 'generator', 'seeded', 'put_in_place', 'write_atomic', 'seal', 'unseal',
-           'save_tensors', 'as_json', 'peak_mem', 'halve_on_oom']
+           'save_tensors', 'as_json', 'peak_mem']
 
 # %% ../nbs/00_core.ipynb #9fb4e75b
 import contextlib
@@ -322,19 +322,3 @@ def _unix_peak():
         return 0
     unit = 1 if psutil.MACOS else 2**10   # macOS counts bytes, the others kB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*unit
-
-# %% ../nbs/00_core.ipynb #28534685
-def halve_on_oom(
-    f,          # f(batch, ...) -> anything
-    tell=print, # called with one line when the batch was halved
-):
-    "`f`, but an out-of-memory error is answered by one retry with half the batch"
-    def wrapped(batch, *args, **kwargs):
-        try:
-            return f(batch, *args, **kwargs)
-        except (torch.OutOfMemoryError, MemoryError):
-            if batch < 2:
-                raise
-        tell(f'out of memory with batch {batch}: trying {batch//2}')
-        return f(batch//2, *args, **kwargs)
-    return wrapped

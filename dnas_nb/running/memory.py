@@ -8,17 +8,22 @@ __all__ = ['Held', 'resident', 'forget_peak', 'peak', 'tensors_of_search', 'pred
            'forecast', 'is_oom', 'halving']
 
 # %% ../../nbs/running/34_memory.ipynb #8bd94561
-import ctypes, gc, os, weakref
+import ctypes
+import gc
+import os
+import weakref
 from pathlib import Path
 import torch
-from ..core import UserError, halve_on_oom, peak_mem, seeded
+from ..core import UserError, peak_mem, seeded
 from ..bilevel import Step, arch_step, dists, weight_step
 from ..data import JUDGED
 from ..hypergrad import first_order
 
 # %% ../../nbs/running/34_memory.ipynb #bfb0448c
-try: from torch.utils._python_dispatch import TorchDispatchMode   # its only home so far
-except ImportError: TorchDispatchMode = None              # then a search starts without a forecast
+try:
+    from torch.utils._python_dispatch import TorchDispatchMode   # its only home so far
+except ImportError:
+    TorchDispatchMode = None              # then a search starts without a forecast
 
 class Held(TorchDispatchMode or object):
     "Bytes of all tensors made inside the block and still alive, as if `trial` images were `batch`"
@@ -27,70 +32,95 @@ class Held(TorchDispatchMode or object):
         batch=1, # images to be extrapolated to
     ):
         super().__init__()
-        self.trial, self.batch = trial, batch
-        self.sizes, self.now, self.peak = {}, 0, 0   # bytes by address, alive, at the worst moment
+        self.trial = trial
+        self.batch = batch
+        self.sizes = {}   # bytes by address
+        self.now = 0      # bytes alive
+        self.peak = 0     # at the worst moment
 
     def __torch_dispatch__(self, f, types, args=(), kwargs=None):
         out = f(*args, **(kwargs or {}))
-        for t in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(t, torch.Tensor): self.add(t.untyped_storage())
+        made = out if isinstance(out, (tuple, list)) else [out]
+        for t in made:
+            if isinstance(t, torch.Tensor):
+                self.add(t.untyped_storage())
         return out
 
     def add(self, storage):
         "Count a piece of memory until it is freed"
-        key, n = storage.data_ptr(), storage.nbytes()
-        if key in self.sizes or not n: return
-        self.sizes[key] = n*self.batch//self.trial if n % self.trial == 0 else n
-        self.now += self.sizes[key]
+        key = storage.data_ptr()
+        n = storage.nbytes()
+        if key in self.sizes or not n:
+            return
+        if n % self.trial == 0:
+            n = n*self.batch//self.trial
+        self.sizes[key] = n
+        self.now += n
         self.peak = max(self.peak, self.now)
         weakref.finalize(storage, self.free, key)
 
-    def free(self, key): self.now -= self.sizes.pop(key, 0)
+    def free(self, key):
+        self.now -= self.sizes.pop(key, 0)
 
 # %% ../../nbs/running/34_memory.ipynb #aa362195
 def resident(
     dev=None,  # torch device; None or CPU: of the process
 ) -> float:
     "MB held now: allocated on the GPU, resident in the process otherwise"
-    if _on_gpu(dev): return torch.cuda.memory_allocated(dev)/2**20
+    if _on_gpu(dev):
+        return torch.cuda.memory_allocated(dev)/2**20
     gc.collect()
-    try: ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError, TypeError): pass   # another C library
-    try: pages = int(Path('/proc/self/statm').read_text().split()[1])
-    except OSError: return peak_mem()                   # no /proc: the largest so far
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError, TypeError):
+        pass                     # another C library
+    try:
+        pages = int(Path('/proc/self/statm').read_text().split()[1])
+    except OSError:
+        return peak_mem()        # no /proc: the largest so far
     return pages*os.sysconf('SC_PAGE_SIZE')/2**20
 
-def _on_gpu(dev): return dev is not None and torch.device(dev).type == 'cuda'
+def _on_gpu(dev):
+    return dev is not None and torch.device(dev).type == 'cuda'
 
 def forget_peak(
     dev=None,  # torch device
 ):
     "Start `core.peak_mem` anew, where the system can (Linux, GPU)"
-    if _on_gpu(dev): return torch.cuda.reset_peak_memory_stats(dev)
-    try: Path('/proc/self/clear_refs').write_text('5')
-    except OSError: pass
+    if _on_gpu(dev):
+        torch.cuda.reset_peak_memory_stats(dev)
+        return
+    try:
+        Path('/proc/self/clear_refs').write_text('5')
+    except OSError:
+        pass
 
 def peak(
     dev=None,  # torch device
 ) -> float:
     "Most MB since `forget_peak`, of this process (`core.peak_mem` also sees who started it)"
-    if _on_gpu(dev): return peak_mem(dev)
+    if _on_gpu(dev):
+        return peak_mem(dev)
     most = _listed('/proc/self/status', 'VmHWM')
     return peak_mem() if most is None else most
 
 def _listed(path, name):
     "MB that a list of the system gives a name, which it gives in kB; None where it does not"
-    try: lines = Path(path).read_text().splitlines()
-    except OSError: return None
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return None
     for line in lines:
-        if line.startswith(name): return int(line.split()[1])/2**10
+        if line.startswith(name):
+            return int(line.split()[1])/2**10
     return None
 
 # %% ../../nbs/running/34_memory.ipynb #554aa31c
 def _prime(*sizes) -> int:
     "A small prime that divides none of a network's sizes"
     for p in (13, 17, 11, 19, 23, 29, 31, 37):
-        if all(n % p for n in sizes): return p
+        if all(n % p for n in sizes):
+            return p
     raise ValueError(f'no small prime leaves a rest in all of {sizes}')
 
 def _one_step(state, method, train, valid, key, bf16):
@@ -98,13 +128,17 @@ def _one_step(state, method, train, valid, key, bf16):
     step = Step(train, valid, progress=.5, rate=.01, key=('trial', key), bf16=bf16)
     with seeded('trial', key):
         if method.grad and method.grad is not first_order:
-            arch_step(state, method, state.loss(step, 'arch', method.relax), step)
-        weight_step(state, method, state.loss(step, 'weight', method.relax_weights), step)
+            loss = state.loss(step, 'arch', method.relax)
+            arch_step(state, method, loss, step)
+        loss = state.loss(step, 'weight', method.relax_weights)
+        weight_step(state, method, loss, step)
 
 @torch.no_grad()
 def _look(state, method, x):
     "The supernet at the mean architecture, as in an evaluation"
-    theta = {c: d.mean for c, d in dists(state, method).items()}
+    theta = {}
+    for c, D in dists(state, method).items():
+        theta[c] = D.mean
     return state.net(x, theta, state.live)
 
 # %% ../../nbs/running/34_memory.ipynb #761bb752
@@ -117,15 +151,19 @@ def tensors_of_search(
     seen=JUDGED, # images of an evaluation
 ) -> tuple: # MB in a step, MB in an evaluation
     "Tensors held at the worst moment of a step and of an evaluation, from a few images"
-    B = _prime(_channels(state.net), *split.train.x.shape[1:], len(split.about.classes))
-    pick = torch.arange(B) % min(len(split.train), len(split.valid))
-    train, valid = (part.take(pick, ('trial', k))
-                    for k, part in enumerate((split.train, split.valid)))
+    shape = split.train.x.shape[1:]
+    B = _prime(_channels(state.net), *shape, len(split.about.classes))
+    there = min(len(split.train), len(split.valid))
+    pick = torch.arange(B) % there
+    train = split.train.take(pick, ('trial', 0))
+    valid = split.valid.take(pick, ('trial', 1))
     peaks = []
     for key in range(_draws(state, method)):
-        with Held(B, batch) as h: _one_step(state, method, train, valid, key, bf16)
+        with Held(B, batch) as h:
+            _one_step(state, method, train, valid, key, bf16)
         peaks.append(h.peak)
-    with Held(B, min(seen, len(split.valid))) as h: _look(state, method, valid[0])
+    with Held(B, min(seen, len(split.valid))) as h:
+        _look(state, method, valid[0])
     return max(peaks)/2**20, h.peak/2**20
 
 def _channels(net) -> int:
@@ -135,11 +173,27 @@ def _channels(net) -> int:
 
 def _draws(state, method) -> int:
     "Steps to be tried: several where a sample leaves operations out"
-    sparse = any((d.rsample() == 0).any() for d in dists(state, method, .5).values())
-    return 4 if sparse else 1
+    for D in dists(state, method, .5).values():
+        if (D.rsample() == 0).any():
+            return 4
+    return 1
 
 # %% ../../nbs/running/34_memory.ipynb #f127fb9c
 _HOLES = 1.2   # what an allocator takes per byte of tensors (ours)
+_MAPS = 4      # more than a step keeps of an operation, mean over edges (ours)
+_SMALL = .1    # of what the process holds: less is not worth a trial
+
+def _at_most(
+    net,    # supernet
+    split,  # `Data`
+    batch,  # images of a step
+) -> float: # MB
+    "More than a step and an evaluation hold, if each operation of a block keeps `_MAPS` maps"
+    *_, H, W = split.train.x.shape
+    options = max(cell.E*cell.O for cell in net.space.cells)
+    maps = _MAPS*options*len(net.blocks)
+    looks = options*min(JUDGED, len(split.valid))     # one block at a time, without gradients
+    return 4*_channels(net)*H*W*(maps*batch + looks)/2**20
 
 def predict(
     state,  # a `State` that will not be used afterwards
@@ -149,24 +203,35 @@ def predict(
     dev='cpu',  # torch device
     bf16=False, # bfloat16 autocast?
 ) -> float: # MB, None where this PyTorch does not let us look
-    "Peak memory of a search in this process, before it starts"
-    if TorchDispatchMode is None: return None
+    "Peak memory of a search in this process, before it starts: by a trial, unless it is small"
+    if TorchDispatchMode is None:
+        return None
+    here = resident(dev)
+    most = _at_most(state.net, split, batch)
+    if most < _SMALL*here:
+        return here + most
     step, look = tensors_of_search(state, method, split, batch, bf16)
-    return resident(dev) + _HOLES*(max(step, look) if _on_gpu(dev) else step + look)
+    tensors = max(step, look) if _on_gpu(dev) else step + look
+    return here + _HOLES*tensors
 
 def free_mb(
     dev='cpu', # torch device
 ): # MB that can still be taken, None where that is not known
     "Memory left: on the GPU, or in the system and the group that this process belongs to"
-    if _on_gpu(dev): return torch.cuda.mem_get_info(dev)[0]/2**20
+    if _on_gpu(dev):
+        free, _ = torch.cuda.mem_get_info(dev)
+        return free/2**20
     left = [_listed('/proc/meminfo', 'MemAvailable'), _left_of_group()]
     return min((mb for mb in left if mb is not None), default=None)
 
 def _left_of_group():
     "MB that the process's group may still take; None where it has no limit"
     group = Path('/sys/fs/cgroup')
-    try: top, used = (int((group/f'memory.{k}').read_text()) for k in ('max', 'current'))
-    except (OSError, ValueError): return None
+    try:
+        top = int((group/'memory.max').read_text())
+        used = int((group/'memory.current').read_text())
+    except (OSError, ValueError):
+        return None
     return (top - used)/2**20
 
 def forecast(
@@ -175,9 +240,11 @@ def forecast(
     free=None,# MB left
 ) -> str:
     "The prediction as one line, with a warning when it will not fit"
-    if need is None: return 'what a step will need cannot be predicted with this PyTorch'
+    if need is None:
+        return 'what a step will need cannot be predicted with this PyTorch'
     line = f'a step will need about {need:.0f} MB'
-    if free is None or need - here <= free: return line
+    if free is None or need - here <= free:
+        return line
     return (f'{line}, {need - here:.0f} MB more than now, but {free:.0f} MB are free: '
             'give a smaller --batch, --channels or --size')
 
@@ -188,24 +255,26 @@ def is_oom(
     e, # an exception
 ) -> bool:
     "Does it say that memory ran out?"
-    if isinstance(e, (torch.OutOfMemoryError, MemoryError)): return True
+    if isinstance(e, (torch.OutOfMemoryError, MemoryError)):
+        return True
     return isinstance(e, RuntimeError) and any(words in str(e) for words in _WORDS)
 
 def halving(
     f,          # f(batch) -> anything; called again from scratch: it must restore what it changed
+    batch,      # images of a step
     tell=print, # called with one line
     once=True,  # False: the batch was halved already
 ):
-    "`f`, tried with half the batch when memory runs out; a second time it is a `UserError`"
-    def known(batch):
-        try: return f(batch)
-        except RuntimeError as e:
-            if not is_oom(e): raise
-        raise torch.OutOfMemoryError(f'batch {batch}')   # the failed step's tensors are gone by now
-    def wrapped(batch):
-        try: return halve_on_oom(known, tell)(batch) if once else known(batch)
-        except (torch.OutOfMemoryError, MemoryError): pass
-        last = max(1, batch//2) if once else batch
-        raise UserError(f'out of memory with batch {last} too: '
-                        'give a smaller --batch, --channels or --size')
-    return wrapped
+    "`f(batch)`, or of half the batch when memory runs out; a second time it is a `UserError`"
+    sizes = [batch, batch//2] if once and batch > 1 else [batch]
+    for size in sizes:
+        if size != batch:
+            tell(f'out of memory with batch {batch}: trying {size}')
+        try:
+            return f(size)
+        except (RuntimeError, MemoryError) as e:
+            if not is_oom(e):
+                raise
+        # here the failed step's tensors are gone, with the exception that held them
+    raise UserError(f'out of memory with batch {sizes[-1]} too: '
+                    'give a smaller --batch, --channels or --size')
