@@ -8,7 +8,10 @@ __all__ = ['PRESETS', 'Settings', 'settings', 'Result', 'row_and_space', 'Job', 
            'on_threads', 'cost_line']
 
 # %% ../../nbs/running/40_experiment.ipynb #9eb6a09d
-import contextlib, dataclasses, sys, time
+import contextlib
+import dataclasses
+import sys
+import time
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -81,35 +84,46 @@ def settings(
     "What was given over the presets. Raises `UserError` for values that cannot work"
     given = named({k: v for k, v in given.items() if v is not None})
     fields = [f.name for f in dataclasses.fields(Settings)]
-    for k in given: choose(k, fields, 'setting')
-    if is_file(given.get('data')): given['data'] = absolute(given['data'])
+    for k in given:
+        choose(k, fields, 'setting')
+    if is_file(given.get('data')):
+        given['data'] = absolute(given['data'])
     preset = choose(given.get('preset', 'small'), ['small', 'paper'], 'preset')
     says = _of_paper(given) if preset == 'paper' else _of_data(given)
-    s = Settings(**{**says, **given})
+    s = Settings(**(says | given))
     _check(s)
     return s
 
 def _of_data(given) -> dict:
     "What the presets of the data set and of the space say"
-    preset = PRESETS.get(str(given.get('data', 'digits')), PRESETS['own'])
-    deep = space_of(given.get('space', Settings.space)).cells[0].n_in > 1
-    if not deep: return preset                 # else `cells` counts the whole network
-    whole = 'images' not in preset             # small data sets are taken whole
-    return {**preset, **{k: v for k, v in _DEEP.items() if k != 'images' or not whole}}
+    data = str(given.get('data', Settings.data))
+    preset = PRESETS.get(data, PRESETS['own'])
+    space = space_of(given.get('space', Settings.space))
+    if space.cells[0].n_in == 1:
+        return preset
+    deep = dict(_DEEP)                # here `cells` counts the whole network
+    if 'images' not in preset:
+        del deep['images']            # small data sets are taken whole
+    return preset | deep
 
 def _of_paper(given) -> dict:
     "What the method's released search says"
     space = space_of(given.get('space', Settings.space)).name
     return released(given.get('method', Settings.method), space).settings()
 
+_SHORT = dict(channels='C', cells='n')   # as recipes call them
+
 def _check(s):
     "Raise `UserError` for values that cannot work"
     for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads'):
-        v, short = getattr(s, k), dict(channels='C', cells='n').get(k, k)
-        if v is not None: counted(v, k, LARGEST[short])
+        v = getattr(s, k)
+        if v is not None:
+            counted(v, k, LARGEST[_SHORT.get(k, k)])
     buildable(s.channels, s.cells, 'channels and cells')
-    for k in ('lr', 'arch_lr', 'lr_min', 'wd'): finite(getattr(s, k), k)
-    if type(s.seed) is not int: raise UserError(f'seed must be a whole number, not {brief(s.seed)}')
+    for k in ('lr', 'arch_lr', 'lr_min', 'wd'):
+        finite(getattr(s, k), k)
+    if type(s.seed) is not int:
+        raise UserError(f'seed must be a whole number, not {brief(s.seed)}')
     if type(s.warmup) is not int or not 0 <= s.warmup <= s.epochs:
         span = f'between 0 and epochs={s.epochs}'
         raise UserError(f'warmup must lie {span}, not {brief(s.warmup)}')
@@ -134,8 +148,10 @@ class Result:
 def _asked(out, split, given) -> Settings:
     "What a call of `run` asks for. Raises `UserError` for values that cannot work"
     given_again(out, given)
-    if split is not None: return _of_split(split, given)
-    if given.get('data') is None and out and account(out).get('dataset'): ask_for_split(out)
+    if split is not None:
+        return _of_split(split, given)
+    if given.get('data') is None and out and account(out).get('dataset'):
+        ask_for_split(out)
     return settings(**{**given, 'data': placed(given.get('data') or Settings.data, out)})
 
 def _of_split(split, given) -> Settings:
@@ -143,13 +159,19 @@ def _of_split(split, given) -> Settings:
     if not isinstance(split, Data):
         what = type(split).__name__
         raise UserError(f'split must be `Data`, made by from_tensors or load_data, not a {what}')
-    name, origin = split.about.name, split.about.source or {}
-    told = dict(data=origin.get('name', name))
-    told |= {k: origin.get(k) for k in ('images', 'size', 'layout')}
+    name = split.about.name
+    origin = split.about.source or {}
+    told = dict(
+        data=origin.get('name', name),
+        images=origin.get('images'),
+        size=origin.get('size'),
+        layout=origin.get('layout'),
+    )
     for k, v in told.items():
         asked_for = given.get(k)
         named_so = k == 'data' and name in (asked_for, Path(str(asked_for)).stem)
-        if asked_for is None or asked_for == v or named_so: continue
+        if asked_for is None or asked_for == v or named_so:
+            continue
         raise UserError(f'give split= or {k}=, not both: split {name[:40]!r} has {k} {v!r}')
     s = settings(**{**given, 'data': told['data']})
     return dataclasses.replace(s, **told)   # what a preset says of images and size does not count
@@ -174,17 +196,25 @@ class Job:
     space: Space    # in which the method searches
 
     @property
-    def bf16(self): return self.settings.precision == 'bf16'
+    def bf16(self):
+        return self.settings.precision == 'bf16'
 
     def fresh(self) -> State:
         "Supernet and search state, from the seed"
-        s, split = self.settings, self.split
+        s = self.settings
+        about = self.split.about
+        spec = Spec(
+            C=s.channels,
+            n=s.cells,
+            classes=len(about.classes),
+            in_ch=about.shape[0],
+            batch_stats=True,
+        )
+        images = s.epochs*len(self.split.train)
         with seeded(s.seed, 'net'):
-            channels, classes = split.about.shape[0], len(split.about.classes)
-            spec = Spec(s.channels, s.cells, classes, channels, batch_stats=True)
             net = self.space.supernet(spec)
-            images = s.epochs*len(split.train)
-            net = fast(net, worth_compiling(net, self.when, split.about.shape, images))
+            compiled = worth_compiling(net, self.when, about.shape, images)
+            net = fast(net, compiled)
         return start(net, self.method, self.plan(s.batch), self.device)
 
     @property
@@ -224,7 +254,8 @@ def prepare(
 ) -> Job:
     "Names become values. Raises `UserError` for a rule that does not suit the space"
     method, space = row_and_space(s.method, s.preset, space_of(s.space))
-    if hasattr(method.derive, 'suits'): method.derive.suits(space)
+    if hasattr(method.derive, 'suits'):
+        method.derive.suits(space)
     return Job(s, split and split.to(dev), dev, method, space)
 
 # %% ../../nbs/running/40_experiment.ipynb #09a8474f
@@ -245,14 +276,16 @@ def run(
         whole = to_continue(out, resume, asdict(s), read)
         over = account(out).get('status') == 'finished'
         job = prepare(s, _pictures(s, split, out, whole, over), dev)
-        if over: return _again(job, out, whole, report)
+        if over:
+            return _again(job, out, whole, report)
         keeper = _keeper(job, out, whole)
         with keeper.watching():
             _foresee(job, keeper, whole, tell)
             state = _search(job, keeper, on_epoch, tell)
             verdict = _conclude(job, keeper, state, tell)
             _write(job, keeper, state, verdict)
-        if report: _draw(keeper)
+        if report:
+            _draw(keeper)
         return _result(job, keeper, state.trace, verdict.genotype)
 
 @contextlib.contextmanager
@@ -262,20 +295,25 @@ def on_threads(
     "PyTorch takes so many inside the block"
     before = torch.get_num_threads()
     torch.set_num_threads(n)
-    try: yield
-    finally: torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 def _folder(out, s, resume) -> Path:
     "The one that is named, or runs/METHOD-SPACE-DATA-sSEED, numbered when taken"
-    if out: return Path(out)
-    base = Path('runs')/folder_name(s.method, s.space, Path(s.data).stem, f's{s.seed}')
-    return free_folder(base, asdict(s), resume)
+    if out:
+        return Path(out)
+    data = Path(s.data).stem
+    name = folder_name(s.method, s.space, data, f's{s.seed}')
+    return free_folder(Path('runs')/name, asdict(s), resume)
 
 def _pictures(s, split, out, whole, over):
     "The caller's split, or the data by their name; None for a finished run that needs none"
     if split is None:
         gone = is_file(s.data) and not has_file(s.data)
-        if over and gone and 'arrays.npz' not in lost(out): return None
+        if over and gone and 'arrays.npz' not in lost(out):
+            return None
         split = load_data(s.data, s.images, s.size, s.seed, s.layout)
     same_run(out, split, whole=whole)
     return split
@@ -287,14 +325,18 @@ def _result(job, keeper, trace, genotype) -> Result:
 # %% ../../nbs/running/40_experiment.ipynb #d3f852aa
 def _foresee(job, keeper, whole, tell):
     "Say what a step will need; from here on `memory.peak` is the search's own"
-    if job.settings.preset == 'paper' and not whole: (tell or _aloud)(cost_line(job))
+    if job.settings.preset == 'paper' and not whole:
+        (tell or _aloud)(cost_line(job))
+    batch = job.settings.batch
     dev = job.device
-    need = predict(job.fresh(), job.method, job.split, job.settings.batch, dev, job.bf16)
-    if tell: tell(forecast(need, resident(dev), free_mb(dev)))
+    need = predict(job.fresh(), job.method, job.split, batch, dev, job.bf16)
+    if tell:
+        tell(forecast(need, resident(dev), free_mb(dev)))
     forget_peak(dev)
     keeper.note(predicted_mb=need and round(need))
 
-def _aloud(line): print(line, file=sys.stderr)
+def _aloud(line):
+    print(line, file=sys.stderr)
 
 # %% ../../nbs/running/40_experiment.ipynb #cost0002
 def cost_line(
@@ -310,22 +352,31 @@ def cost_line(
 
 def _step_seconds(job, few=16) -> float:
     "Of the whole batch, from `few` images; architecture steps as often as the row takes them"
-    s, split, method, state = job.settings, job.split, job.method, job.fresh()
+    s = job.settings
+    split = job.split
+    method = job.method
+    state = job.fresh()
     few = min(few, s.batch, len(split.train), len(split.valid))
     eager = dataclasses.replace(method, calendar=Calendar())     # moves from the first step on
     plan = dataclasses.replace(job.plan(few), warmup=0)
     step = next(plan.steps(split, eager, 0))
     loss = state.loss(step, 'cost', method.relax)
-    def arch(): return arch_step(state, method, loss, step)
-    def weight(): return weight_step(state, method, loss, step).item()
+    def arch():
+        return arch_step(state, method, loss, step)
+    def weight():
+        return weight_step(state, method, loss, step).item()
     with seeded('cost'):
-        phi = _seconds(arch)*_learning(job)/method.every if method.grad else 0.
-        return (_seconds(weight) + phi)*s.batch/few
+        phi = 0.
+        if method.grad:
+            phi = _seconds(arch)*_learning(job)/method.every
+        both = _seconds(weight) + phi
+    return both*s.batch/few
 
 def _learning(job) -> float:
     "Share of the epochs in which the architecture learns"
     plan = job.plan(job.settings.batch)
-    return sum(plan.learns(job.method, e) for e in range(plan.epochs))/plan.epochs
+    learning = [plan.learns(job.method, epoch) for epoch in range(plan.epochs)]
+    return sum(learning)/len(learning)
 
 def _seconds(f):
     "Of the second call: the first one prepares"
@@ -337,47 +388,73 @@ def _seconds(f):
 # %% ../../nbs/running/40_experiment.ipynb #c5f7305c
 def _keeper(job, out, whole) -> Keeper:
     "The account of the run, begun on disk: its history as the checkpoint has it"
-    s, split = job.settings, job.split
-    images = {k: len(getattr(split, k).y) for k in ('train', 'valid', 'test')}
-    started = account(out).get('started') or time.strftime('%Y-%m-%d %H:%M:%S')
-    about = dict(task='search', settings=asdict(s), status='running', method=s.method,
-                 space=s.space, data=split.about.name, device=str(job.device),
-                 classes=list(split.about.classes), versions=versions(),
-                 batch=whole['batch'] if whole else s.batch, dataset=data_of(split),
-                 own=described(s.method, s.space), images=images, started=started)
+    s = job.settings
+    split = job.split
+    about = dict(
+        task='search',
+        settings=asdict(s),
+        status='running',
+        method=s.method,
+        space=s.space,
+        data=split.about.name,
+        device=str(job.device),
+        classes=list(split.about.classes),
+        versions=versions(),
+        batch=whole['batch'] if whole else s.batch,
+        dataset=data_of(split),
+        own=described(s.method, s.space),
+        images={name: len(part) for name, part in split.parts.items()},
+        started=account(out).get('started') or time.strftime('%Y-%m-%d %H:%M:%S'),
+    )
     keeper = Keeper(out, about)
-    keeper.begin(whole['history'] if whole else [], **_spent(whole))
+    history = whole['history'] if whole else []
+    keeper.begin(history, **_spent(whole))
     return keeper
 
 def _spent(whole) -> dict:
     "What the epochs of a checkpoint took"
-    if not whole: return dict(epoch_seconds=[], peak_mb=0)
+    if not whole:
+        return dict(epoch_seconds=[], peak_mb=0)
     return {k: whole[k] for k in ('epoch_seconds', 'peak_mb')}
 
 def _search(job, keeper, on_epoch, tell) -> State:
     "The epochs that are missing; out of memory: on from the checkpoint with half the batch, once"
     batch = keeper.about['batch']
     epochs = partial(_epochs, job, keeper, on_epoch)
-    return halving(epochs, tell or _aloud, once=batch == job.settings.batch)(batch)
+    whole = batch == job.settings.batch
+    return halving(epochs, batch, tell or _aloud, once=whole)
 
 def _epochs(job, keeper, on_epoch, batch) -> State:
     "From the checkpoint to the last epoch; after each, checkpoint and history are on disk"
-    s, about = job.settings, keeper.about
+    s = job.settings
+    about = keeper.about
     whole = read(keeper.out/'last.pt') if about['epoch'] else None
-    state, spent = job.begin(whole), _spent(whole)
-    about['batch'], t0 = batch, time.monotonic()
-    kept = dict(settings=asdict(s), batch=batch, data=about['dataset']['fingerprint'])
+    state = job.begin(whole)
+    spent = _spent(whole)
+    about['batch'] = batch
+    kept = dict(
+        settings=asdict(s),
+        batch=batch,
+        data=about['dataset']['fingerprint'],
+    )
+    t0 = time.monotonic()
     for state in search(state, job.method, job.split.search, job.plan(batch)):
-        spent, t0 = _spent_more(spent, t0, job.device), time.monotonic()
+        spent = _spent_more(spent, t0, job.device)
+        t0 = time.monotonic()
         write = partial(save, state, plan=blueprint(state.net), **kept, **spent)
         keeper.epoch(state.trace.rows(), write, **spent)
-        if on_epoch: on_epoch(state, s)
+        if on_epoch:
+            on_epoch(state, s)
     return state
 
 def _spent_more(spent, t0, dev) -> dict:
     "With the epoch that began at `t0`"
-    seconds = [*spent['epoch_seconds'], round(time.monotonic() - t0, 2)]
-    return dict(epoch_seconds=seconds, peak_mb=max(spent['peak_mb'], round(peak(dev))))
+    took = round(time.monotonic() - t0, 2)
+    most = round(peak(dev))
+    return dict(
+        epoch_seconds=[*spent['epoch_seconds'], took],
+        peak_mb=max(spent['peak_mb'], most),
+    )
 
 # %% ../../nbs/running/40_experiment.ipynb #82db2dfa
 @dataclass(frozen=True)
@@ -387,36 +464,58 @@ class _Verdict:
     found: dict
     seconds: float
 
+@dataclass
+class _Later:
+    "A function that is made when it is first called: most rules train nothing"
+    make: object        # () -> the function
+    made: object = None
+
+    def __call__(self, *args, **kwargs):
+        if self.made is None:
+            self.made = self.make()
+        return self.made(*args, **kwargs)
+
 def _conclude(job, keeper, state, tell) -> _Verdict:
     "Derive the cell and judge it"
-    s, split, about, t0 = job.settings, job.split, keeper.about, time.monotonic()
-    tune = tuner(state, job.method, split, about['batch'], s.lr, s.seed, s.wd)
-    fresh = trainer(job.space, split, s.seed, dev=job.device, tell=tell)
+    s = job.settings
+    split = job.split
+    about = keeper.about
+    t0 = time.monotonic()
+    tune = _Later(partial(tuner, state, job.method, split, about['batch'], s.lr, s.seed, s.wd))
+    fresh = _Later(partial(trainer, job.space, split, s.seed, dev=job.device, tell=tell))
     g, found = conclude(state, job.method, job.space, split, s.seed, tune, fresh)
     found['table'] = from_table(g, job.space, split)
-    found['memory'] = (f"{about.get('predicted_mb') or 'no'} MB predicted, "
-                       f"{about.get('peak_mb', 0)} MB at the peak of the search")
+    told = about.get('predicted_mb') or 'no'
+    most = about.get('peak_mb', 0)
+    found['memory'] = f'{told} MB predicted, {most} MB at the peak of the search'
     return _Verdict(g, found, round(time.monotonic() - t0, 2))
 
 _FILES = 'history.csv', 'genotype.json', 'arrays.npz'   # a finished search is known by them
 
 def _write(job, keeper, state, verdict):
     "What was found, on disk: the run is finished when only the report is missing"
-    out, about, took = keeper.out, keeper.about, verdict.seconds
+    out = keeper.out
     write_atomic(out/'genotype.json', to_json(verdict.genotype))
     _write_arrays(job, out, state)
-    keeper.note(status='finished', result=verdict.found, files=digests(out, _FILES),
-                seconds=round(sum(about['epoch_seconds']) + took, 2), derive_seconds=took,
-                params=sum(p.numel() for p in state.net.parameters()))
+    took = sum(keeper.about['epoch_seconds']) + verdict.seconds
+    keeper.note(
+        status='finished',
+        result=verdict.found,
+        files=digests(out, _FILES),
+        seconds=round(took, 2),
+        derive_seconds=verdict.seconds,
+        params=sum(p.numel() for p in state.net.parameters()),
+    )
 
 def _write_arrays(job, out, state):
     "arrays.npz: the correlation matrices with their labels, for distributions that have one"
-    D, arrays = dists(state, job.method), {}
-    for c in job.space.cells:
-        if not hasattr(D[c.name], 'corr'): continue
-        arrays[f'corr/{c.name}'] = D[c.name].corr.detach().cpu().numpy()
-        arrays[f'labels/{c.name}'] = list(c.picks)
-    if arrays: save_arrays(out/'arrays.npz', arrays)
+    arrays = {}
+    for name, D in dists(state, job.method).items():
+        if hasattr(D, 'corr'):
+            arrays[f'corr/{name}'] = D.corr.detach().cpu().numpy()
+            arrays[f'labels/{name}'] = list(job.space[name].picks)
+    if arrays:
+        save_arrays(out/'arrays.npz', arrays)
 
 def _draw(keeper):
     "Pictures and page; afterwards run.json names them"
@@ -425,14 +524,19 @@ def _draw(keeper):
 
 def _again(job, out, whole, report) -> Result:
     "A finished run: write what is missing. Raises `UserError` for a file that was changed"
-    about, gone = account(out), lost(out)
-    found, history = about['result'], whole['history']
-    if 'history.csv' in gone: write_atomic(out/'history.csv', csv_text(history))
+    about = account(out)
+    gone = lost(out)
+    history = whole['history']
+    if 'history.csv' in gone:
+        write_atomic(out/'history.csv', csv_text(history))
     if 'genotype.json' in gone:
-        write_atomic(out/'genotype.json', to_json(parse(found['arch'], job.space)))
-    if 'arrays.npz' in gone: _write_arrays(job, out, job.begin(whole))
+        write_atomic(out/'genotype.json', to_json(parse(about['result']['arch'], job.space)))
+    if 'arrays.npz' in gone:
+        _write_arrays(job, out, job.begin(whole))
     there = [(out/name).is_file() for name in about.get('drawn', [])]
-    if report and not (there and all(there)): _draw(Keeper(out, about))
+    if report and not (there and all(there)):
+        _draw(Keeper(out, about))
     g = from_json(written(out, 'genotype.json').decode(), job.space)
     trace = Trace.from_rows(history, job.space.cells)
-    return _result(job, Keeper(out, about), trace, g)
+    keeper = Keeper(out, about)
+    return _result(job, keeper, trace, g)

@@ -7,7 +7,8 @@ decisions, and short trainings that share nothing."""
 __all__ = ['SHORT', 'shared_judge', 'tuner', 'trainer', 'conclude', 'from_table']
 
 # %% ../../nbs/running/39_referee.ipynb #rf00imp0
-import copy, dataclasses
+import copy
+import dataclasses
 from dataclasses import dataclass, field, replace
 from itertools import islice
 import torch
@@ -31,12 +32,12 @@ class _Shared:
     space: Space
     images: Part
     most: int      # a class-balanced sample of so many images; None: all
-    tuning: object # from `tuner`, or None
+    tuning: object = None # from `tuner`
     seen: dict = field(default_factory=dict)   # genotype -> accuracy
 
     def at(self, theta):
-        device = next(self.net.parameters()).device
-        there = {c: t.to(device) for c, t in theta.items()}
+        weight = next(self.net.parameters())
+        there = {c: t.to(weight.device) for c, t in theta.items()}
         _, accuracy = evaluate(self.net, there, self.images, most=self.most)
         return accuracy
 
@@ -74,11 +75,13 @@ class _Held:
     theta: dict   # {cell: (E, O)} mixing weights
     decided: dict # {cell: (E,) bool}: edges that have these weights
 
-    def __call__(self, w, phi, batch): return self.at(w, self.sample(phi), batch)
+    def __call__(self, w, phi, batch):
+        return self.at(w, self.sample(phi), batch)
 
     def put(self, c, drawn):
         "The weights of one cell: as drawn, decided edges as they are"
-        kept = self.decided[c][:, None].to(drawn.device)
+        kept = self.decided[c].to(drawn.device)
+        kept = kept[:, None]
         return torch.where(kept, self.theta[c].to(drawn), drawn)
 
     def sample(self, phi):
@@ -86,12 +89,15 @@ class _Held:
         held = {c: self.put(c, drawn[c]) for c in phi}
         gates = {}
         for c, v in drawn.gates.items():
-            gates[c] = v.masked_fill(self.decided[c].to(v.device), 0)
+            decided = self.decided[c].to(v.device)
+            gates[c] = v.masked_fill(decided, 0)
         return replace(drawn, weights=held, gates=gates)
 
-    def at(self, w, theta, batch): return self.loss.at(w, theta, batch)
+    def at(self, w, theta, batch):
+        return self.loss.at(w, theta, batch)
 
-    def log_prob(self, phi, theta): return self.loss.log_prob(phi, theta)
+    def log_prob(self, phi, theta):
+        return self.loss.log_prob(phi, theta)
 
 # %% ../../nbs/running/39_referee.ipynb #rf00tun0
 @dataclass
@@ -108,29 +114,38 @@ class _Tuning:
     def __call__(self, theta, decided, steps=20, epochs=0) -> dict:
         "Theta after so many steps, or epochs: decided edges as they were"
         todo = self._steps(max(1, epochs))
-        for key, train, valid in todo if epochs else islice(todo, steps):
+        if not epochs:
+            todo = islice(todo, steps)
+        for key, train, valid in todo:
             self._step(theta, decided, key, train, valid)
         self.calls += 1
-        loss = Loss(self.state.net, self.method.relax, self.state.live, 1., (self.seed,))
+        state = self.state
+        loss = Loss(state.net, self.method.relax, state.live, 1., (self.seed,))
         held = _Held(loss, theta, decided)
-        return {c: held.put(c, D.mean) for c, D in dists(self.state, self.method).items()}
+        out = {}
+        for c, D in dists(state, self.method).items():
+            out[c] = held.put(c, D.mean)
+        return out
 
     def _steps(self, epochs):
         "Yield (key, training batch, validation batch) of every step"
-        train, valid = self.split.train, self.split.valid
-        size, size_valid = (min(self.batch, len(part)) for part in (train, valid))
+        train = self.split.train
+        valid = self.split.valid
+        size = min(self.batch, len(train))
+        size_valid = min(self.batch, len(valid))
         for epoch in range(epochs):
             now = self.calls, epoch
-            beside = valid.batches(size_valid, self.seed, 'tune-valid', *now,
-                                   augment=(self.seed, 'valid', 'tune', *now))
-            lessons = train.batches(size, self.seed, 'tune', *now,
-                                    augment=(self.seed, 'tune', *now))
+            views = self.seed, 'tune', *now
+            valid_views = self.seed, 'valid', 'tune', *now
+            beside = valid.batches(size_valid, self.seed, 'tune-valid', *now, augment=valid_views)
+            lessons = train.batches(size, self.seed, 'tune', *now, augment=views)
             for k, batch in enumerate(lessons):
                 yield ('tune', *now, k), batch, beside[k]
 
     def _step(self, theta, decided, key, train, valid):
         "Logits of open edges learn, where the search trained them; then the weights"
-        state, row = self.state, self.method
+        state = self.state
+        row = self.method
         step = Step(train, valid, progress=1., rate=self.lr, key=(self.seed, *key))
         with seeded(*step.seeds('tune-step')):
             if state.a_opt:
@@ -149,25 +164,44 @@ def tuner(
     wd=3e-4, # weight decay of the weights
 ) -> _Tuning:
     "`(theta, decided, steps, epochs) -> theta`: weights and open logits learn (DARTS-PT, its code)"
+    rate = lr/10
     phi = {c: _copied(p) for c, p in state.phi.items()}
-    w_opt = torch.optim.SGD(state.net.parameters(), lr/10, momentum=0.9, weight_decay=wd)
-    a_opt = _same_optimiser(state, method, phi)
-    own = dataclasses.replace(state, phi=phi, w_opt=w_opt, a_opt=a_opt)
-    return _Tuning(own, method, split, batch, lr/10, seed)
+    own = dataclasses.replace(
+        state,
+        phi=phi,
+        w_opt=torch.optim.SGD(state.net.parameters(), rate, momentum=0.9, weight_decay=wd),
+        a_opt=_same_optimiser(state, method, phi),
+    )
+    return _Tuning(own, method, split, batch, rate, seed)
 
 def _copied(p): # of one cell
-    return {k: v.detach().clone().requires_grad_(v.requires_grad) for k, v in p.items()}
+    out = {}
+    for k, v in p.items():
+        copied = v.detach().clone()
+        out[k] = copied.requires_grad_(v.requires_grad)
+    return out
 
 def _same_optimiser(state, method, phi):
     "The optimiser of the search, with its memory, on the copy; None where phi is not trained"
-    if not state.a_opt: return None
-    opt = method.arch_opt(phi, state.a_opt.param_groups[0]['lr'])
-    opt.load_state_dict(copy.deepcopy(state.a_opt.state_dict()))
+    if not state.a_opt:
+        return None
+    group = state.a_opt.param_groups[0]
+    opt = method.arch_opt(phi, group['lr'])
+    memory = copy.deepcopy(state.a_opt.state_dict())
+    opt.load_state_dict(memory)
     return opt
 
 # %% ../../nbs/running/39_referee.ipynb #21d4cde0
-SHORT = Recipe(epochs=2, batch=64, lr=.1, nesterov=True, wd=5e-4, C=8, n=5,
-               source='ours: brief but as deep as the networks that tables train')
+SHORT = Recipe(
+    epochs=2,
+    batch=64,
+    lr=.1,
+    nesterov=True,
+    wd=5e-4,
+    C=8,
+    n=5,
+    source='ours: brief but as deep as the networks that tables train',
+)
 
 @dataclass(frozen=True)
 class _Referee:
@@ -182,26 +216,36 @@ class _Referee:
 
     def __call__(self, g) -> float:
         if g not in self.seen:
-            self.seen[g] = judge(self._trained(g), self.split.valid)[1]
-            if self.tell: self.tell(self._line(g))
+            _, accuracy = judge(self._trained(g), self.split.valid)
+            self.seen[g] = accuracy
+            if self.tell:
+                self.tell(self._line(g))
         return self.seen[g]
 
     def _trained(self, g):
         "The network after its epochs"
-        r, split = self.recipe, self.split
+        r = self.recipe
+        about = self.split.about
+        channels = about.shape[0]
         with seeded(self.seed, 'fresh'):
-            classes, channels = len(split.about.classes), split.about.shape[0]
-            net = subnet(self.space, g, r.C, r.n, classes, channels)
+            net = subnet(self.space, g, r.C, r.n, len(about.classes), channels)
             net = net.to(self.dev, memory_format=torch.channels_last)
-        opt = torch.optim.SGD(net.parameters(), r.lr, r.momentum, weight_decay=r.wd,
-                              nesterov=r.nesterov)
+        opt = torch.optim.SGD(
+            net.parameters(),
+            r.lr,
+            r.momentum,
+            weight_decay=r.wd,
+            nesterov=r.nesterov,
+        )
         for epoch in range(r.epochs):
-            train_epoch(net, opt, split.train, r, epoch, self.seed)
+            train_epoch(net, opt, self.split.train, r, epoch, self.seed)
         return net
 
     def _line(self, g):
-        return (f'candidate {len(self.seen)}: {100*self.seen[g]:.2f} % on valid '
-                f'after {self.recipe.epochs} epochs of its own, {to_str(g)}')
+        percent = 100*self.seen[g]
+        epochs = self.recipe.epochs
+        return (f'candidate {len(self.seen)}: {percent:.2f} % on valid '
+                f'after {epochs} epochs of its own, {to_str(g)}')
 
 def trainer(
     space,       # `Space`
@@ -231,17 +275,22 @@ def conclude(
     fresh=None, # genotype -> accuracy, from `trainer`
 ) -> tuple:  # (Genotype, dict of results)
     "Derive the cell and say how good it is, by the shared weights"
-    D, net = dists(state, method), state.net
+    net = state.net
+    D = dists(state, method)
     ask = shared_judge(net, space, split.valid, tune, fresh)
     g = method.derive(D, space, ask, seed)
-    acc = {}
-    for name, images in dict(valid=split.valid, test=split.test).items():
-        acc[name] = shared_judge(net, space, images, most=None).shared(g)
+    on_valid = _Shared(net, space, split.valid, most=None)
+    on_test = _Shared(net, space, split.test, most=None)
     judged = (f'on {len(split.valid)} validation and {len(split.test)} test images, '
               f'{JUDGED} at a time, drawn by class')
-    result = dict(arch=to_str(g), derive=slot_name(method.derive),
-                  valid_acc=acc['valid'], test_acc=acc['test'], judged=judged,
-                  other_rules=_by_other_rules(D, space))
+    result = dict(
+        arch=to_str(g),
+        derive=slot_name(method.derive),
+        valid_acc=on_valid.of(g),
+        test_acc=on_test.of(g),
+        judged=judged,
+        other_rules=_by_other_rules(D, space),
+    )
     return g, result
 
 def _by_other_rules(D, space) -> dict:
@@ -258,11 +307,18 @@ def from_table(
     split,  # `Data` that was searched
 ):
     "Records of the cell in the tables of its space, the searched task first; else a sentence"
-    if space.name != 'nb201': return f'there is no table for the space {space.name!r}'
+    if space.name != 'nb201':
+        return f'there is no table for the space {space.name!r}'
     from dnas_nb.bench.tables import load, summary
-    tables = ['digits201', 'nasbench201'] if is_digits(split) else ['nasbench201']
-    found, why = [], ''
+    tables = ['nasbench201']
+    if is_digits(split):
+        tables.insert(0, 'digits201')
+    found = []
+    why = ''
     for name in tables:
-        try: found += summary(load(name), g).to_dict('records')
-        except UserError as e: why = str(e)
+        try:
+            rows = summary(load(name), g)
+            found += rows.to_dict('records')
+        except UserError as e:
+            why = str(e)
     return found or why

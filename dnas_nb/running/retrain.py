@@ -7,7 +7,8 @@ data on which it was searched."""
 __all__ = ['Found', 'find_arch', 'retrain']
 
 # %% ../../nbs/running/41_retrain.ipynb #rt00imp0
-import dataclasses, sys
+import dataclasses
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from ..core import UserError, brief, choose, counted
@@ -41,8 +42,10 @@ def find_arch(
     "The architecture that is meant. Raises `UserError` that says what it looked for"
     arch = str(arch).strip()
     path = _as_path(arch)
-    if path and has_dir(path): return _of_file(path/'genotype.json', space, arch)
-    if path and has_file(path): return _of_file(path, space, arch)
+    if path and has_dir(path):
+        return _of_file(path/'genotype.json', space, arch)
+    if path and has_file(path):
+        return _of_file(path, space, arch)
     if arch in GENOTYPES:
         g = published(arch)
         return Found(g, space_of(g.space), {})
@@ -72,12 +75,14 @@ def _of_file(path, space, arch):
 
 def _space_of(name, settings, arch):
     "The space of that name; with the changes that the method of a run made"
-    if isinstance(name, Space): return name
+    if isinstance(name, Space):
+        return name
     known = METHODS.get(settings.get('method'))
     if known and 'space' in settings:
         searched = space_of(settings['space'], arch)
         _, space = row_and_space(known.name, settings.get('preset', 'small'), searched)
-        if space.name == name: return space
+        if space.name == name:
+            return space
     return space_of(name, arch)
 
 # %% ../../nbs/running/41_retrain.ipynb #3b65dd51
@@ -101,8 +106,10 @@ def _pictures(found, preset, wanted) -> Data:
     if wanted.layout is not None and (wanted.split is not None or not named):
         raise UserError('layout= says how the axes of a file are ordered: '
                         'give it with data= (--data)')
-    if wanted.split is not None: return _given_split(found.folder, wanted)
-    if found.folder and not named: return _searched(found, preset, wanted)
+    if wanted.split is not None:
+        return _given_split(found.folder, wanted)
+    if found.folder and not named:
+        return _searched(found, preset, wanted)
     return _named_data(found, preset, wanted)
 
 def _given_split(folder, wanted):
@@ -119,32 +126,46 @@ def _given_split(folder, wanted):
 
 def _searched(found, preset, wanted):
     "The data of the run, whole where the recipe is a published one"
-    whole = dict(size=None, images=None) if is_published(preset) else {}
-    return found_again(found.folder, **{**whole, **wanted.cut()})
+    how = {}
+    if is_published(preset):
+        how = dict(size=None, images=None)
+    return found_again(found.folder, **(how | wanted.cut()))
 
 def _named_data(found, preset, wanted):
     "The data that are named, or the digits; as large as the search had them under that name"
-    data, settings = placed(wanted.data or 'digits', found.folder), found.settings
-    same = Path(str(settings.get('data'))).name == Path(data).name
+    settings = found.settings
+    data = placed(wanted.data or 'digits', found.folder)
+    searched = str(settings.get('data'))
+    same = Path(searched).name == Path(data).name
     follows = {}
     if not is_published(preset):
-        follows |= {k: v for k, v in PRESETS.get(data, {}).items() if k in ('size', 'images')}
-        if same: follows |= {k: settings.get(k) for k in ('size', 'images')}
-    layout = wanted.layout or (settings.get('layout') if same else None)
-    how = {**follows, **wanted.cut()}
+        usual = PRESETS.get(data, {})
+        for k in ('size', 'images'):
+            if k in usual:
+                follows[k] = usual[k]
+            if same:
+                follows[k] = settings.get(k)
+    layout = wanted.layout or None
+    if same and not layout:
+        layout = settings.get('layout')
+    how = follows | wanted.cut()
     split = load_data(data, **how, seed=settings.get('seed', 0), layout=layout)
-    if same and found.folder: _note(found.folder, split)
+    if same and found.folder:
+        _note(found.folder, split)
     return split
 
 def _note(folder, split):
     "Say so when data that were named are others than before under the same name"
     stored = account(folder).get('dataset')
     origin = stored.get('origin') if isinstance(stored, dict) else None
-    if not isinstance(origin, dict): return
+    if not isinstance(origin, dict):
+        return
     here = split.about.source
-    if any(origin.get(k) != here.get(k) for k in ('images', 'size', 'seed')): return
+    if any(origin.get(k) != here.get(k) for k in ('images', 'size', 'seed')):
+        return
     said = differs(stored, split)
-    if said: print(f'note: {folder} was searched on other data ({said})', file=sys.stderr)
+    if said:
+        print(f'note: {folder} was searched on other data ({said})', file=sys.stderr)
 
 # %% ../../nbs/running/41_retrain.ipynb #42949383
 def retrain(
@@ -181,17 +202,22 @@ def retrain(
 def _check(wanted, threads, seed, recipe):
     "Raise `UserError` for numbers that cannot be, and for fields that a recipe lacks"
     counted(threads, 'threads', LARGEST['threads'])
-    for k, v in wanted.cut().items(): counted(v, k, LARGEST[k])
-    if type(seed) is not int: raise UserError(f'seed must be a whole number, not {brief(seed)}')
+    for k, v in wanted.cut().items():
+        counted(v, k, LARGEST[k])
+    if type(seed) is not int:
+        raise UserError(f'seed must be a whole number, not {brief(seed)}')
     fields = [f.name for f in dataclasses.fields(Recipe)]
-    for k in recipe: choose(k, fields, 'setting of a recipe')
+    for k in recipe:
+        choose(k, fields, 'setting of a recipe')
 
 def _recipe_for(space, preset, changes) -> Recipe:
     "The recipe with what was given over it"
     r = choose(preset, RECIPES, 'preset')
     deep = space.cells[0].n_in > 1             # then `n` counts all cells, two of them reductions
-    if deep and r.n < 3: r = dataclasses.replace(r, n=5)
-    return dataclasses.replace(r, **{k: v for k, v in changes.items() if v is not None})
+    if deep and r.n < 3:
+        r = dataclasses.replace(r, n=5)
+    given = {k: v for k, v in changes.items() if v is not None}
+    return dataclasses.replace(r, **given)
 
 @dataclass(frozen=True)
 class _Telling:
@@ -199,15 +225,18 @@ class _Telling:
     on_epoch: object
     recipe: Recipe
 
-    def __call__(self, row): self.on_epoch(row, self.recipe)
+    def __call__(self, row):
+        self.on_epoch(row, self.recipe)
 
 def _default_folder(found, wanted, seed) -> Path:
     "runs/retrain-SPACE-DATA-sSEED"
     searched = account(found.folder).get('data') if found.folder else None
-    given = isinstance(wanted.split, Data)
-    name = Path(str(wanted.data or searched or 'digits')).stem
-    if given: name = wanted.split.about.name
-    return Path('runs')/folder_name('retrain', found.space.name, name, f's{seed}')
+    data = str(wanted.data or searched or 'digits')
+    name = Path(data).stem
+    if isinstance(wanted.split, Data):
+        name = wanted.split.about.name
+    folder = folder_name('retrain', found.space.name, name, f's{seed}')
+    return Path('runs')/folder
 
 def _unused(base, resume) -> Path:
     "`base`, or base-2, base-3 ...: the first that does not exist; to resume, the last that does"
