@@ -28,19 +28,29 @@ def normed(
     t, # (K,) their mixing weights
 ):     # (B, K*C, H, W)
     "Batch norm of stacked maps, each times its mixing weight"
-    each = t[:, None].expand(-1, y.shape[1]//len(t))
-    return F.batch_norm(y, None, None, each.contiguous().flatten(), None, True)
+    channels = y.shape[1]//len(t)
+    each = t[:, None].expand(-1, channels)
+    weight = each.contiguous().flatten()
+    return F.batch_norm(y, None, None, weight, None, True)
+
+def _standard(y):
+    "Batch norm by the batch alone"
+    return F.batch_norm(y, None, None, None, None, True)
 
 # %% ../nbs/08_fast.ipynb #8ef67a16
 def _thirds(n, dtype, device):
     "1/number of neighbours of each of `n` pixels in a row, itself among them"
     i = torch.arange(n, device=device)
-    return (1 + (i > 0).to(dtype) + (i < n - 1).to(dtype)).reciprocal()
+    before = (i > 0).to(dtype)
+    behind = (i < n - 1).to(dtype)
+    return (1 + before + behind).reciprocal()
 
 def _ones_and_shares(C, H, W, dtype, device):
     "(C, 1, 3, 3) ones and (1, 1, H, W) 1/number of neighbours"
-    shares = _thirds(H, dtype, device)[:, None]*_thirds(W, dtype, device)
-    return torch.ones(C, 1, 3, 3, dtype=dtype, device=device), shares[None, None]
+    rows = _thirds(H, dtype, device)
+    columns = _thirds(W, dtype, device)
+    ones = torch.ones(C, 1, 3, 3, dtype=dtype, device=device)
+    return ones, (rows[:, None]*columns)[None, None]
 
 _remembered = lru_cache(64)(_ones_and_shares)
 
@@ -48,9 +58,12 @@ def _mean_of_9(
     x, # (B, C, H, W)
 ):     # (B, C, H, W)
     "Mean over the 3×3 neighbours that exist"
-    make = _ones_and_shares if torch.compiler.is_compiling() else _remembered
-    one, shares = make(*x.shape[1:], x.dtype, x.device)
-    return F.conv2d(x, one, padding=1, groups=len(one))*shares
+    make = _remembered
+    if torch.compiler.is_compiling():
+        make = _ones_and_shares
+    ones, shares = make(*x.shape[1:], x.dtype, x.device)
+    total = F.conv2d(x, ones, padding=1, groups=len(ones))
+    return total*shares
 
 # %% ../nbs/08_fast.ipynb #5d9ce003
 @dataclass(frozen=True)
@@ -63,21 +76,26 @@ class _Conv:
         return [torch.cat([m[1].weight for m in modules])]
 
     def __call__(self, x, r, t, weights):
-        w, s = weights[0], self.stride
+        s = self.stride
         if self.size == 1:
-            return normed(F.conv2d(r[:, :, ::s, ::s], w), t)
-        return normed(F.conv2d(r, w, None, s, self.size//2), t)
+            return normed(F.conv2d(r[:, :, ::s, ::s], weights[0]), t)
+        y = F.conv2d(r, weights[0], None, s, self.size//2)
+        return normed(y, t)
 
 @dataclass(frozen=True)
 class _Halve:
     "ReLU, two 1×1 convolutions of every second pixel, batch norm: a skip that halves the image"
     def weights(self, modules):
-        return [torch.cat([m.a.weight for m in modules]), torch.cat([m.b.weight for m in modules])]
+        even = torch.cat([m.a.weight for m in modules])
+        odd = torch.cat([m.b.weight for m in modules])
+        return [even, odd]
 
     def __call__(self, x, r, t, weights):
-        even = F.conv2d(r[:, :, ::2, ::2], weights[0])
-        odd = F.conv2d(F.pad(r, (0, 1, 0, 1))[:, :, 1::2, 1::2], weights[1])
-        halves = [v.unflatten(1, (len(t), -1)) for v in (even, odd)]
+        shifted = F.pad(r, (0, 1, 0, 1))[:, :, 1:, 1:]
+        halves = []
+        for seen, w in zip((r, shifted), weights):
+            y = F.conv2d(seen[:, :, ::2, ::2], w)
+            halves.append(y.unflatten(1, (len(t), -1)))
         both = torch.cat(halves, 2).flatten(1, 2)
         return normed(both.contiguous(memory_format=CL), t)
 
@@ -88,20 +106,31 @@ class _Separable:
     taps: tuple # per pair (kernel size, stride, dilation)
 
     def weights(self, modules):
-        return [[v.weight for v in m if isinstance(v, nn.Conv2d)] for m in modules]
+        out = []
+        for m in modules:
+            out.append([v.weight for v in _convolutions(m)])
+        return out
 
     def __call__(self, x, r, t, weights):
         kept = Kept(users=len(weights))
-        return [self.one(r, w, ws, kept) for w, ws in zip(t.split(1), weights)]
+        out = []
+        for w, ws in zip(t.split(1), weights):
+            out.append(self.one(r, w, ws, kept))
+        return out
 
     def one(self, r, t, weights, kept):
         "A single operation: weights are depthwise and 1×1 kernels in turn"
-        last = len(self.taps) - 1
-        for k, (size, stride, dilation) in enumerate(self.taps):
-            y = per_channel(r, weights[2*k], stride, dilation, kept)
-            y = F.conv2d(y, weights[2*k + 1])
-            if k == last: return normed(y, t)
-            r, kept = F.batch_norm(y, None, None, None, None, True).relu(), None
+        pairs = zip(self.taps, weights[::2], weights[1::2])
+        y = None
+        for (_, stride, dilation), deep, point in pairs:
+            if y is not None:
+                r, kept = _standard(y).relu(), None
+            y = F.conv2d(per_channel(r, deep, stride, dilation, kept), point)
+        return normed(y, t)
+
+def _convolutions(m):
+    "The convolutions of a sequence, in order"
+    return [v for v in m if isinstance(v, nn.Conv2d)]
 
 # %% ../nbs/08_fast.ipynb #5d9ce009
 @dataclass(frozen=True)
@@ -113,23 +142,28 @@ class _Pool:
 
     def __call__(self, x):
         y = self.pooled(x)
-        return F.batch_norm(y, None, None, None, None, True) if self.norm else y
+        return _standard(y) if self.norm else y
 
     def pooled(self, x):
-        if self.largest: return F.max_pool2d(x, 3, self.stride, 1)
-        if self.stride == 1: return _mean_of_9(x)
-        if x.device.type != 'cpu': x = x.contiguous()   # see `AvgPool`
+        if self.largest:
+            return F.max_pool2d(x, 3, self.stride, 1)
+        if self.stride == 1:
+            return _mean_of_9(x)
+        if x.device.type != 'cpu':
+            x = x.contiguous()   # see `AvgPool`
         return F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=False)
 
 @dataclass(frozen=True)
 class _Same:
     "The identity"
-    def __call__(self, x): return x
+    def __call__(self, x):
+        return x
 
 @dataclass(frozen=True)
 class _Other:
     "What only its own module knows how to compute"
-    def weights(self, modules): return modules
+    def weights(self, modules):
+        return modules
 
     def __call__(self, x, r, t, weights):
         return [w*m(x) for w, m in zip(t.unbind(), weights)]
@@ -137,56 +171,93 @@ class _Other:
 # %% ../nbs/08_fast.ipynb #9f19ae50
 def _by_batch(m):
     "Does a batch norm normalise by the batch, and no more?"
-    return type(m) is nn.BatchNorm2d and not m.affine and m.running_mean is None and m.eps == 1e-5
+    if type(m) is not nn.BatchNorm2d or m.affine:
+        return False
+    return m.running_mean is None and m.eps == 1e-5
 
 def _dense(m):
     "Is it a convolution that keeps its channels and, at stride 1, its size?"
-    if not isinstance(m, nn.Conv2d) or m.padding_mode != 'zeros': return False
+    if not isinstance(m, nn.Conv2d) or m.padding_mode != 'zeros':
+        return False
     k, s = m.kernel_size[0], m.stride[0]
-    usual = (k, k), (s, s), (k//2, k//2), (1, 1), 1, None
-    mine = m.kernel_size, m.stride, m.padding, m.dilation, m.groups, m.bias
-    return k % 2 == 1 and mine == usual and m.in_channels == m.out_channels
+    square = m.kernel_size == (k, k) and m.stride == (s, s)
+    centred = k % 2 == 1 and m.padding == (k//2, k//2)
+    plain = m.dilation == (1, 1) and m.groups == 1 and m.bias is None
+    return square and centred and plain and m.in_channels == m.out_channels
+
+def _pointwise(m):
+    "Is it a 1×1 convolution of every pixel?"
+    return _dense(m) and m.kernel_size[0] == m.stride[0] == 1
 
 def _separable(m):
     "Is it ReLU, depthwise convolution, 1×1, batch norm, once or twice?"
-    if len(m) not in (4, 8): return False
-    fours = [m[:4], m[4:]][:len(m)//4]
-    return all(isinstance(relu, nn.ReLU) and depthwise_kind(deep) and _by_batch(norm)
-               and _dense(point) and point.kernel_size[0] == 1 and point.stride[0] == 1
-               for relu, deep, point, norm in fours)
+    if len(m) not in (4, 8):
+        return False
+    for k in range(0, len(m), 4):
+        relu, deep, point, norm = m[k:k + 4]
+        convolved = depthwise_kind(deep) and _pointwise(point)
+        if not (isinstance(relu, nn.ReLU) and convolved and _by_batch(norm)):
+            return False
+    return True
+
+_POOLS = nn.AvgPool2d, nn.MaxPool2d
 
 def _pooled(m, norm):
-    "`_Pool` of a pooling module, or None"
+    "`_Pool` of a pooling module, or `_Other`"
     largest = isinstance(m, nn.MaxPool2d)
-    if (m.kernel_size, m.padding, m.ceil_mode) != (3, 1, False): return None
-    if largest and (m.dilation != 1 or m.return_indices): return None
-    if not largest and (m.count_include_pad or m.divisor_override): return None
+    if largest:
+        odd = m.dilation != 1 or m.return_indices
+    else:
+        odd = m.count_include_pad or m.divisor_override
+    if odd or (m.kernel_size, m.padding, m.ceil_mode) != (3, 1, False):
+        return _Other()
     return _Pool(largest, m.stride, norm)
+
+def _sequence_kind(m):
+    "How a sequence of modules is computed"
+    if len(m) == 2 and isinstance(m[0], _POOLS) and _by_batch(m[1]):
+        return _pooled(m[0], True)
+    if len(m) == 3 and isinstance(m[0], nn.ReLU):
+        if _dense(m[1]) and _by_batch(m[2]):
+            return _Conv(m[1].kernel_size[0], m[1].stride[0])
+    if not _separable(m):
+        return _Other()
+    taps = []
+    for deep in _convolutions(m)[::2]:
+        taps.append((deep.kernel_size[0], deep.stride[0], deep.dilation[0]))
+    return _Separable(tuple(taps))
 
 def kind(
     m, # a module
 ):     # `_Same`, `_Pool`, `_Conv`, `_Halve`, `_Separable`, or `_Other` for anything else
     "How an operation is computed"
-    pools = nn.AvgPool2d, nn.MaxPool2d
-    if isinstance(m, nn.Identity): return _Same()
-    if isinstance(m, pools): return _pooled(m, False) or _Other()
-    if type(m) is FactorizedReduce and _by_batch(m.bn): return _Halve()
-    if not isinstance(m, nn.Sequential): return _Other()
-    if len(m) == 2 and isinstance(m[0], pools) and _by_batch(m[1]):
-        return _pooled(m[0], True) or _Other()
-    if len(m) == 3 and isinstance(m[0], nn.ReLU) and _dense(m[1]) and _by_batch(m[2]):
-        return _Conv(m[1].kernel_size[0], m[1].stride[0])
-    if _separable(m):
-        deep = [v for v in m if isinstance(v, nn.Conv2d)][::2]
-        return _Separable(tuple((v.kernel_size[0], v.stride[0], v.dilation[0]) for v in deep))
+    if isinstance(m, nn.Identity):
+        return _Same()
+    if isinstance(m, _POOLS):
+        return _pooled(m, False)
+    if type(m) is FactorizedReduce and _by_batch(m.bn):
+        return _Halve()
+    if isinstance(m, nn.Sequential):
+        return _sequence_kind(m)
     return _Other()
 
 # %% ../nbs/08_fast.ipynb #3739ccce
 @dataclass(frozen=True)
+class _Op:
+    "A live operation"
+    edge: int
+    column: int
+    dst: int       # the node that receives it
+
+@dataclass(frozen=True)
 class _Term:
     "Live operations of one kind that leave one node"
     kind: object
-    ops: tuple     # (edge, column, node that receives) of each
+    ops: tuple     # of `_Op`
+
+    @property
+    def dst(self): # nodes that receive them
+        return tuple(op.dst for op in self.ops)
 
 @dataclass(frozen=True)
 class _Leaving:
@@ -198,17 +269,28 @@ class _Leaving:
 
     @property
     def dst(self): # nodes that receive the shared maps
-        return sorted({j for term in self.shared for _, _, j in term.ops})
+        out = set()
+        for term in self.shared:
+            out.update(term.dst)
+        return sorted(out)
 
     @property
     def sizes(self): # how many mixing weights each term takes; the shared ones together
-        own = [len(term.ops) for term in self.stacks]
-        return own + [len(self.dst)*len(self.shared)] if self.shared else own
+        out = [len(term.ops) for term in self.stacks]
+        if self.shared:
+            out.append(len(self.dst)*len(self.shared))
+        return out
 
-    def places(self, O): # where in a flat (E*O,) tensor they are; None: a zero
-        own = [e*O + o for term in self.stacks for e, o, _ in term.ops]
-        at = [{j: e*O + o for e, o, j in term.ops} for term in self.shared]
-        return own + [of.get(j) for j in self.dst for of in at]
+    def places(self, O, zero): # where in a flat (E*O,) tensor they are; `zero`: nowhere
+        out = []
+        for term in self.stacks:
+            out += [op.edge*O + op.column for op in term.ops]
+        at = {}
+        for k, term in enumerate(self.shared):
+            at |= {(op.dst, k): op.edge*O + op.column for op in term.ops}
+        for j in self.dst:
+            out += [at.get((j, k), zero) for k in range(len(self.shared))]
+        return out
 
 @dataclass(frozen=True)
 class CellPlan:
@@ -219,28 +301,54 @@ class CellPlan:
     partial: int   # only 1/partial of the channels go through the operations
     last: bool     # is the output the last node? else all that are no inputs, side by side
 
+    def places(self,
+        O,    # columns of theta
+        zero, # where a zero is
+    ) -> list:
+        "Where in the flat theta the mixing weights are, node by node"
+        out = []
+        for node in self.nodes:
+            out += node.places(O, zero)
+        return out
+
 def _inner(
     edge, # an edge of a `CellNet`
 ) -> Mixed: # its mixture, of all channels or of a part
     return edge if isinstance(edge, Mixed) else edge.mix
 
 # %% ../nbs/08_fast.ipynb #5d9ce014
-def _leaving(net, s, live):
-    "`_Leaving` of node `s`, and the modules of each of its stacks"
-    found, passing = {}, []
+def _live_ops(net, s, live):
+    "(`_Op`, its module) of all live operations that leave node `s`"
+    out = []
     for e, (i, j) in enumerate(net.cell.edges):
-        if i != s: continue
+        if i != s:
+            continue
         edge = _inner(net.edges[e])
-        passing.append((e, j, net.cell.strides[e]))
         for o in live[e]:
-            if o >= len(edge.columns) or edge.columns[o] not in edge: continue
-            m = edge[edge.columns[o]]
-            found.setdefault(kind(m), []).append(((e, o, j), m))
-    terms = [_Term(k, tuple(op for op, _ in each)) for k, each in found.items()]
-    stacks = tuple(t for t in terms if hasattr(t.kind, 'weights'))
-    shared = tuple(t for t in terms if not hasattr(t.kind, 'weights'))
-    modules = [(t.kind, [m for _, m in found[t.kind]]) for t in stacks]
-    return _Leaving(s, stacks, shared, tuple(passing) if net.cell.partial > 1 else ()), modules
+            if o < len(edge.columns) and edge.columns[o] in edge:
+                out.append((_Op(e, o, j), edge[edge.columns[o]]))
+    return out
+
+def _passing(cell, s):
+    "(edge, node that receives, stride) of the channels that no operation sees"
+    out = []
+    for e, (i, j) in enumerate(cell.edges):
+        if i == s and cell.partial > 1:
+            out.append((e, j, cell.strides[e]))
+    return tuple(out)
+
+def _leaving(net, s, live):
+    "`_Leaving` of node `s`, and (kind, modules) of each of its stacks"
+    ops, modules = {}, {}
+    for op, m in _live_ops(net, s, live):
+        ops.setdefault(kind(m), []).append(op)
+        modules.setdefault(kind(m), []).append(m)
+    stacks, shared = [], []
+    for k, own in ops.items():
+        terms = stacks if hasattr(k, 'weights') else shared
+        terms.append(_Term(k, tuple(own)))
+    node = _Leaving(s, tuple(stacks), tuple(shared), _passing(net.cell, s))
+    return node, [(term.kind, modules[term.kind]) for term in stacks]
 
 def plan_of(
     net,     # a `CellNet`
@@ -251,14 +359,16 @@ def plan_of(
     cell, nodes, modules = net.cell, [], []
     seen = set(range(cell.n_nodes if reached else cell.n_in))
     for s in range(cell.n_nodes):
-        if s not in seen: continue
+        if s not in seen:
+            continue
         node, own = _leaving(net, s, live)
         nodes.append(node)
         modules += own
-        seen |= {j for term in (*node.stacks, *node.shared) for _, _, j in term.ops}
-        seen |= {j for _, j, _ in node.passing}
-    plan = CellPlan(cell.n_in, tuple(nodes), cell.sizes, cell.partial, cell.output == 'last')
-    return plan, modules
+        for term in node.stacks + node.shared:
+            seen.update(term.dst)
+        seen.update(j for _, j, _ in node.passing)
+    last = cell.output == 'last'
+    return CellPlan(cell.n_in, tuple(nodes), cell.sizes, cell.partial, last), modules
 
 # %% ../nbs/08_fast.ipynb #5d9ce015
 def _full(x):
@@ -275,7 +385,8 @@ def _spread(
         return [_weighted(maps, row.unbind()) for row in t.unbind()]
     B, C, H, W = x.shape
     flat = torch.stack([m.permute(0, 2, 3, 1).reshape(-1) for m in maps])
-    return (t @ flat).view(-1, B, H, W, C).permute(0, 1, 4, 2, 3).unbind()
+    sums = (t @ flat).view(-1, B, H, W, C)
+    return sums.permute(0, 1, 4, 2, 3).unbind()
 
 def _weighted(maps, t):
     "Sum of maps times numbers"
@@ -290,10 +401,15 @@ class _Sums(dict):
     def put(self, j, y):
         self[j] = self[j] + y if j in self else y
 
+    def put_all(self, dst, maps):
+        for j, y in zip(dst, maps):
+            self.put(j, y)
+
 def _parts(y, K):
     "The maps of K stacked operations"
     parts = y.split(y.shape[1]//K, 1)
-    if _full(y) or torch.compiler.is_compiling(): return parts
+    if _full(y) or torch.compiler.is_compiling():
+        return parts
     return [v.contiguous(memory_format=CL) for v in parts]   # slices in half precision add slowly
 
 def _leave(
@@ -304,37 +420,56 @@ def _leave(
     sums,    # `_Sums`: changed
 ) -> None:
     "Add what leaves a node to the nodes that receive it"
-    r, wide = x.relu() if node.stacks else None, _Sums()
+    r, wide = None, _Sums()
+    if node.stacks:
+        r = x.relu()
     for term, own, ws in zip(node.stacks, t, weights):
-        dst = tuple(j for _, _, j in term.ops)
         y = term.kind(x, r, own, ws)
-        if torch.is_tensor(y): wide.put(dst, y)   # stacks for the same nodes are added while wide
+        if torch.is_tensor(y):
+            wide.put(term.dst, y)   # stacks for the same nodes are added while wide
         else:
-            for j, v in zip(dst, y): sums.put(j, v)
+            sums.put_all(term.dst, y)
     for dst, y in wide.items():
-        for j, v in zip(dst, _parts(y, len(dst))): sums.put(j, v)
+        sums.put_all(dst, _parts(y, len(dst)))
     if node.shared:
         maps = [term.kind(x) for term in node.shared]
-        for j, v in zip(node.dst, _spread(maps, t[-1].view(-1, len(maps)))): sums.put(j, v)
+        rows = t[-1].view(-1, len(maps))
+        sums.put_all(node.dst, _spread(maps, rows))
 
 # %% ../nbs/08_fast.ipynb #51768b30
 def _passed(node, x, scale, sums):
     "Add the channels that no operation sees"
     rest = {1: x}
     for e, j, stride in node.passing:
-        if stride not in rest: rest[stride] = F.max_pool2d(x, 2, 2, ceil_mode=True)
-        sums.put(j, rest[stride] if scale is None else rest[stride]*scale[e])
+        if stride not in rest:
+            rest[stride] = F.max_pool2d(x, 2, 2, ceil_mode=True)
+        y = rest[stride]
+        sums.put(j, y if scale is None else y*scale[e])
 
 def _joined(plan, j, mixed, passed, start):
     "What node `j` holds"
-    if plan.partial == 1: return mixed.pop(j)
+    if plan.partial == 1:
+        return mixed.pop(j)
     first = start[j] if start else None
-    if j not in passed: return first
+    if j not in passed:
+        return first
     rest = passed.pop(j)
-    own = torch.zeros_like(rest[:, :rest.shape[1]//(plan.partial - 1)])
-    whole = channel_shuffle(torch.cat([mixed.pop(j, own), rest], 1), plan.partial)
+    channels = rest.shape[1]//(plan.partial - 1)
+    own = mixed.pop(j, torch.zeros_like(rest[:, :channels]))
+    whole = channel_shuffle(torch.cat([own, rest], 1), plan.partial)
     whole = whole.contiguous(memory_format=CL)
     return whole if first is None else first + whole
+
+def _terms_of(plan, theta, places, double):
+    "The mixing weights of every term, node by node"
+    padded = torch.cat([theta.flatten(), theta.new_zeros(1)])
+    t = padded[places]
+    if double:
+        t = t.double()
+    sizes = []
+    for node in plan.nodes:
+        sizes += node.sizes
+    return list(t.split(sizes))
 
 def run_cell(
     plan,    # `CellPlan`
@@ -346,31 +481,40 @@ def run_cell(
     start=None, # node -> map: what the nodes hold before anything reaches them, or None
 ):           # (B, C', H', W')
     "The output of a cell"
-    if scale is not None: theta = theta*scale[:, None]
-    t = torch.cat([theta.flatten(), theta.new_zeros(1)])[places]
-    if maps[0].dtype == torch.float64: t = t.double()
-    t = list(t.split([n for node in plan.nodes for n in node.sizes]))
+    if scale is not None:
+        theta = theta*scale[:, None]
+    t = _terms_of(plan, theta, places, maps[0].dtype == torch.float64)
     weights, values = list(weights), dict(enumerate(maps))
-    mixed, passed = _Sums(start or {} if plan.partial == 1 else {}), _Sums()
+    mixed, passed = _Sums(), _Sums()
+    if start and plan.partial == 1:
+        mixed = _Sums(start)
     for node in plan.nodes:
-        if node.src >= plan.n_in: values[node.src] = _joined(plan, node.src, mixed, passed, start)
-        x = values[node.src]
-        k = x.shape[1]//plan.partial
+        if node.src >= plan.n_in:
+            values[node.src] = _joined(plan, node.src, mixed, passed, start)
+        x = part = values[node.src]
         n, m = len(node.sizes), len(node.stacks)
-        part = x if plan.partial == 1 else x[:, :k].contiguous(memory_format=CL)
+        if plan.partial > 1:
+            k = x.shape[1]//plan.partial
+            part = x[:, :k].contiguous(memory_format=CL)
+            _passed(node, x[:, k:], scale, passed)
         _leave(node, part, t[:n], weights[:m], mixed)
-        _passed(node, x[:, k:], scale, passed)
         t, weights = t[n:], weights[m:]
     return _output(plan, values)
 
 def _output(plan, values):
     "The last node, or all that are no inputs; zeros where nothing arrived"
-    x, last = values[0], len(plan.sizes) - 1
-    out = []
-    for j in [last] if plan.last else range(plan.n_in, last + 1):
-        size = [-(-n//plan.sizes[j]) for n in x.shape[2:]]
-        out.append(values[j] if j in values else x.new_zeros(*x.shape[:2], *size))
+    last = len(plan.sizes) - 1
+    first = last if plan.last else plan.n_in
+    out = [_held(plan, values, j) for j in range(first, last + 1)]
     return out[0] if plan.last else torch.cat(out, 1)
+
+def _held(plan, values, j):
+    "What node `j` holds, zeros where nothing arrived"
+    if j in values:
+        return values[j]
+    B, C, H, W = values[0].shape
+    times = plan.sizes[j]
+    return values[0].new_zeros(B, C, -(-H//times), -(-W//times))
 
 # %% ../nbs/08_fast.ipynb #5d9ce020
 _plans = {}   # text of a plan -> `CellPlan`: a compiled call compares one text, and no tree
@@ -378,6 +522,12 @@ _plans = {}   # text of a plan -> `CellPlan`: a compiled call compares one text,
 @torch.compiler.assume_constant_result
 def _plan_called(text):
     return _plans[text]
+
+def _named(plan):
+    "The text by which a plan is known from now on"
+    text = repr(plan)
+    _plans.setdefault(text, plan)
+    return text
 
 def _run_called(text, *args):
     "`run_cell` of a plan that is known by its text"
@@ -390,11 +540,15 @@ def _compiled():
 
 def _even(net, live, modules):
     "Does everything run that is built, and has every edge lost the same number of operations?"
-    names = [_inner(e).columns for e in net.edges]
-    lost = {len(n) - len(set(on)) for n, on in zip(names, live)}
-    whole = all(n in [names[e][o] for o in live[e] if o < len(names[e])]
-                for e, edge in enumerate(net.edges) for n in _inner(edge))
-    return whole and len(lost) == 1 and not any(isinstance(k, _Other) for k, _ in modules)
+    lost = set()
+    for edge, on in zip(net.edges, live):
+        edge = _inner(edge)
+        running = {edge.columns[o] for o in on if o < len(edge.columns)}
+        if not running.issuperset(edge.keys()):
+            return False
+        lost.add(len(edge.columns) - len(set(on)))
+    known = not any(isinstance(k, _Other) for k, _ in modules)
+    return known and len(lost) == 1
 
 @dataclass
 class _Job:
@@ -414,16 +568,21 @@ class FastCell(CellNet):
 
     def job(self, live, reached, device) -> _Job:
         "The work under a mask, remembered; pruning deletes modules"
-        key = live, tuple(len(_inner(e)) for e in self.edges), reached, device
+        built = tuple(len(_inner(e)) for e in self.edges)
+        key = live, built, reached, device
         if key not in self.memory:
-            if len(self.memory) >= 256: self.memory.clear()   # hard samples are many
-            plan, modules = plan_of(self, live, reached)
-            O = self.cell.O
-            zero = self.cell.E*O   # one behind the last
-            at = [zero if p is None else p for node in plan.nodes for p in node.places(O)]
-            places = torch.tensor(at, device=device, dtype=torch.long)
-            self.memory[key] = _Job(plan, modules, places, _even(self, live, modules))
+            if len(self.memory) >= 256:
+                self.memory.clear()   # hard samples are many
+            self.memory[key] = self.new_job(live, reached, device)
         return self.memory[key]
+
+    def new_job(self, live, reached, device) -> _Job:
+        "The work under a mask"
+        plan, modules = plan_of(self, live, reached)
+        behind = self.cell.E*self.cell.O   # where `run_cell` puts a zero
+        places = plan.places(self.cell.O, behind)
+        places = torch.tensor(places, device=device, dtype=torch.long)
+        return _Job(plan, modules, places, _even(self, live, modules))
 
     def forward(self,
         x,          # (B, C, H, W) or a tuple of them, one per input of the cell
@@ -432,25 +591,28 @@ class FastCell(CellNet):
         scale=None, # (E,) weights of whole edges; None: all 1
         gates=None, # (E,) gates of what does not run: 0, with a gradient; None: none
     ):
-        if w is None or self.slow(): return super().forward(x, w, live, scale, gates)
-        maps = [_tidy(v) for v in (x if isinstance(x, tuple) else (x,))]
-        live, start = tuple(map(tuple, live or [range(len(r)) for r in w])), None
+        if w is None or self.slow():
+            return super().forward(x, w, live, scale, gates)
+        inputs = x if isinstance(x, tuple) else (x,)
+        maps, start = [_tidy(v) for v in inputs], None
+        if live is None:
+            live = [range(len(row)) for row in w]
         if gates is not None:
             gates = gates if scale is None else gates*scale
-            start = {j: _tidy(v) for j, v in self.gated(maps[0], gates).items()}
-        job = self.job(live, gates is not None, maps[0].device)
+            held = self.gated(maps[0], gates)
+            start = {j: _tidy(v) for j, v in held.items()}
+        job = self.job(tuple(map(tuple, live)), gates is not None, maps[0].device)
         weights = [k.weights(modules) for k, modules in job.modules]
-        compiled = self.compiled and job.even and start is None and torch.is_grad_enabled()
         given = maps, torch.stack(list(w)), job.places, weights, scale, start
-        if not compiled: return run_cell(job.plan, *given)
-        text = repr(job.plan)
-        _plans.setdefault(text, job.plan)
-        return _compiled()(text, *given)
+        if self.compiled and job.even and start is None and torch.is_grad_enabled():
+            return _compiled()(_named(job.plan), *given)
+        return run_cell(job.plan, *given)
 
 def _tidy(x):
     "A map in channels_last and, under autocast, in its precision"
     kind = x.device.type
-    if torch.is_autocast_enabled(kind): x = x.to(torch.get_autocast_dtype(kind))
+    if torch.is_autocast_enabled(kind):
+        x = x.to(torch.get_autocast_dtype(kind))
     return x.contiguous(memory_format=CL)
 
 # %% ../nbs/08_fast.ipynb #08980f37
@@ -460,9 +622,11 @@ def fast(
 ):
     "`net`, computing the same faster. Call it last, and again after replacing modules"
     for m in net.modules():
-        if type(m) not in (CellNet, FastCell): continue
+        if type(m) not in (CellNet, FastCell):
+            continue
         m.__class__, m.memory = FastCell, {}
-        if compile is not None: m.compiled = compile
+        if compile is not None:
+            m.compiled = compile
     return fast_depthwise(net).to(memory_format=CL)
 
 def is_fast(
@@ -495,8 +659,10 @@ def _nominal_seconds(net, shape, images):
     "Of so many images in an architecture and a weight step each: five times their forward pass"
     x = torch.zeros(2, *shape)
     theta = {c.name: torch.ones(c.E, c.O) for c in net.space.cells}
-    with torch.no_grad(), FlopCounterMode(display=False) as count: net(x, theta)
-    return 5*count.get_total_flops()/len(x)*images/_RATE
+    with torch.no_grad(), FlopCounterMode(display=False) as count:
+        net(x, theta)
+    per_image = 5*count.get_total_flops()/len(x)
+    return per_image*images/_RATE
 
 def worth_compiling(
     net,    # a `SuperNet`
@@ -505,8 +671,13 @@ def worth_compiling(
     images, # how many will be learned from, over all epochs
 ) -> bool:
     "Should this run be compiled? Where no C++ compiler is found, one line says so, and it is not"
-    if choose(when, ['never', 'always', 'auto'], 'compile') == 'never': return False
-    cells = {(m.cell.name, m.C[0]) for m in net.modules() if isinstance(m, CellNet)}
+    if choose(when, ['never', 'always', 'auto'], 'compile') == 'never':
+        return False
+    cells = set()
+    for m in net.modules():
+        if isinstance(m, CellNet):
+            cells.add((m.cell.name, m.C[0]))
     compiling = 2*len(cells)*_COMPILING
-    if when == 'auto' and _nominal_seconds(net, shape, images) < 10*compiling: return False
+    if when == 'auto' and _nominal_seconds(net, shape, images) < 10*compiling:
+        return False
     return _has_compiler()
