@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['init_alpha', 'checked', 'masked_softmax', 'edge_entropy', 'kl_uniform', 'Relaxed',
-           'Point', 'relax_softmax', 'uniform_points', 'relax_sigmoid', 'init_factor',
+           'PointMass', 'relax_softmax', 'uniform_points', 'relax_sigmoid', 'init_factor',
            'relax_factor']
 
 # %% ../nbs/10_distribution.ipynb #7bfa6ffc
@@ -108,7 +108,7 @@ class Relaxed(Distribution):
         raise NotImplementedError
 
 # %% ../nbs/10_distribution.ipynb #a2b00001
-class Point(Relaxed):
+class PointMass(Relaxed):
     "A point mass: every sample is the same"
     point = True
 
@@ -135,11 +135,11 @@ def relax_softmax(
     phi,          # {'alpha': (E, O)}
     progress=0.,  # unused
     live=None,    # (E, O) bool or None
-) -> Point:
+) -> PointMass:
     "DARTS: the weights are the softmax itself, a point mass"
     alpha = phi['alpha']
     live = checked(alpha, live)
-    return Point('softmax', alpha, live, masked_softmax(alpha, live))
+    return PointMass('softmax', alpha, live, masked_softmax(alpha, live))
 
 # %% ../nbs/10_distribution.ipynb #e45ced38
 @patch
@@ -188,7 +188,7 @@ def uniform_points(
     return u[:, None]
 
 # %% ../nbs/10_distribution.ipynb #86cd0305
-class _Switches(Point):
+class _Switches(PointMass):
     "Independent switches: a row need not sum to one"
     def entropy(self):
         p = self.mean
@@ -203,7 +203,7 @@ def relax_sigmoid(
     phi,          # {'alpha': (E, O)}
     progress=0.,  # unused
     live=None,    # (E, O) bool or None
-) -> Point:
+) -> PointMass:
     "FairDARTS: independent switches, rows do not sum to one"
     alpha = phi['alpha']
     live = checked(alpha, live)
@@ -228,13 +228,13 @@ def relax_factor(
     phi,          # {'op': (E, M), 'act': (E, N)}
     progress=0.,  # unused
     live=None,    # (E, M*N) bool or None
-) -> Point:
+) -> PointMass:
     "The outer product of two softmaxes, `(E, M*N)`; the factors are `.op` and `.act`"
     op, act = phi['op'], phi['act']
     pairs = op[:, :, None] + act[:, None]
     alpha = pairs.flatten(1)
     live = checked(alpha, live)
-    D = Point('factor', alpha, live, masked_softmax(alpha, live))
+    D = PointMass('factor', alpha, live, masked_softmax(alpha, live))
     D.op = op.softmax(-1)
     D.act = act.softmax(-1)
     return D
