@@ -20,7 +20,7 @@ from .dependence import init_danas, relax_danas
 from .derive import (best_of, by_perturbation, by_sequence, by_threshold, climb,
                             enlarge, finalists)
 from .dirichlet import Gaussian, init_gaussian, relax_dirichlet
-from .distribution import (Point, init_alpha, init_factor, relax_factor, relax_sigmoid,
+from .distribution import (PointMass, init_alpha, init_factor, relax_factor, relax_sigmoid,
                                   relax_softmax)
 from .growing import grow_deep, progressive, skip_cap
 from .gumbel import Gumbel, gdas_tau, relax_onehot, relax_uniform
@@ -185,11 +185,11 @@ def _relax_minus(
     progress=0.,   # in [0, 1]
     live=None,     # (E, O) bool or None
     b=ramp(1., 0.),# coefficient of the auxiliary skip over progress
-) -> Point:
+) -> PointMass:
     "Softmax weights, in the samples plus an auxiliary skip; the mean is without it (DARTS-)"
     D = relax_softmax(phi, progress, live)
     extra = b(progress)*phi['skip'].to(D.mean)
-    return Point('darts-minus', D.alpha, D.live, D.mean, sample=D.mean + extra)
+    return PointMass('darts-minus', D.alpha, D.live, D.mean, sample=D.mean + extra)
 
 # %% ../nbs/18_methods.ipynb #ee8c19c3
 _STABILISERS = (

@@ -188,6 +188,6 @@ def test_lacking_split(name, has): fails(lambda: accuracies(load(name), load(nam
 @published
 def test_order_is_the_genotypes():
     "Operations and names of NAS-Bench-201 agree with the strings in its file; the hardware tables have the same rows."
-    z = tf.read_npz(tf.find_data('nasbench201.npz'), ('arch_str',))
+    z = tf.read_arrays(tf.find_data('nasbench201.npz'), ('arch_str',))
     t = load('nasbench201')
     assert t.frame.index.tolist() == z['arch_str'].tolist() == load('hw_nas_bench_201').frame.index.tolist() == load('nb201_latency_help').frame.index.tolist()
