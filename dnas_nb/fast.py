@@ -517,26 +517,10 @@ def _held(plan, values, j):
     return values[0].new_zeros(B, C, -(-H//times), -(-W//times))
 
 # %% ../nbs/08_fast.ipynb #5d9ce020
-_plans = {}   # text of a plan -> `CellPlan`: a compiled call compares one text, and no tree
-
-@torch.compiler.assume_constant_result
-def _plan_called(text):
-    return _plans[text]
-
-def _named(plan):
-    "The text by which a plan is known from now on"
-    text = repr(plan)
-    _plans.setdefault(text, plan)
-    return text
-
-def _run_called(text, *args):
-    "`run_cell` of a plan that is known by its text"
-    return run_cell(_plan_called(text), *args)
-
 @cache
 def _compiled():
-    "`_run_called`, compiled when first called for a plan, shape and set of wanted gradients"
-    return torch.compile(_run_called, dynamic=False, recompile_limit=64)
+    "`run_cell`, compiled when first called for a plan, shape and set of wanted gradients"
+    return torch.compile(run_cell, dynamic=False, recompile_limit=64)
 
 def _even(net, live, modules):
     "Does everything run that is built, and has every edge lost the same number of operations?"
@@ -605,7 +589,7 @@ class FastCell(CellNet):
         weights = [k.weights(modules) for k, modules in job.modules]
         given = maps, torch.stack(list(w)), job.places, weights, scale, start
         if self.compiled and job.even and start is None and torch.is_grad_enabled():
-            return _compiled()(_named(job.plan), *given)
+            return _compiled()(job.plan, *given)
         return run_cell(job.plan, *given)
 
 def _tidy(x):

@@ -111,7 +111,7 @@ def test_what_is_compiled_follows_from_the_mask(monkeypatch):
 
     def instead():
         calls.append(1)
-        return module._run_called
+        return module.run_cell
 
     monkeypatch.setattr(module, '_compiled', instead)
     net = fast(batch_stats(SuperNet(nb201(), 4, 1, 5)).double(), compile=True)
@@ -129,6 +129,22 @@ def test_what_is_compiled_follows_from_the_mask(monkeypatch):
     uneven = {'cell': soft['cell'].clone()}
     uneven['cell'][0, 2] = 0
     assert compiled(uneven) == 0
+
+
+def test_a_cell_is_one_graph(monkeypatch):
+    "The compiler traces `run_cell` without a break, and computes the same"
+    whole = torch.compile(module.run_cell, dynamic=False, backend='eager', fullgraph=True)
+    plain, net = nets(nb201(), C=4)
+    calls = []
+
+    def instead():
+        calls.append(1)
+        return whole
+
+    monkeypatch.setattr(module, '_compiled', instead)
+    theta = {'cell': torch.rand(6, 5, generator=generator(7)).double() + .1}
+    assert gap(derivatives(plain, theta), derivatives(fast(net, compile=True), theta)) < 1e-10
+    assert len(calls) == 3
 
 
 def test_flags():
