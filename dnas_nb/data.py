@@ -63,8 +63,9 @@ class Part:
         return Part(self.x.to(device), self.y.to(device), self.about)
 
     def __repr__(self):
-        shape = ' × '.join(str(n) for n in self.x.shape)
-        return f"Part({shape}, {str(self.x.dtype).removeprefix('torch.')})"
+        shape = ' × '.join(map(str, self.x.shape))
+        dtype = str(self.x.dtype).removeprefix('torch.')
+        return f'Part({shape}, {dtype})'
 
     @cached_property
     def fingerprint(self) -> str:
@@ -223,7 +224,8 @@ class Data:
         about, parts = self.about, self.parts
         _check(about.name, parts, about.classes)
         shape = tuple(self.train.x.shape[1:])
-        about = replace(about, shape=shape, fingerprint=_fingerprint(parts, about.classes))
+        fingerprint = _fingerprint(parts, about.classes)
+        about = replace(about, shape=shape, fingerprint=fingerprint)
         _put(self, about=about)
         for name, part in parts.items():
             _put(self, **{name: replace(part, about=about)})
@@ -306,7 +308,8 @@ def _inside(
     "(B, n) bool, true inside one stretch per picture"
     low = torch.randint(n, (B, 1), generator=generator) - side//2
     at = torch.arange(n)
-    return (at >= low) & (at < low + side)
+    after_low = at >= low
+    return after_low & (at < low + side)
 
 def _holes(
     B, H, W,    # pictures, height, width
@@ -332,10 +335,11 @@ def augment(
         raise UserError(f'shift={shift} must be less than the picture ({H} × {W}) '
                         f'and cutout={cutout} at most twice its size')
     rows, cols = _view(B, H, W, generator, flip, shift)
-    rows, cols = rows.to(x.device), cols.to(x.device)
+    rows = rows.to(x.device)[:, :, None]
+    cols = cols.to(x.device)[:, None, :]
     which = torch.arange(B, device=x.device)[:, None, None]
     padded = F.pad(x, (shift,)*4)
-    out = padded[which, :, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
+    out = padded[which, :, rows, cols].permute(0, 3, 1, 2)
     if not cutout:
         return out
     holes = _holes(B, H, W, generator, cutout)
@@ -367,8 +371,11 @@ class _Batches:
         return len(self.order)
 
     def __getitem__(self, k):
-        key = None if self.augment is None else (*self.augment, k)
-        return self.part.take(self.order[k % len(self)], key, self.cutout)
+        key = None
+        if self.augment is not None:
+            key = (*self.augment, k)
+        index = self.order[k % len(self)]
+        return self.part.take(index, key, self.cutout)
 
     def __iter__(self):
         for k in range(len(self)):
@@ -390,14 +397,17 @@ def interleaved(self: Part,
     *key,    # of the draw, see `core.generator`
 ) -> torch.Tensor: # (N,) indices
     "All pictures, drawn by `key`, so that every stretch holds the classes in their shares"
-    gen, first = generator('interleaved', *key), self.by_content
-    order = first[torch.randperm(len(first), generator=gen)]
+    gen = generator('interleaved', *key)
+    first = self.by_content
+    draw = torch.randperm(len(first), generator=gen)
+    order = first[draw]
     y = self.y.cpu()[order]
     place = torch.empty(len(y), dtype=torch.float64)
     for k in y.unique():
         mine = (y == k).nonzero().flatten()
+        n = len(mine)
         start = torch.rand((), generator=gen, dtype=torch.float64)
-        place[mine] = (torch.arange(len(mine)) + start)/len(mine)
+        place[mine] = (torch.arange(n) + start)/n
     return order[place.argsort(stable=True)]
 
 # %% ../nbs/06_data.ipynb #9f2cadf6
@@ -413,7 +423,8 @@ def judging(self: Part,
     if not isinstance(batch, int) or batch < 1:
         raise UserError(f'batch must be a whole number of at least 1, not {batch!r}')
     order = self.interleaved('judging', seed)[:most]
-    parts = min(-(-len(order)//batch), len(order)//2)
+    n = len(order)
+    parts = min(-(-n//batch), n//2)
     return order.tensor_split(max(parts, 1))
 
 # %% ../nbs/06_data.ipynb #4f7c21b2
@@ -427,7 +438,9 @@ class Task:
 
 def _full(output):
     "The logits in single precision at least: a loss in bfloat16 would be rounded too far"
-    return output.float() if output.dtype == torch.bfloat16 else output
+    if output.dtype == torch.bfloat16:
+        return output.float()
+    return output
 
 def _class_loss(
     output,        # (B, K) logits

@@ -42,8 +42,10 @@ def _certainty(
 ): # (..., E)
     "One minus the normalised entropy of an edge's operations, `none` left out (SGAS)"
     q = _shares(p, use)
-    k = ((p > 0) & use).sum(-1)
-    negative_entropy = (q*q.clamp_min(1e-30).log()).sum(-1)
+    counted = (p > 0) & use
+    k = counted.sum(-1)
+    log_q = q.clamp_min(1e-30).log()
+    negative_entropy = (q*log_q).sum(-1)
     most = k.clamp(min=2).log()
     return torch.where(k > 1, 1 + negative_entropy/most, 1.)
 
@@ -74,7 +76,8 @@ def _due(
     n,        # decisions in all
 ) -> int:
     "How many decisions a search has made by then (SGAS: wait ten epochs, then every five)"
-    slots = int(progress*(n + 2) + 1e-9)
+    elapsed = progress*(n + 2)
+    slots = int(elapsed + 1e-9)
     return max(0, min(n, slots - 1))
 
 # %% ../nbs/16c_sgas.ipynb #sga00002
@@ -87,11 +90,11 @@ def _lacks(
     left = live.sum(-1)
     real = (live & _useful(cell)).any(-1)
     has = can = 0
-    for e, (_, dst) in enumerate(cell.edges):
-        if dst == j:
-            has += int(real[e] and left[e] == 1)
-            can += int(left[e] > 1)
-    return min(cell.keep[j - cell.n_in] - has, can)
+    for e in cell.into(j):
+        has += int(real[e] and left[e] == 1)
+        can += int(left[e] > 1)
+    wanted = cell.keep[j - cell.n_in]
+    return min(wanted - has, can)
 
 def _undecided(
     cell, # `Cell`
@@ -99,8 +102,9 @@ def _undecided(
 ) -> int:
     "Decisions to be made: open edges, or inputs that nodes still lack where they keep a number"
     if not cell.keep:
-        return int((live.sum(-1) > 1).sum())
-    return sum(_lacks(cell, live, j) for j in range(cell.n_in, cell.n_nodes))
+        several = live.sum(-1) > 1
+        return int(several.sum())
+    return sum(_lacks(cell, live, j) for j in cell.inner)
 
 def _score(
     cell,  # `Cell`
@@ -132,11 +136,13 @@ def _decide(
 ):
     "The mask after one more decision; a full node prunes its other edges to `none`, where they can"
     use = _useful(cell) & cell.live
-    score = _score(cell, live, p, past).masked_fill(~_open(cell, live), -1)
-    e = int(score.argmax())
-    best = p[e].masked_fill(~use[e], -1).argmax()
+    decided = ~_open(cell, live)
+    score = _score(cell, live, p, past)
+    e = int(score.masked_fill(decided, -1).argmax())
+    weights = p[e].masked_fill(~use[e], -1)
+    best = int(weights.argmax())
     column = torch.arange(cell.O)
-    live[e] = column == int(best)
+    live[e] = column == best
     node = cell.edges[e][1]
     if not cell.keep or _lacks(cell, live, node):
         return live
@@ -155,14 +161,17 @@ class greedy:
     def __call__(self, state, method, progress):
         masks = {}
         for c, phi_c in state.phi.items():
-            cell, live = state.net.space[c], state.live[c].cpu().clone()
+            cell = state.net.space[c]
+            live = state.live[c].cpu().clone()
             values = {k: v.detach() for k, v in phi_c.items()}
-            p = method.relax(values, progress, cell.live).mean.cpu()   # decided edges as they were
+            drawn = method.relax(values, progress, cell.live)
+            p = drawn.mean.cpu()   # decided edges as they were
             n = _undecided(cell, cell.live)
             left = n - _due(progress, n)
             past = None
             if self.stable:
-                past = torch.from_numpy(state.trace.weights[c][-self.history:]).float()
+                epochs = state.trace.weights[c][-self.history:]
+                past = torch.from_numpy(epochs).float()
             while _undecided(cell, live) > left:
                 live = _decide(cell, live, p, past)
             masks[c] = live

@@ -128,8 +128,10 @@ def _hold_out(
     test = torch.zeros(len(y), dtype=torch.bool)
     order = torch.randperm(len(y), generator=generator('test', _key(source)))
     for mine in _by_class(y, order):
-        test[mine[:math.ceil(share*len(mine))]] = True
-    return replace(source, pool=source.pool[~test], test=source.pool[test])
+        some = math.ceil(share*len(mine))
+        test[mine[:some]] = True
+    rest = source.pool[~test]
+    return replace(source, pool=rest, test=source.pool[test])
 
 # %% ../nbs/06a_sources.ipynb #97673c44
 def _new(
@@ -167,8 +169,10 @@ def _shrink(
     size,  # height and width in pixels
 ) -> Source:
     "`source` with pictures of another size, and its harmless shift in the same proportion"
-    pool, test = _smaller(source.pool, size), _smaller(source.test, size)
-    shift = round(source.shift*size/source.pool.x.shape[-1])
+    pool = _smaller(source.pool, size)
+    test = _smaller(source.test, size)
+    width = source.pool.x.shape[-1]
+    shift = round(source.shift*size/width)
     return replace(source, pool=pool, test=test, shift=shift)
 
 # %% ../nbs/06a_sources.ipynb #142323cb
@@ -201,20 +205,28 @@ def _halve(
 ) -> tuple:
     "Indices of the images that train weights, and of those that choose the architecture"
     y, key = source.pool.y, _key(source)
-    train = _sides(y, key, seed) if source.train is None else source.train
-    halves = [('train', train.nonzero().flatten()), ('valid', (~train).nonzero().flatten())]
+    train = source.train
+    if train is None:
+        train = _sides(y, key, seed)
+    for_train = train.nonzero().flatten()
+    for_valid = (~train).nonzero().flatten()
     if images is None:
-        return tuple(half for part, half in halves)
-    wanted = (images + 1)//2, images//2
-    if any(n > len(half) for n, (part, half) in zip(wanted, halves)):
-        have = ' and '.join(str(len(half)) for part, half in halves)
+        return for_train, for_valid
+    n_train, n_valid = (images + 1)//2, images//2
+    if n_train > len(for_train) or n_valid > len(for_valid):
+        have = f'{len(for_train)} and {len(for_valid)}'
         raise UserError(f'images={images} is more than the halves of {source.name} hold ({have})')
-    few = []
-    for n, (part, half) in zip(wanted, halves):
-        few.append(half[_balanced(y[half], n, key, part, seed)])
-    return tuple(few)
+    some_train = _balanced(y[for_train], n_train, key, 'train', seed)
+    some_valid = _balanced(y[for_valid], n_valid, key, 'valid', seed)
+    return for_train[some_train], for_valid[some_valid]
 
 # %% ../nbs/06a_sources.ipynb #8ffbfce2
+def _well_formed(source):
+    "Raise `UserError` unless pictures and labels of all parts are in order"
+    source.pool.check(source.classes, f'{source.name}, images')
+    if source.test is not None:
+        source.test.check(source.classes, f'{source.name}, test images')
+
 def split_of(
     source: Source,
     images=None, # images for train and valid together; None takes all
@@ -222,10 +234,10 @@ def split_of(
     seed=0,      # of the choice of images and of their division
 ) -> Data:
     "Check, resize, drop duplicates, hold out a test set if there is none, halve the rest"
-    source.pool.check(source.classes, f'{source.name}, images')
-    if source.test is not None:
-        source.test.check(source.classes, f'{source.name}, test images')
-    sized = source if size is None else _shrink(source, size)
+    _well_formed(source)
+    sized = source
+    if size is not None:
+        sized = _shrink(source, size)
     whole = _distinct(sized)
     dropped = len(sized.pool) - len(whole.pool)
     if whole.test is None:
@@ -234,9 +246,12 @@ def split_of(
     _enough(whole, 2)
     _can_be_had(whole, images)
     for_train, for_valid = _halve(whole, images, seed)
-    train, valid = whole.pool[for_train], whole.pool[for_valid]
+    train = whole.pool[for_train]
+    valid = whole.pool[for_valid]
     mean, std = moments(train.x)
-    again = source.origin and {**source.origin, 'images': images, 'size': size, 'seed': seed}
+    again = source.origin
+    if again:
+        again = dict(again, images=images, size=size, seed=seed)
     about = About(whole.name, tuple(whole.classes), mean, std, whole.flip, whole.shift,
                   dropped, again)
     return Data(train, valid, whole.test, about)
@@ -651,9 +666,11 @@ def _from_archives(paths) -> tuple:
 
 def _from_folder(folder, files) -> tuple:
     "Training images, labels, test images, labels, class names"
-    x, y = _joined([_read_batch(folder/b, files.labels) for b in files.batches])
+    batches = [_read_batch(folder/b, files.labels) for b in files.batches]
+    x, y = _joined(batches)
     x_test, y_test = _read_batch(folder/files.test_batch, files.labels)
-    return x, y, x_test, y_test, _read_names(folder/files.meta, files.names)
+    names = _read_names(folder/files.meta, files.names)
+    return x, y, x_test, y_test, names
 
 def _cifar_parts(
     name,  # 'cifar10' or 'cifar100'
@@ -737,7 +754,9 @@ def _mosaic(
     cols,  # pictures in a row
 ) -> torch.Tensor:
     "(rows*(H+1), cols*(W+1), 3): the pictures side by side with a white line between them"
-    colour = x if x.shape[1] == 3 else x[:, :1].expand(-1, 3, -1, -1)
+    colour = x
+    if x.shape[1] != 3:
+        colour = x[:, :1].expand(-1, 3, -1, -1)
     framed = F.pad(colour, (0, 1, 0, 1), value=1.).clamp(0, 1)
     H, W = framed.shape[-2:]
     grid = framed.reshape(-1, cols, 3, H, W).permute(0, 3, 1, 4, 2)
@@ -757,11 +776,14 @@ def sample_grid(
 ):
     "The first pictures of each class, one class a row"
     import matplotlib.pyplot as plt
-    im, classes = getattr(data, part), data.about.classes[:most]
+    im = getattr(data, part)
+    classes = data.about.classes[:most]
     rows = []
     for k in range(len(classes)):
-        some = to_float(im.x[im.y == k][:per]).cpu()
-        rows.append(F.pad(some, (0,)*7 + (per - len(some),), value=1.))
+        mine = im.x[im.y == k]
+        some = to_float(mine[:per]).cpu()
+        missing = per - len(some)
+        rows.append(F.pad(some, (0,)*7 + (missing,), value=1.))
     grid = _mosaic(torch.cat(rows), per)
     ax = ax or plt.subplots(figsize=(4, 4*len(classes)/per))[1]
     ax.imshow(grid)
@@ -795,6 +817,19 @@ def _class_balance(
     return ax
 
 # %% ../nbs/06a_sources.ipynb #1f77d628
+def _versions(data, n, times, cutout) -> torch.Tensor:
+    "(n*(times + 1), C, H, W): each of the first pictures, then random versions of it"
+    about, pictures = data.about, data.train.x[:n]
+    plain = normalise(pictures.cpu(), about)
+    versions = [plain]
+    for t in range(times):
+        gen = generator('show', t)
+        changed = augment(plain, gen, about.flip, about.shift, cutout)
+        versions.append(changed)
+    mean = torch.tensor(about.mean)[:, None, None]
+    std = torch.tensor(about.std)[:, None, None]
+    return torch.stack(versions, 1).flatten(0, 1)*std + mean
+
 def _show_augmented(
     data,      # `Data`: its own flip and shift are used
     n=6,       # pictures, one a row
@@ -804,18 +839,14 @@ def _show_augmented(
 ):
     "Each row: one training picture, then random versions of it"
     import matplotlib.pyplot as plt
-    about, pictures = data.about, data.train.x[:n]
-    versions = [normalise(pictures.cpu(), about)]
-    for t in range(times):
-        gen = generator('show', t)
-        versions.append(augment(versions[0], gen, about.flip, about.shift, cutout))
-    mean, std = (torch.tensor(v)[:, None, None] for v in (about.mean, about.std))
-    rows = torch.stack(versions, 1).flatten(0, 1)*std + mean
+    about = data.about
+    rows = _versions(data, n, times, cutout)
     ax = ax or plt.subplots(figsize=(5, 5*n/(times + 1)))[1]
     ax.imshow(_mosaic(rows, times + 1))
     W = rows.shape[3] + 1
     ax.axvline(W - 1, color='k', lw=2)
     _bare(ax)
-    ax.set(xticks=[W/2, W*(times + 2)/2], xticklabels=['original', 'random versions'], yticks=[])
+    middles = [W/2, W*(times + 2)/2]
+    ax.set(xticks=middles, xticklabels=['original', 'random versions'], yticks=[])
     ax.set_title(f'{about.name}: the class survives every version')
     return ax

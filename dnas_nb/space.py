@@ -133,8 +133,10 @@ class Cell(Group):
         put('choices', tuple(map(Choice, places, ops)))
         put('strides', tuple(self.strides) or (1,)*len(edges))
         put('widths', tuple(self.widths))
-        each = isinstance(self.keep, int)
-        put('keep', (self.keep,)*len(self.inner) if each else tuple(self.keep))
+        keep = self.keep
+        if isinstance(keep, int):
+            keep = (keep,)*len(self.inner)
+        put('keep', tuple(keep))
 
     @property
     def n_nodes(self) -> int:
@@ -191,7 +193,8 @@ def _edge_fault(
     nodes, # all its nodes
 ) -> str:  # '' when all is well
     "What is wrong with one edge"
-    (i, j), names, stride = c.edges[e], c.ops[e], c.strides[e]
+    i, j = c.edges[e]
+    names, stride = c.ops[e], c.strides[e]
     if c.edges[e] in c.edges[:e]:
         return 'listed twice'
     if j < c.n_in:
@@ -205,7 +208,9 @@ def _edge_fault(
         return 'no operations'
     if len(set(names)) < len(names):
         return 'an operation is listed twice'
-    return '' if stride in (1, 2) else f'stride {stride} should be 1 or 2'
+    if stride not in (1, 2):
+        return f'stride {stride} should be 1 or 2'
+    return ''
 
 def _check_edges(
     c, # a `Cell`
@@ -240,7 +245,8 @@ def _check_sizes(
         if size[j] != stride*size[i]:
             why = 'its inputs have different strides, so their images differ in size'
             _bad(c, f', node {j}', why)
-    if c.output == 'concat' and len({size[j] for j in c.inner}) > 1:
+    inner = {size[j] for j in c.inner}
+    if c.output == 'concat' and len(inner) > 1:
         _bad(c, '', 'nodes of different image sizes cannot be concatenated')
     if c.widths and (len(c.widths) != c.n_nodes or min(c.widths) < 1):
         _bad(c, '', f'widths {c.widths}: give a multiple for each of its {c.n_nodes} nodes')
@@ -249,9 +255,9 @@ def _check_keep(
     c, # a `Cell` whose edges are in order
 ) -> None:
     "How many inputs a node keeps"
-    if c.keep and len(c.keep) != len(c.inner):
-        count = f'{len(c.keep)} numbers in keep'
-        _bad(c, '', f'{count} for {len(c.inner)} nodes that are not inputs')
+    given, nodes = len(c.keep), len(c.inner)
+    if c.keep and given != nodes:
+        _bad(c, '', f'{given} numbers in keep for {nodes} nodes that are not inputs')
     for j, k in zip(c.inner, c.keep):
         usable = sum(set(c.ops[e]) != {'none'} for e in c.into(j))
         if not 1 <= k <= usable:
@@ -353,7 +359,8 @@ def three_stages(
     n, # cells per stage
 ) -> tuple: # 3n + 2 block names
     "Three stages of `n` cells with a reduction block between them (Dong & Yang 2020, section 2.1)"
-    return (('cell',)*n + ('/2',))*2 + ('cell',)*n
+    stage = ('cell',)*n
+    return (*stage, '/2', *stage, '/2', *stage)
 
 # %% ../nbs/03_space.ipynb #4aa655ab
 def nb201() -> Space:

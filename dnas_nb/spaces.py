@@ -31,8 +31,9 @@ def chain(
 ) -> Space:
     "A space of layers in a row, each of which chooses one of `ops`"
     widths, strides = zip(*layers)
-    edges = [(k, k + 1) for k in range(len(layers))]
-    rows = [tuple(ops)]*len(layers)
+    n = len(layers)
+    edges = [(k, k + 1) for k in range(n)]
+    rows = [tuple(ops)]*n
     cell = Cell('chain', 1, edges, rows, strides, widths=(1, *widths))
     return Space(name, (cell,), Stack(ops, _one_chain, last))
 
@@ -46,6 +47,15 @@ class _Shortcut(nn.Module):
     def forward(self, x):
         return x + self.body(x)
 
+def _around(C, kernel, stride, norm) -> list:
+    "A convolution per channel and a batch norm"
+    around = nn.Conv2d(C, C, kernel, stride, kernel//2, groups=C, bias=False)
+    return [around, norm(C)]
+
+def _across(C, C_out, norm) -> list:
+    "A 1×1 convolution, a batch norm and a ReLU"
+    return [nn.Conv2d(C, C_out, 1, bias=False), norm(C_out), nn.ReLU()]
+
 def _inverted(
     C,            # channels in
     stride,       # 1 or 2
@@ -57,12 +67,13 @@ def _inverted(
     "Widen, look around per channel, narrow; a shortcut where possible (Sandler et al. 2018)"
     m = C*expand
     norm = partial(nn.BatchNorm2d, affine=affine)
-    widen = [nn.Conv2d(C, m, 1, bias=False), norm(m), nn.ReLU()]
-    around = nn.Conv2d(m, m, kernel, stride, kernel//2, groups=m, bias=False)
-    look = [around, norm(m), nn.ReLU()]
-    narrow = [nn.Conv2d(m, C_out, 1, bias=False), norm(C_out)]
-    body = nn.Sequential(*widen, *look, *narrow)
-    return _Shortcut(body) if stride == 1 and C == C_out else body
+    widen = _across(C, m, norm)
+    look = _around(m, kernel, stride, norm)
+    narrow = nn.Conv2d(m, C_out, 1, bias=False)
+    body = nn.Sequential(*widen, *look, nn.ReLU(), narrow, norm(C_out))
+    if stride == 1 and C == C_out:
+        return _Shortcut(body)
+    return body
 
 # %% ../nbs/09_spaces.ipynb #55bcd7f0
 def _identity(
@@ -106,15 +117,6 @@ class _Split(nn.Module):
         return torch.cat(parts, 1)
 
 # %% ../nbs/09_spaces.ipynb #b1822ed8
-def _around(C, kernel, stride, norm) -> list:
-    "A convolution per channel and a batch norm"
-    around = nn.Conv2d(C, C, kernel, stride, kernel//2, groups=C, bias=False)
-    return [around, norm(C)]
-
-def _across(C, C_out, norm) -> list:
-    "A 1×1 convolution, a batch norm and a ReLU"
-    return [nn.Conv2d(C, C_out, 1, bias=False), norm(C_out), nn.ReLU()]
-
 def _divisible(C, stride, C_out):
     "Raise a `UserError` for channels that cannot be split"
     odd = C if stride == 1 and C % 2 else C_out
@@ -132,19 +134,25 @@ def _shuffle_block(
     "A ShuffleNet block (Ma et al. 2018), or its Xception variant (DSNAS, released code)"
     _divisible(C, stride, C_out)
     norm = partial(nn.BatchNorm2d, affine=affine)
-    c, m = C//2 if stride == 1 else C, C_out//2
+    c = C//2 if stride == 1 else C
+    m = C_out//2
     if xception:
-        first = _around(c, 3, stride, norm) + _across(c, m, norm)
-        second = _around(m, 3, 1, norm) + _across(m, m, norm)
-        main = first + second + _around(m, 3, 1, norm)
+        main = _around(c, 3, stride, norm)
+        main += _across(c, m, norm)
+        main += _around(m, 3, 1, norm)
+        main += _across(m, m, norm)
+        main += _around(m, 3, 1, norm)
     else:
-        main = _across(c, m, norm) + _around(m, kernel, stride, norm)
+        main = _across(c, m, norm)
+        main += _around(m, kernel, stride, norm)
     main += _across(m, C_out - c, norm)
+    branch = nn.Sequential(*main)
     if stride == 1:
-        return _Split(nn.Sequential(*main))
+        return _Split(branch)
     k = 3 if xception else kernel
-    beside = _around(C, k, stride, norm) + _across(C, C, norm)
-    return _Split(nn.Sequential(*main), nn.Sequential(*beside))
+    beside = _around(C, k, stride, norm)
+    beside += _across(C, C, norm)
+    return _Split(branch, nn.Sequential(*beside))
 
 # %% ../nbs/09_spaces.ipynb #e70b99f2
 _KERNELS = {f'shuffle_{k}x{k}': partial(_shuffle_block, kernel=k) for k in (5, 7)}
@@ -155,7 +163,8 @@ def shuffle() -> Space:
     "Single-path ShuffleNet: 20 layers, 4 blocks; C = 16, an ImageNet stem (DSNAS, Hu et al. 2020)"
     layers = []
     for width, n in [(4, 4), (10, 4), (20, 8), (40, 4)]:
-        layers += [(width, 2)] + [(width, 1)]*(n - 1)
+        layers.append((width, 2))
+        layers += [(width, 1)]*(n - 1)
     return chain('shuffle', SHUFFLE_OPS, layers, last=64)
 
 # %% ../nbs/09_spaces.ipynb #6a851ee0
@@ -198,12 +207,14 @@ def nb101(
     if k not in _PARENTS:
         raise UserError(f'NAS-Bench-1Shot1 has the spaces 1, 2 and 3, not {k!r}')
     edges, ops, keep = [], [], []
-    for b, parents in enumerate(_PARENTS[k], 1): # block b: from node 2b-1 to 2b, after node 2b-2
-        edges += [(2*a, 2*b - 1) for a in range(b)]
+    blocks = _PARENTS[k]
+    for b, parents in enumerate(blocks, 1): # block b: from node 2b-1 to 2b, after node 2b-2
+        start, end = 2*b - 1, 2*b
+        edges += [(2*a, start) for a in range(b)]
         ops += [tuple(_PASS)]*b
         keep.append(parents)
-        if b < len(_PARENTS[k]):                 # the output only collects
-            edges.append((2*b - 1, 2*b))
+        if b < len(blocks):                 # the output only collects
+            edges.append((start, end))
             ops.append(tuple(_THREE))
             keep.append(1)
     cell = Cell('cell', 1, edges, ops, keep=keep)
@@ -219,7 +230,8 @@ class _First(nn.Module):
         self.k = k
 
     def forward(self, x):
-        return torch.cat([x[:, :self.k], torch.zeros_like(x[:, self.k:])], 1)
+        stays, goes = x[:, :self.k], x[:, self.k:]
+        return torch.cat([stays, torch.zeros_like(goes)], 1)
 
     def extra_repr(self):
         return str(self.k)
@@ -259,7 +271,9 @@ def _stage(
     C_out=None,   # not used
 ) -> nn.Module:
     "A layer of NATS-Bench's size space"
-    return _SizeCell(C, affine) if stride == 1 else ResBlock(C, C, affine)
+    if stride == 1:
+        return _SizeCell(C, affine)
+    return ResBlock(C, C, affine)
 
 # %% ../nbs/09_spaces.ipynb #fd00dfc4
 _WIDTHS = {str(8*k): partial(_width, eighths=k) for k in range(1, 9)}

@@ -32,8 +32,11 @@ class Mixed(nn.ModuleDict):
         C_out=None, # channels out, for operations that take a fourth argument; None: C
     ):
         more = [C_out] if C_out else []
-        real = [name for name in names if name != 'none']
-        super().__init__({name: ops[name](C, stride, affine, *more) for name in real})
+        modules = {}
+        for name in names:
+            if name != 'none':
+                modules[name] = ops[name](C, stride, affine, *more)
+        super().__init__(modules)
         self.columns = tuple(names)
         self.drop = 0.   # probability that an operation is silenced in training
 
@@ -41,7 +44,9 @@ class Mixed(nn.ModuleDict):
         "What one operation says; in training it may be silenced, all but the identity"
         y = self[name](x)
         loud = not self.training or isinstance(self[name], nn.Identity)
-        return drop_path(y, self.drop) if self.drop and not loud else y
+        if loud or not self.drop:
+            return y
+        return drop_path(y, self.drop)
 
     def forward(self,
         x,          # (B, C, H, W) feature map
@@ -50,7 +55,9 @@ class Mixed(nn.ModuleDict):
     ):
         "Weighted sum over live operations, (B, C, H', W'), or None when nothing contributes"
         out = None
-        for o in range(len(self.columns)) if live is None else live:
+        if live is None:
+            live = range(len(self.columns))
+        for o in live:
             name = self.columns[o]
             if name not in self:
                 continue
@@ -112,7 +119,8 @@ class CellNet(nn.Module):
     def _edge(self, e, names, ops):
         "The module of edge `e` with these operations"
         cell = self.cell
-        (i, j), stride = cell.edges[e], cell.strides[e]
+        i, j = cell.edges[e]
+        stride = cell.strides[e]
         if cell.partial > 1:
             return PartialEdge(names, ops, self.C[i], stride, self.affine, cell.partial)
         C_out = self.C[j] if cell.widths else None
@@ -139,7 +147,8 @@ class CellNet(nn.Module):
         "Which channels of node `j` come out of a mixture: 1 for all, or (1, C, 1, 1) of 0 and 1"
         if self.cell.partial == 1:
             return 1.
-        own = torch.arange(self.C[j], device=x.device) < self.C[j]//self.cell.partial
+        share = self.C[j]//self.cell.partial
+        own = torch.arange(self.C[j], device=x.device) < share
         return channel_shuffle(own.to(x.dtype).view(1, -1, 1, 1), self.cell.partial)
 
     def forward(self,
@@ -174,8 +183,13 @@ class CellNet(nn.Module):
         "The output: the last node, or all inner nodes along the channels"
         last = self.cell.n_nodes - 1
         wanted = [last] if self.cell.output == 'last' else self.cell.inner
-        out = [nodes[j] if j in nodes else self.zeros(x, j) for j in wanted]
-        return out[0] if len(out) == 1 else torch.cat(out, 1)
+        out = []
+        for j in wanted:
+            held = nodes[j] if j in nodes else self.zeros(x, j)
+            out.append(held)
+        if len(out) == 1:
+            return out[0]
+        return torch.cat(out, 1)
 
 # %% ../nbs/05_supernet.ipynb #cfa5b107
 class WideCell(nn.Module):
@@ -205,7 +219,8 @@ class WideCell(nn.Module):
         *args, # as in `CellNet`: weights, live operations, weights of whole edges, gates
     ):
         "(B, nodes*C, H', W')"
-        return self.dag(tuple(f(v) for f, v in zip(self.pre, x)), *args)
+        adapted = [adapt(v) for adapt, v in zip(self.pre, x)]
+        return self.dag(tuple(adapted), *args)
 
 # %% ../nbs/05_supernet.ipynb #theta001
 @dataclass(frozen=True, eq=False)
@@ -338,10 +353,12 @@ def _cell_block(
     keep,   # per edge, operation names to build, or None
 ) -> tuple: # as of `_block`
     "A cell, behind convolutions where its inputs need them"
-    (newest, h), ops = maps[-1], space.plan.ops
+    newest, h = maps[-1]
+    ops = space.plan.ops
     C, nodes, out = _width(cell, C)
     if cell.n_in > 1:
-        C_in, halve = [m for m, _ in maps], [k < h for _, k in maps]
+        C_in = [channels for channels, _ in maps]
+        halve = [halvings < h for _, halvings in maps]
         block = WideCell(cell, ops, C_in, nodes, halve, affine, keep)
     elif cell.output == 'concat':
         block = WideCell(cell, ops, [newest], nodes, [False], affine, keep)
@@ -360,12 +377,14 @@ def _block(
 ) -> tuple: # (module, channels inside, (channels, halvings) of its output)
     "One block of the network, given what comes in"
     C_in, h = maps[-1]
+    wide = 2*C
+    halved = wide, h + 1
     if name == '/2':
-        return ResBlock(C_in, 2*C), 2*C, (2*C, h + 1)
+        return ResBlock(C_in, wide), wide, halved
     if name == 'pool/2':
         pool = nn.MaxPool2d(2, 2, ceil_mode=True)
-        block = nn.Sequential(pool, relu_conv_bn(C_in, 2*C, 1, 1, True))
-        return block, 2*C, (2*C, h + 1)
+        widen = relu_conv_bn(C_in, wide, 1, 1, True)
+        return nn.Sequential(pool, widen), wide, halved
     return _cell_block(space, space[name], C, maps, affine, keep)
 
 # %% ../nbs/05_supernet.ipynb #5f760030
@@ -378,22 +397,39 @@ class SuperNet(nn.Module):
         **more,    # values of a `Spec` by name
     ):
         super().__init__()
-        self.space, self.spec = space, Spec(*sizes, **more)
-        self.names = _names(space, self.spec.n)
-        self.at = 2*self.spec.n//3 if self.spec.auxiliary else None
+        spec = Spec(*sizes, **more)
+        self.space, self.spec = space, spec
+        self.names = _names(space, spec.n)
+        self.at = None
+        if spec.auxiliary:
+            self.at = 2*spec.n//3
         self.blocks = nn.ModuleList()
-        self.stem, maps = _stem(space, self.spec)
-        C, keep = self.spec.C, keep or {}
+        self.stem, maps = _stem(space, spec)
+        width, self.halvings = self._stacked(maps, keep or {})
+        self.head = _head(space, spec, width)
+        if spec.batch_stats:
+            batch_stats(self)
+
+    def _stacked(self, maps, keep) -> tuple:
+        "Build the blocks behind the stem: (channels, halvings) of the last map"
+        spec = self.spec
+        C = spec.C
         for k, name in enumerate(self.names):
-            block, C, new = _block(space, name, C, maps, self.spec.affine, keep.get(name))
+            chosen = keep.get(name)
+            block, C, new = _block(self.space, name, C, maps, spec.affine, chosen)
             self.blocks.append(block)
             maps = [*maps[1:], new]
             if k == self.at:
-                self.aux = _Auxiliary(new[0], self.spec.classes, self.spec.stem)
-        width, self.halvings = maps[-1]
-        self.head = _head(space, self.spec, width)
-        if self.spec.batch_stats:
-            batch_stats(self)
+                self.aux = _Auxiliary(new[0], spec.classes, spec.stem)
+        return maps[-1]
+
+    def _must_be_large(self, x):
+        "Raise `UserError` for images that cannot be halved so often"
+        least = 2**self.halvings
+        H, W = x.shape[2:]
+        if min(H, W) < least:
+            often = f'cannot be halved {self.halvings} times'
+            raise UserError(f'images of {H}×{W} pixels {often}: give at least {least}×{least}')
 
     def forward(self,
         x,           # (B, in_ch, H, W) images
@@ -401,21 +437,22 @@ class SuperNet(nn.Module):
         live=None,   # {group: (E, O) bool}: what to compute besides non-zero weights
     ):
         "Logits (B, classes); with an auxiliary head and in training also its logits"
-        least = 2**self.halvings
-        if min(x.shape[2:]) < least:
-            size = f'images of {x.shape[2]}×{x.shape[3]} pixels'
-            often = f'cannot be halved {self.halvings} times'
-            raise UserError(f'{size} {often}: give at least {least}×{least}')
+        self._must_be_large(x)
         args = self._arguments(Theta.of(theta), live)
-        x, aux = self.stem(x), None
-        maps = x if isinstance(x, tuple) else (x,)*self.space.cells[0].n_in
+        maps = self.stem(x)
+        if not isinstance(maps, tuple):
+            maps = (maps,)*self.space.cells[0].n_in
+        aux = None
         for k, block in enumerate(self.blocks):
             seen = maps if isinstance(block, WideCell) else maps[-1]
-            maps = (*maps[1:], block(seen, *args[k]))
+            new = block(seen, *args[k])
+            maps = (*maps[1:], new)
             if k == self.at and self.training:
-                aux = self.aux(maps[-1])
+                aux = self.aux(new)
         logits = self.head(maps[-1])
-        return logits if aux is None else (logits, aux)
+        if aux is None:
+            return logits
+        return logits, aux
 
     def _arguments(self, theta, live) -> list:
         "Per block, what its cell needs besides its input"

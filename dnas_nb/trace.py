@@ -60,7 +60,9 @@ class Trace:
     weights: dict = field(default_factory=dict)  # cell name -> (T, E, O) mean mixing weights
 
     def __post_init__(self):
-        before = {cell.name: np.zeros((0, cell.E, cell.O)) for cell in self.cells}
+        before = {}
+        for cell in self.cells:
+            before[cell.name] = np.zeros((0, cell.E, cell.O))
         object.__setattr__(self, 'weights', before | self.weights)
 
     def __len__(self):
@@ -88,14 +90,17 @@ class Trace:
         weights,  # cell name -> (E, O) array
     ):  # Trace
         "This, and one epoch more"
-        numbers, arrays = dict(self.scalars), dict(self.weights)
+        numbers = dict(self.scalars)
+        arrays = dict(self.weights)
         for name, value in scalars.items():
-            numbers[name] = (*numbers.get(name, ()), value)
+            before = numbers.get(name, ())
+            numbers[name] = (*before, value)
         for cell in self.cells:
-            if cell.name not in weights:
+            name = cell.name
+            if name not in weights:
                 continue
-            new = np.where(cell.live, weights[cell.name], 0.)[None]
-            arrays[cell.name] = np.concatenate([arrays[cell.name], new])
+            new = np.where(cell.live, weights[name], 0.)
+            arrays[name] = np.concatenate([arrays[name], new[None]])
         return Trace(self.cells, numbers, arrays)
 
     def noted(self,
@@ -108,8 +113,11 @@ class Trace:
         t,  # number of epochs
     ):  # Trace
         "The first epochs of this"
-        numbers = {name: values[:t] for name, values in self.scalars.items()}
-        arrays = {name: P[:t] for name, P in self.weights.items()}
+        numbers, arrays = {}, {}
+        for name, values in self.scalars.items():
+            numbers[name] = values[:t]
+        for name, P in self.weights.items():
+            arrays[name] = P[:t]
         return Trace(self.cells, numbers, arrays)
 
     def by_name(self,
@@ -127,15 +135,18 @@ class Trace:
 @patch
 def rows(self:Trace) -> list:
     "One dict per epoch: the numbers, then every weight under the name of its column"
-    columns = {name: list(values) for name, values in self.scalars.items()}
+    columns = {}
+    for name, values in self.scalars.items():
+        columns[name] = list(values)
     for cell in self.cells:
         P = self.weights[cell.name]
         for e, row in enumerate(Column.of(cell)):
             for o, column in enumerate(row):
                 columns[str(column)] = P[:, e, o].tolist()
-    out = []
-    for t in range(len(self)):
-        out.append({name: values[t] for name, values in columns.items() if t < len(values)})
+    out = [{} for t in range(len(self))]
+    for name, values in columns.items():
+        for t, value in enumerate(values):
+            out[t][name] = value
     return out
 
 @patch(cls_method=True)

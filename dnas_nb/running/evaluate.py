@@ -126,8 +126,12 @@ _CHANGED = '; changed: '
 
 def _changes(name, r, data) -> list:
     "What of a published recipe and its data is different here, in words"
-    on, there, name_here = _PUBLISHED_ON[name], asdict(RECIPES[name]), data.about.name
-    out = [f'{k} {v}' for k, v in asdict(r).items() if k != 'source' and v != there[k]]
+    on, name_here = _PUBLISHED_ON[name], data.about.name
+    there = asdict(RECIPES[name])
+    out = []
+    for k, v in asdict(r).items():
+        if k != 'source' and v != there[k]:
+            out.append(f'{k} {v}')
     if name_here not in on.data:
         out.append(f'on {name_here[:40]}')
     C, H, W = data.about.shape
@@ -464,13 +468,19 @@ def train_arch(
         r = replace(r, source=called(r, split))
         return _carry_out(_Job(genotype, space, split, r, seed, dev, out, task), resume, on_epoch)
 
+def _optimiser(net, r):
+    "SGD as a recipe has it"
+    return torch.optim.SGD(net.parameters(), r.lr, r.momentum, weight_decay=r.wd,
+                           nesterov=r.nesterov)
+
 def _carry_out(job, resume, on_epoch) -> Trained:
     "From the checkpoint, where there is one, to the result"
     r, about = job.recipe, job.about()
-    whole = to_continue(job.out, resume, about, _read, 'retraining') if job.out else None
+    whole = None
+    if job.out:
+        whole = to_continue(job.out, resume, about, _read, 'retraining')
     net = _network(job.genotype, about, job.space).to(job.device)
-    opt = torch.optim.SGD(net.parameters(), r.lr, r.momentum, weight_decay=r.wd,
-                          nesterov=r.nesterov)
+    opt = _optimiser(net, r)
     history, test = [], None
     if whole:
         _fill(net, opt, whole)
@@ -479,9 +489,12 @@ def _carry_out(job, resume, on_epoch) -> Trained:
         job.write_again(history)
     else:
         test = _go(job, net, opt, about, history, test, on_epoch)
-    weights = n_weights(net) - (n_weights(net.aux) if r.auxiliary else 0)
+    weights = n_weights(net)
+    if r.auxiliary:
+        weights -= n_weights(net.aux)
+    tested = job.data.test.fingerprint
     return Trained(job.genotype, r, job.seed, about['data'], about['images'], history, *test,
-                   weights, net.eval(), job.out, job.data.test.fingerprint)
+                   weights, net.eval(), job.out, tested)
 
 # %% ../../nbs/running/21_evaluate.ipynb #65ce03bb
 _SIZES = dict(seed=int, C=int, n=int, classes=int, channels=int, stem=str, auxiliary=float,
@@ -542,16 +555,20 @@ def _what(t) -> tuple:
     "Of a `Trained`, all but the seed and what came of it"
     return t.genotype, t.recipe, t.data, t.images, t.tested
 
-def seeds_report(
-    runs,  # `Trained`, one per seed
-) -> str:
-    "What was trained how, every seed's accuracy, mean and deviation. Raises `UserError`"
-    runs = list(runs)
+def _comparable(runs):
+    "Raise `UserError` unless the runs differ in their seeds, and in nothing else"
     if len({t.seed for t in runs}) < max(2, len(runs)):
         raise UserError('a report needs at least 2 runs with different seeds: '
                         'train again with another seed=')
     if len({_what(t) for t in runs}) > 1:
         raise UserError('these runs differ in genotype, recipe or data: report them apart')
+
+def seeds_report(
+    runs,  # `Trained`, one per seed
+) -> str:
+    "What was trained how, every seed's accuracy, mean and deviation. Raises `UserError`"
+    runs = list(runs)
+    _comparable(runs)
     t, r = runs[0], runs[0].recipe
     acc = [100*t.test_acc for t in runs]
     mean, deviation = statistics.mean(acc), statistics.stdev(acc)
