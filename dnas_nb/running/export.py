@@ -532,16 +532,16 @@ _MAIN = '''def load(weights=None):
     "The network with its weights, in evaluation mode. `weights`: a file; \
 None: the one beside this file"
     net = Network()
-    net.load_state_dict(torch.load(weights or Path(__file__).with_suffix('.pt'), \
-map_location='cpu', weights_only=True))
+    path = weights or Path(__file__).with_suffix('.pt')
+    net.load_state_dict(torch.load(path, map_location='cpu', weights_only=True))
     return net.eval()
 
 
 if __name__ == '__main__':
     if len(sys.argv) != 3: sys.exit(f'usage: python {sys.argv[0]} IMAGES.pt LOGITS.pt    \
 (a tensor of images in, a tensor of logits out)')
-    with torch.no_grad(): torch.save(load()(torch.load(sys.argv[1], weights_only=True)), \
-sys.argv[2])'''
+    images = torch.load(sys.argv[1], weights_only=True)
+    with torch.no_grad(): torch.save(load()(images), sys.argv[2])'''
 
 _IMPORTS = {
     'math': 'import math',
