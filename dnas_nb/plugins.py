@@ -22,7 +22,7 @@ from .methods import METHODS
 from .ops import OPS
 from .safe import path_text
 from .space import Space
-from .spaces import BUILT_IN, FURTHER, all_spaces
+from .spaces import BUILT_IN, FURTHER
 
 # %% ../nbs/18b_plugins.ipynb #db01b6ae
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 "Mistakes about architectures, spaces and sizes: one line that names the place."
-import json, subprocess, sys
+import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +9,6 @@ from dnas_nb.running.cli import dnas_search, dnas_train
 from conftest import fails
 from dnas_nb.core import UserError, write_atomic
 from dnas_nb.running.experiment import settings
-from dnas_nb.running.retrain import find_arch
 from dnas_nb.dialects import parse, published
 from dnas_nb.genotype import from_json, from_ops, to_json, to_str
 from dnas_nb.space import Cell, Space, Stack, darts, nb201, partial_channels, toy

@@ -2,7 +2,7 @@
 import re
 from collections import Counter
 import pytest
-from conftest import NBS, ROOT
+from conftest import ROOT
 import checks
 
 

@@ -6,7 +6,6 @@ import pytest
 import dnas_nb
 from conftest import ROOT
 from dnas_nb import command
-from dnas_nb.running import cli
 from dnas_nb.running.cli import dnas_export, dnas_search, dnas_study, dnas_table, dnas_train
 
 COMMANDS = [dnas_search, dnas_train, dnas_export, dnas_table, dnas_study]

@@ -7,7 +7,7 @@ from conftest import fails
 from dnas_nb.core import UserError
 from dnas_nb.data import augment, deal
 from dnas_nb.safe import read_arrays
-from dnas_nb.sources import find_data, from_tensors, load_data, webp
+from dnas_nb.sources import find_data, from_tensors, load_data
 from dnas_nb.unpickle import read_pickle
 
 N = 60

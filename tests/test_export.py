@@ -8,7 +8,7 @@ from conftest import ROOT, fails
 from dnas_nb.running import export as ex
 from dnas_nb.running import identity
 from dnas_nb.running.cli import dnas_export
-from dnas_nb.core import UserError, generator, seeded
+from dnas_nb.core import generator, seeded
 from dnas_nb.data import normalise
 from dnas_nb.sources import from_tensors, load_data
 from dnas_nb.running.evaluate import RECIPES, load_arch, train_arch

@@ -19,7 +19,7 @@ from dnas_nb.genotype import from_ops
 from dnas_nb.methods import METHODS
 from dnas_nb.ops import OPS, relu_conv_bn
 from dnas_nb.space import Space, nb201, toy
-from dnas_nb.running.study import standing, study
+from dnas_nb.running.study import study
 
 TINY = dict(space='toy', epochs=2, batch=10, channels=2, device='cpu', report=False)
 ONE = dict(epochs=1, batch=16, device='cpu')

@@ -1,7 +1,6 @@
 "Which axis is which: unclear shapes are refused with both readings, clear ones are read as before."
 import numpy as np
 import pytest
-import torch
 from conftest import fails
 from dnas_nb.sources import as_images, from_tensors, load_data
 

@@ -1,7 +1,6 @@
 "Two orders of the same pictures, sorted by class and shuffled, give the same figures; a last batch of one picture ends no run."
-import re, tempfile
+import re
 from dataclasses import replace
-from pathlib import Path
 import numpy as np
 import pytest
 import torch
@@ -14,7 +13,7 @@ from dnas_nb.data import Part
 from dnas_nb.derive import Judge, best_of, by_perturbation
 from dnas_nb.running.evaluate import judge
 from dnas_nb.running.experiment import run
-from dnas_nb.running.referee import conclude, shared_judge, trainer, tuner
+from dnas_nb.running.referee import conclude, shared_judge, trainer
 from dnas_nb.running.retrain import retrain
 from dnas_nb.genotype import all_archs, to_str
 from dnas_nb.reading.landscape import eigen, gap, reach, rounding, spread

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from conftest import fails
 from dnas_nb import plugins
-from dnas_nb.core import UserError
 
 # A person's three tasks. Each is one cell in a notebook; together they are a file.
 OPERATION = """

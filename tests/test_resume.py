@@ -1,6 +1,12 @@
 "Killed, cut off, out of disk, damaged, swapped: what is resumed is the undisturbed run to the bit, or one line says why not."
-import contextlib, json, os, random, resource, shutil, subprocess, sys, time
-from dataclasses import asdict
+import contextlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import fails
-from dnas_nb.running.compare import compare, friedman, groups, interval, pairs
+from dnas_nb.running.compare import compare, friedman, interval, pairs
 from dnas_nb.core import UserError
 from dnas_nb.running.cli import dnas_study
 from dnas_nb.running.study import frame, keep_table, plan, read_plan, standing, study

@@ -1,5 +1,7 @@
 "Pickles of others: 155 hostile files are refused and none is executed; official records are converted, with holes, in parallel, after a stop."
-import bz2, json, os, pickle
+import bz2
+import os
+import pickle
 from pathlib import Path
 import numpy as np
 import pytest

@@ -7,7 +7,6 @@ nbs/studies/clinic/runs.csv;
 
 import csv, json, os, platform, subprocess, sys, tempfile, time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')

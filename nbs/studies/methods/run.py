@@ -135,7 +135,7 @@ def collect(out, only=()):
     from dnas_nb.safe import read_json
     import pandas as pd
     from dnas_nb.bench.tables import load, summary
-    from dnas_nb.core import as_json, write_atomic
+    from dnas_nb.core import write_atomic
     from dnas_nb.running.folder import account, save_arrays
     from dnas_nb.dialects import parse
     from dnas_nb.running.learned import read_learned

@@ -11,7 +11,12 @@ and of `dnas_train SEARCH --epochs 5 --out TRAINING`;
 prints its cost beside the FLOPs left.
 """
 
-import json, os, platform, statistics, sys, tempfile, time
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -66,7 +71,6 @@ def passes(net, phi, live, method, batch):
     "Both passes of a search step, as a function that changes nothing."
     import torch
     from dnas_nb.bilevel import Loss
-    from dnas_nb.trees import leaves
 
     loss = Loss(net, method.relax, live, 1.0, (0,))
     frozen = {n: p.detach() for n, p in net.named_parameters()}
@@ -102,7 +106,7 @@ def watched(name, seed) -> dict:
     """One search; of every epoch the forward FLOPs, and the cost of a step divided by that of a
     step before the first epoch, measured beside it"""
     import torch
-    from dnas_nb.running.experiment import run, settings
+    from dnas_nb.running.experiment import run
     from dnas_nb.bilevel import dists
     from dnas_nb.methods import METHODS
 

@@ -4,7 +4,12 @@ and writes nbs/studies/referee/cells.json. Resumable: what is there is kept. The
 by hand: the best of the table, convolutions everywhere, and skips too many.
 """
 
-import argparse, dataclasses, json, os, platform, sys, time
+import argparse
+import dataclasses
+import os
+import platform
+import sys
+import time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
