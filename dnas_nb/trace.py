@@ -156,10 +156,11 @@ def from_table(cls:Trace,
 ):  # Trace
     "A trace from the columns of a table. Raises `KeyError` for one that is missing"
     scalars, weights = {}, {}
+    length = 0
     for name in columns:
+        length = len(columns[name])
         if not Column.read(name):
             scalars[name] = tuple(columns[name])
-    length = len(next(iter(scalars.values()), ()))
     for cell in cells:
         P = np.zeros((length, cell.E, cell.O))
         for e, row in enumerate(Column.of(cell)):

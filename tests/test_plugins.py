@@ -59,9 +59,8 @@ def write(path, *parts):
 
 def call(command, *words, cwd):
     "One command in a process of its own."
-    line = [sys.executable, '-c', f'from dnas_nb.running.cli import {command}; {command}()', *map(str, words)]
     code = f"import sys; sys.argv[0] = {command!r}; from dnas_nb.running.cli import {command}; {command}()"
-    return subprocess.run([sys.executable, '-c', code, *line[3:]], cwd=cwd, capture_output=True, text=True)
+    return subprocess.run([sys.executable, '-c', code, *map(str, words)], cwd=cwd, capture_output=True, text=True)
 
 
 @pytest.fixture(scope='module')
@@ -102,7 +101,7 @@ def test_killed_run_resumes_to_the_same_bits(run, plugin, tmp_path):
     "Stopped after one of two epochs"
     out, words = run
     words = [*words[:6], '--out', tmp_path/'cut', *SMALL]
-    stop = 'import sys; sys.argv[0] = "dnas_search"; from dnas_nb import experiment\n' \
+    stop = 'import sys; sys.argv[0] = "dnas_search"\n' \
            'from dnas_nb.running.cli import dnas_search, _Bar\n' \
            'def leave(*a): raise KeyboardInterrupt\n_Bar.__call__ = leave\ndnas_search()'
     cut = subprocess.run([sys.executable, '-c', stop, *map(str, words), '--epochs', '2'],

@@ -46,7 +46,7 @@ def told(done) -> str: return f'{done.args} ended with {done.returncode}\n{done.
 
 def sources(copy):
     "A copy of what belongs to the project, without what was built from it."
-    ignore = shutil.ignore_patterns('.git', '.venv', '.github', '_docs', '_proc', 'runs', 'studies', 'build', 'dist', 'node_modules', '*.egg-info', '__pycache__', '.ipynb_checkpoints', '.pytest_cache', '.hypothesis')
+    ignore = shutil.ignore_patterns('.git', '.venv', '.github', '_docs', '_proc', 'runs', 'build', 'dist', 'node_modules', '*.egg-info', '__pycache__', '.ipynb_checkpoints', '.pytest_cache', '.hypothesis')
     shutil.copytree(ROOT, copy, ignore=ignore)
     return copy
 

@@ -357,7 +357,9 @@ def given_again(
     "Raise `UserError` if a value that the caller gave to the run is missing now, or another one"
     own = account(folder).get('own') if folder else None
     parts = own if isinstance(own, dict) else {}
-    for kind in set(parts) & set(_SORTS):
+    for kind in _SORTS:
+        if kind not in parts:
+            continue
         was = parts[kind]
         value, name = given.get(kind), was.get('name') if isinstance(was, dict) else None
         if isinstance(value, str) and value != name:
