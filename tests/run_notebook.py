@@ -1,5 +1,5 @@
 "Run one notebook with nbdev's runner and print what happened as JSON: `python tests/run_notebook.py NOTEBOOK SKIP_FLAG ...`."
-import json, sys, traceback
+import json, os, sys, traceback
 from collections import Counter
 from pathlib import Path
 import nbdev.test
@@ -10,11 +10,11 @@ TRACE = 6  # the last frames of a failure that are shown
 
 class Shell(nbdev.test.CaptureShell):
     "Remembers which cells ran, which were skipped and why, and what failed."
-    ran, skipped, failure, empty = 0, Counter(), None, []
+    ran, skipped, failure, empty, flags = 0, Counter(), None, [], set()
 
     def run_all(self, nb, preproc, **kw):
         stored = {c.idx_: bool(c.get('outputs')) for c in read_nb(self.fn).cells if c.cell_type == 'code'}
-        flags = set(sys.argv[2:])
+        flags = self.flags
         for cell in nb.cells:
             if cell.cell_type != 'code' or not cell.source.strip(): continue
             direc = getattr(cell, 'directives_', {}) or {}
@@ -36,11 +36,28 @@ def describe(cell, exc) -> str:
                       *where, *traceback.format_exception_only(type(exc), exc)])
 
 
-def main(path, *skip):
-    def shell(fn): Shell.fn = Path(fn); return Shell(fn)
+def run(path, flags) -> dict:
+    "What happened, as plain values"
+    def shell(fn):
+        Shell.fn, Shell.flags = Path(fn), set(flags)
+        return Shell(fn)
     nbdev.test.CaptureShell = shell
-    ok, seconds = nbdev.test.test_nb(Path(path), skip_flags=list(skip), showerr=False)
-    print('\n' + json.dumps(dict(ok=ok, seconds=seconds, ran=Shell.ran, skipped=Shell.skipped, failure=Shell.failure, empty=Shell.empty)))
+    ok, seconds = nbdev.test.test_nb(Path(path), skip_flags=list(flags), showerr=False)
+    return dict(ok=ok, seconds=seconds, ran=Shell.ran, skipped=Shell.skipped, failure=Shell.failure, empty=Shell.empty)
 
 
-if __name__ == '__main__': main(*sys.argv[1:])
+def in_process(path, flags, cwd, env, said, told):
+    "The same in a process that was forked for it: what it prints goes to the file `said`, what happened to `told`"
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = [__file__, str(path)]
+    os.chdir(cwd)
+    out = os.open(said, os.O_WRONLY | os.O_CREAT)
+    for standard in (1, 2):
+        os.dup2(out, standard)
+    result = run(path, flags)
+    Path(told).write_text(json.dumps(result))
+
+
+if __name__ == '__main__':
+    print('\n' + json.dumps(run(sys.argv[1], sys.argv[2:])))

@@ -1,25 +1,57 @@
-"Each notebook runs from top to bottom in a fresh process, and what it shows was really computed."
-import json, os, subprocess, sys
+"""Each notebook runs from top to bottom in a process of its own, and what it shows was really computed.
+
+The processes are forked from one that has imported the heavy libraries already (not this package): a fresh
+interpreter for each would spend a third of the whole time on `import torch`. Where there is no fork they are spawned.
+"""
+import json
+import multiprocessing
+import os
+
 import pytest
+
+import run_notebook
 from conftest import NBS, ROOT, notebooks, skip_flags
 
 LIMIT = 2400  # seconds for one notebook: four times what the slowest takes on a busy machine
+HEAVY = ['torch', 'pandas', 'seaborn', 'matplotlib.pyplot', 'nbdev.test', 'IPython']
+HOME = dict(MPLBACKEND='agg', TQDM_DISABLE='1', PYTHONPATH=str(ROOT), PYTHONWARNINGS='ignore')
 
 
 @pytest.fixture(scope='session')
 def flags(): return skip_flags()
 
 
+@pytest.fixture(scope='session')
+def processes():
+    "Makes a process: forked from a server that holds the heavy libraries, or spawned"
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context('spawn').Process
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(HEAVY)
+    return context.Process
+
+
 @pytest.mark.parametrize('nb', notebooks(), ids=lambda p: str(p.relative_to(NBS)))
-def test_notebook(nb, flags, record_property):
-    env = {**os.environ, 'MPLBACKEND': 'agg', 'TQDM_DISABLE': '1', 'PYTHONPATH': str(ROOT), 'PYTHONWARNINGS': 'ignore'}
-    done = subprocess.run([sys.executable, ROOT/'tests'/'run_notebook.py', nb, *flags], cwd=NBS, env=env, capture_output=True, text=True, timeout=LIMIT)
+def test_notebook(nb, flags, processes, record_property, tmp_path, monkeypatch):
+    for key, value in HOME.items():
+        monkeypatch.setenv(key, value)
+    said, told = tmp_path/'said.txt', tmp_path/'told.json'
+    process = processes(target=run_notebook.in_process, args=(nb, flags, NBS, dict(os.environ), said, told))
+    process.start()
+    process.join(LIMIT)
     name = nb.relative_to(ROOT)
-    try: result = json.loads(done.stdout.strip().rpartition('\n')[2])
-    except ValueError: pytest.fail(f'{name}: the process ended with status {done.returncode}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}', pytrace=False)
+    if process.is_alive():
+        process.kill()
+        pytest.fail(f'{name} was not done after {LIMIT} s', pytrace=False)
+    said = said.read_text(errors='replace')[-3000:] if said.exists() else ''
+    if not told.exists():
+        pytest.fail(f'{name}: the process ended with status {process.exitcode}\n{said}', pytrace=False)
+    result = json.loads(told.read_text())
     record_property('cells run', result['ran'])
-    for flag, n in result['skipped'].items(): record_property(f'cells {flag}', n)
-    if not result['ok']: pytest.fail(f'{name}, {result["failure"] or done.stderr[-3000:]}', pytrace=False)
+    for flag, n in result['skipped'].items():
+        record_property(f'cells {flag}', n)
+    if not result['ok']:
+        pytest.fail(f'{name}, {result["failure"] or said}', pytrace=False)
     if result['empty']:
-        pytest.fail(f'{name}: these cells show something when they run, but no output is stored; run: make notebooks ARGS={name}\n  '
-                    + '\n  '.join(result['empty']), pytrace=False)
+        pytest.fail(f'{name}: these cells show something when they run, but no output is stored; '
+                    f'run: make notebooks ARGS={name}\n  ' + '\n  '.join(result['empty']), pytrace=False)
