@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from torch.func import functional_call
 from .core import UserError, generator, seeded
-from .data import JUDGED, averages, classification
+from .data import JUDGED, Task, averages, classification
 from .distribution import edge_entropy, init_alpha, relax_softmax
 from .genotype import keep_best
 from .gumbel import draw_cells
@@ -65,13 +65,14 @@ def _homes(net):
 # %% ../nbs/13_bilevel.ipynb #474e8e59
 @dataclass(frozen=True)
 class Loss:
-    "Cross-entropy of the supernet at drawn mixing weights: `loss(w, phi, batch)`, and its parts"
-    net: object        # supernet: (x, theta, live) -> logits (B, classes)
+    "The task's loss of the supernet at drawn mixing weights: `loss(w, phi, batch)`, and its parts"
+    net: object        # supernet: (x, theta, live) -> output
     relax: Callable    # (phi of one cell, progress, live) -> distribution over (E, O)
     live: dict         # {cell: (E, O) bool}
     progress: float    # in [0, 1]
     key: tuple         # seeds the draw: the same key, the same sample
     bf16: bool = False # run the network under bfloat16 autocast?
+    task: Task = classification
 
     def __call__(self, w, phi, batch):
         return self.at(w, self.sample(phi), batch)
@@ -95,7 +96,7 @@ class Loss:
                 out = self.net(x, theta, self.live)
             else:
                 out = at_weights(self.net, w, (x, theta, self.live))
-        return classification.loss(out, y)
+        return self.task.loss(out, y)
 
     def log_prob(self, phi, theta) -> dict: # {cell: (E,)}
         "Logarithm of the probability of each edge's sample"
@@ -306,6 +307,7 @@ class State:
     live: dict           # {cell: (E, O) bool}: operations still in the race
     epoch: int = 0       # epochs done
     trace: Trace = field(default_factory=Trace) # what they were like
+    task: Task = classification # what the network is asked for
 
     def loss(self,
         step,  # a `Step`
@@ -314,7 +316,7 @@ class State:
     ) -> Loss:
         "The loss of one step at mixing weights of its own"
         key = step.seeds(what)
-        return Loss(self.net, relax, self.live, step.progress, key, step.bf16)
+        return Loss(self.net, relax, self.live, step.progress, key, step.bf16, self.task)
 
 # %% ../nbs/13_bilevel.ipynb #971ce445
 def start(
@@ -322,6 +324,7 @@ def start(
     method,      # slots `init`, `buffers`, `arch_opt`, `grad`
     plan=Plan(), # rates and seed
     device='cpu',
+    task=classification, # what the network is asked for
 ) -> State:
     "A fresh state: weights on `device` in channels_last, phi drawn by the method's `init`"
     net.to(device, memory_format=torch.channels_last)
@@ -348,6 +351,7 @@ def start(
         a_opt=method.arch_opt(phi, plan.arch_lr) if method.grad else None,
         live={cell.name: cell.live.clone() for cell in cells},
         trace=Trace(tuple(cells)),
+        task=task,
     )
 
 # %% ../nbs/13_bilevel.ipynb #6b6eebf3
@@ -474,7 +478,7 @@ def watch(
 ) -> tuple:   # (dict of numbers, {cell: (E, O) array})
     "Validation loss and accuracy, entropy (nats, mean over edges), share of skips; mean weights"
     means = {c: D.mean for c, D in dists(state, method, progress).items()}
-    loss, accuracy = evaluate(state.net, means, data.valid, live=state.live)
+    loss, accuracy = evaluate(state.net, means, data.valid, live=state.live, task=state.task)
     shown = {c: mean.cpu() for c, mean in means.items()}
     entropies = torch.cat([edge_entropy(mean) for mean in shown.values()])
     wanted = []

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from ..core import UserError, choose, generator, seeded
 from ..bilevel import by_mean, dists, evaluate
-from ..data import classification, normalise
+from ..data import normalise
 from ..genotype import one_hot
 from ..trees import leaves, moved, product, purely, rebuild, same_noise, trainable
 from ..methods import find_method
@@ -125,7 +125,7 @@ def at_mean(
             params = rest[c] | p
             theta[c] = method.relax(params, progress, live[c]).mean
         output = call(w, batch[0], theta, live)
-        return classification.loss(output, batch[1])
+        return state.task.loss(output, batch[1])
     weights = dict(net.named_parameters())
     w = _each(torch.detach, weights)
     phi = _each(_logits, rest)
@@ -434,17 +434,17 @@ def _means(D): # {cell: distribution} -> {cell: (E, O)}
     return {c: d.mean for c, d in D.items()}
 
 def _judge(
-    net,   # network; batch norms may keep running statistics
+    state, # `State`; batch norms of its network may keep running statistics
     split, # `Data`: its validation images are looked at
     most,  # of them
 ):
-    "mixing weights -> (loss, accuracy) with the weights of `net`, whose buffers stay as they are"
-    call = purely(net)
-    w = dict(net.named_parameters())
+    "mixing weights -> (loss, accuracy) with the weights of a state, whose buffers stay as they are"
+    call = purely(state.net)
+    w = dict(state.net.named_parameters())
     def run(*args):
         return call(w, *args)
     def look(theta):
-        return evaluate(run, theta, split.valid, most=most)
+        return evaluate(run, theta, split.valid, most=most, task=state.task)
     return look
 
 def gap(
@@ -461,7 +461,7 @@ def gap(
     device = next(state.net.parameters()).device
     cell = one_hot(genotype or by_mean(D, space), space)
     cell = {c: t.to(device) for c, t in cell.items()}
-    look = _judge(state.net, split, most)
+    look = _judge(state, split, most)
     with same_noise():
         mixed_loss, mixed_acc = look(_means(D))
         cell_loss, cell_acc = look(cell)
@@ -487,7 +487,7 @@ def rounding(
     space = state.net.space
     mean = _means(D)
     cell = one_hot(by_mean(D, space), space)
-    look = _judge(state.net, split, most)
+    look = _judge(state, split, most)
     losses = []
     with same_noise():
         for t in map(float, ts):
@@ -515,7 +515,7 @@ def spread(
 ) -> np.ndarray:
     "(n,) accuracies of sampled architectures with the shared weights"
     D = dists(state, method, progress)
-    look = _judge(state.net, split, most)
+    look = _judge(state, split, most)
     drawn, found = [], []
     with seeded('spread', key):
         for _ in range(n):
@@ -557,7 +557,7 @@ def reach(
     worst, median, best = np.percentile(found, [0, 50, 100]).tolist()
     mean = _means(dists(state, method, progress))
     most = more.get('most', 256)
-    look = _judge(state.net, split, most)
+    look = _judge(state, split, most)
     with same_noise():
         _, of_mean = look(mean)
     return dict(

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from ..core import UserError, seeded
-from ..data import classification
 from ..dirichlet import speed_of
 from ..distribution import edge_entropy
 from ..supernet import Theta
@@ -457,7 +456,7 @@ def probe_part(
             with seeded(seed, 'probe', part, k):
                 theta = _draw(state, method, progress)
             out = state.net(x, theta, state.live)
-            loss = classification.loss(out, y)
+            loss = state.task.loss(out, y)
             torch.autograd.grad(loss, list(theta.values()), allow_unused=True)
             logits.append(out.detach())
             labels.append(y)

@@ -111,6 +111,7 @@ def dnas_search(
     arch_lr:float=None,     # learning rate of the architecture (digits 0.02, cifar10 0.006)
     preset:str='small',     # small, or paper: the released settings, hours instead of minutes
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
+    task:str=None,          # what the network is asked for (classification)
     seeds:str='0',          # one seed, or several: 0,1,2
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     precision:str=None,     # fp32 or bf16 (fp32)
@@ -126,7 +127,7 @@ def dnas_search(
                             method=method, space=space, data=data, epochs=epochs, warmup=warmup,
                             channels=channels, cells=cells, size=size, images=images, batch=batch,
                             lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
-                            preset=preset, layout=layout, compile=compile)
+                            preset=preset, layout=layout, task=task, compile=compile)
     print('\n\n'.join(map(_found_lines, results)))
 
 # %% ../../nbs/running/43_cli.ipynb #9da3bc7e

@@ -16,12 +16,12 @@ import torch
 from ..checkpoint import sound_history, sound_memory
 from ..core import (UserError, choose, counted, device as get_device, finite, save_tensors,
                           seeded, write_atomic)
-from ..data import Data, Part, averages, classification
+from ..data import Data, Part, Task, averages, classification, task_of
 from ..depthwise import fast_depthwise
 from .folder import (Keeper, account, csv_text, digests, lost, owning, same_age,
                             to_continue, versions)
 from ..genotype import Genotype, from_json, to_json, to_str
-from .identity import (about as data_of, described, same_run, space_of,
+from .identity import (about as data_of, described, named, same_run, space_of,
                                       stands_for_itself)
 from ..safe import path_text, typed
 from ..schedule import cosine, ramp
@@ -316,13 +316,14 @@ def _about(
     data,     # `Data`
     r,        # a `Recipe`
     seed,
+    task,     # a `Task`
 ) -> dict:
     "Everything that decides the result; two runs that agree in it agree in every bit"
     known = data.about
     of_network = dict(arch=to_str(genotype), space=genotype.space, seed=seed, **asdict(r))
     of_data = dict(data=known.name, classes=len(known.classes), channels=known.shape[0],
                    images=len(data.train) + len(data.valid), pixels=known.fingerprint)
-    return of_network | of_data | dict(threads=torch.get_num_threads())
+    return of_network | of_data | dict(task=task.name, threads=torch.get_num_threads())
 
 def _network(genotype, about, space):
     "The untrained network of a run, its initial weights decided by the seed"
@@ -384,10 +385,10 @@ class _Job:
     seed: int
     device: torch.device
     out: Path     # folder, or None
-    task: object  # a `Task`
+    task: Task
 
     def about(self) -> dict:
-        return _about(self.genotype, self.data, self.recipe, self.seed)
+        return _about(self.genotype, self.data, self.recipe, self.seed, self.task)
 
     def keeper(self, about) -> Keeper:
         "The account of the run, begun on disk"
@@ -396,7 +397,8 @@ class _Job:
         return Keeper(self.out, dict(
             task='retraining', settings=about, status='running', space=about['space'],
             data=about['data'], device=str(self.device), trained_on='train + valid',
-            versions=versions(), dataset=data_of(self.data), own=described(space=self.space)))
+            versions=versions(), dataset=data_of(self.data),
+            own=described(space=self.space, task=self.task.name)))
 
     def write_again(self, history):
         "Write what is missing of a finished retraining"
@@ -454,7 +456,7 @@ def train_arch(
     device='auto',   # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
     on_epoch=None,   # called with the row of the history after every epoch
     held=False,      # does the caller hold the lock of `out`?
-    task=classification,
+    task=classification, # a `Task`, or its name
 ) -> Trained:
     "Train the network of one genotype from scratch, then test it once. Raises `UserError`"
     r = choose(recipe, RECIPES, 'recipe') if isinstance(recipe, str) else recipe
@@ -466,6 +468,7 @@ def train_arch(
             same_run(out, split, 'retraining')
         stands_for_itself(space)
         r = replace(r, source=called(r, split))
+        task = task_of(named(dict(task=task))['task'])
         return _carry_out(_Job(genotype, space, split, r, seed, dev, out, task), resume, on_epoch)
 
 def _optimiser(net, r):

@@ -21,7 +21,7 @@ from ..bilevel import (Calendar, Method, Plan, State, arch_step, dists, search, 
 from ..checkpoint import fill, read, save
 from ..core import (UserError, brief, choose, counted, device as get_device, finite, seeded,
                           write_atomic)
-from ..data import Data
+from ..data import Data, Task, task_of
 from .evaluate import LARGEST, buildable
 from ..fast import fast, worth_compiling
 from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owning,
@@ -65,6 +65,7 @@ class Settings:
     nesterov: bool = False  # does the momentum of the weights look ahead?
     threads: int = 1        # of the CPU; fixed, because sums in another order are other bits
     layout: str = None      # of the pictures in a file, such as 'NHWC'
+    task: str = 'classification' # what the network is asked for
     compile: str = 'never'  # 'always', or 'auto': where it pays; other bits, by rounding
 
 # %% ../../nbs/running/40_experiment.ipynb #3f407b51
@@ -132,6 +133,7 @@ def _check(s):
     choose(s.precision, ['fp32', 'bf16'], 'precision')
     choose(s.compile, ['never', 'always', 'auto'], 'compile')
     find_method(s.method)
+    task_of(s.task)
 
 # %% ../../nbs/running/40_experiment.ipynb #d1570a96
 @dataclass(frozen=True)
@@ -199,6 +201,10 @@ class Job:
     def bf16(self):
         return self.settings.precision == 'bf16'
 
+    @property
+    def task(self) -> Task:
+        return task_of(self.settings.task)
+
     def fresh(self) -> State:
         "Supernet and search state, from the seed"
         s = self.settings
@@ -215,7 +221,7 @@ class Job:
             net = self.space.supernet(spec)
             compiled = worth_compiling(net, self.when, about.shape, images)
             net = fast(net, compiled)
-        return start(net, self.method, self.plan(s.batch), self.device)
+        return start(net, self.method, self.plan(s.batch), self.device, self.task)
 
     @property
     def when(self): # to compile: not what is differentiated twice
@@ -267,7 +273,7 @@ def run(
     on_epoch=None,  # called with (state, settings) after every epoch, for a progress bar
     report=True,    # write pictures and report.html at the end?
     tell=None,      # called with a line now and then: memory needed, a batch that was halved
-    **given,        # fields of `Settings`: method, space (names or values), data, epochs, seed ...
+    **given,        # fields of `Settings`: method, space, task (names or values), data, epochs ...
 ) -> Result:
     "Search, and write the run folder. Raises `UserError` for anything a user can mend"
     s, dev = _asked(out, split, given), get_device(device)
@@ -402,7 +408,7 @@ def _keeper(job, out, whole) -> Keeper:
         versions=versions(),
         batch=whole['batch'] if whole else s.batch,
         dataset=data_of(split),
-        own=described(s.method, s.space),
+        own=described(s.method, s.space, s.task),
         images={name: len(part) for name, part in split.parts.items()},
         started=account(out).get('started') or time.strftime('%Y-%m-%d %H:%M:%S'),
     )
@@ -482,7 +488,8 @@ def _conclude(job, keeper, state, tell) -> _Verdict:
     about = keeper.about
     t0 = time.monotonic()
     tune = _Later(partial(tuner, state, job.method, split, about['batch'], s.lr, s.seed, s.wd))
-    fresh = _Later(partial(trainer, job.space, split, s.seed, dev=job.device, tell=tell))
+    how = dict(dev=job.device, tell=tell, task=job.task)
+    fresh = _Later(partial(trainer, job.space, split, s.seed, **how))
     g, found = conclude(state, job.method, job.space, split, s.seed, tune, fresh)
     found['table'] = from_table(g, job.space, split)
     told = about.get('predicted_mb') or 'no'

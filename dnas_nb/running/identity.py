@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from ..core import UserError, choose
 from ..bilevel import Method, keep
-from ..data import Data, PARTS, fingerprints
+from ..data import (BUILT_IN_TASKS, Data, PARTS, TASKS, Task, fingerprints,
+                          task_of)
 from ..sources import (BUILT_IN_DATA, SOURCES, digits, is_file, resize, source_of,
                              split_of)
 from .folder import account
@@ -232,6 +233,8 @@ def _ours(kind, name):
     "Does the package itself give a meaning to the name?"
     if kind == 'method':
         return name in ROWS and METHODS.get(name) is ROWS[name]
+    if kind == 'task':
+        return name in BUILT_IN_TASKS and TASKS.get(name) is BUILT_IN_TASKS[name]
     if kind == 'data':
         return is_file(name) or SOURCES.get(name) is BUILT_IN_DATA.get(name)
     return _package_space(name) is not None
@@ -240,6 +243,8 @@ def _meaning(kind, name):
     "The value that is known by a name, or None"
     if kind == 'method':
         return METHODS.get(name)
+    if kind == 'task':
+        return TASKS.get(name)
     return all_spaces()[name]() if name in all_spaces() else None
 
 # %% ../../nbs/running/19_identity.ipynb #4bd366ca
@@ -250,6 +255,8 @@ def _remember(kind, value):
     "Known by its name from now on, in this process"
     if kind == 'method':
         METHODS[value.name] = value
+    elif kind == 'task':
+        TASKS[value.name] = value
     else:
         FURTHER[value.name] = partial(_itself, value)
 
@@ -257,10 +264,10 @@ def _taken(kind, name): # the complaint
     return (f'{kind} {_cut(name)!r} is one of the package with other parts: give yours a name '
             f"of its own, dataclasses.replace({kind}, name='mine')")
 
-_SORTS = dict(method=Method, space=Space)
+_SORTS = dict(method=Method, space=Space, task=Task)
 
 def named(
-    given, # arguments of a run: 'method' and 'space' may be names or values
+    given, # arguments of a run: 'method', 'space' and 'task' may be names or values
 ) -> dict: # the same with names; values are remembered
     "Names instead of values. Raises `UserError` for neither, and for a name that is taken"
     for kind, sort in _SORTS.items():
@@ -288,6 +295,11 @@ def _method_words(name):
     row = vars(find_method(name))
     return {k: v if k in ('name', 'source') else _plain(v) for k, v in row.items()}
 
+def _task_words(name):
+    "What a task is made of"
+    parts = vars(task_of(name))
+    return {k: v if k == 'name' else _plain(v) for k, v in parts.items()}
+
 def _cell_words(cell):
     "Fields of a cell; its choices follow from them"
     words = asdict(cell)
@@ -302,13 +314,16 @@ def _space_words(space):
 def described(
     method=None, # name
     space=None,  # name, or `Space`
+    task=None,   # name
 ) -> dict:       # for run.json: kind -> description; {} when all is the package's
-    "What is the caller's own of a method and a space, in words"
+    "What is the caller's own of a method, a space and a task, in words"
     out, name = {}, getattr(space, 'name', space)
     if method is not None and not _ours('method', method):
         out['method'] = _method_words(method)
     if space is not None and not _ours('space', name):
         out['space'] = _space_words(space_of(name) if isinstance(space, str) else space)
+    if task is not None and not _ours('task', task):
+        out['task'] = _task_words(task)
     files = {kind: Path(plugin_of(kind, out[kind]['name'])).name for kind in out}
     if any(files.values()):
         out['plugin'] = {k: v for k, v in files.items() if v}
@@ -380,7 +395,7 @@ def _plugin_in(own, kind) -> str:
     return _cut(str(files.get(kind, ''))) if isinstance(files, dict) else ''
 
 def for_workers(
-    **names, # method, space and data of a run
+    **names, # method, space, task and data of a run
 ):
     "Raise `UserError` for a name that only this process knows: a worker would not find it"
     for kind, name in names.items():

@@ -15,7 +15,7 @@ import torch
 from ..bilevel import (Loss, Method, State, Step, arch_step, by_mean, dists, evaluate,
                              weight_step)
 from ..core import UserError, seeded
-from ..data import Data, JUDGED, Part
+from ..data import Data, JUDGED, Part, Task, classification
 from ..derive import Judge, by_joint_mode, by_sequence
 from .evaluate import Recipe, judge, train_epoch
 from ..genotype import one_hot, to_str
@@ -33,12 +33,13 @@ class _Shared:
     images: Part
     most: int      # a class-balanced sample of so many images; None: all
     tuning: object = None # from `tuner`
+    task: Task = classification
     seen: dict = field(default_factory=dict)   # genotype -> accuracy
 
     def at(self, theta):
         weight = next(self.net.parameters())
         there = {c: t.to(weight.device) for c, t in theta.items()}
-        _, accuracy = evaluate(self.net, there, self.images, most=self.most)
+        _, accuracy = evaluate(self.net, there, self.images, most=self.most, task=self.task)
         return accuracy
 
     def of(self, g):
@@ -57,9 +58,10 @@ def shared_judge(
     tune=None,# from `tuner`: trains the supernet a little
     trained=None, # genotype -> accuracy after a short training of its own
     most=1024,# a class-balanced sample of so many images; None: all
+    task=classification,
 ) -> Judge:
     "Accuracies with shared weights; `tune` and `trained` where they are given"
-    ask = _Shared(net, space, images, most, tune)
+    ask = _Shared(net, space, images, most, tune, task)
     judge = Judge(shared=ask.of, at=ask.at)
     if tune:
         judge = dataclasses.replace(judge, tune=ask.tune)
@@ -120,7 +122,7 @@ class _Tuning:
             self._step(theta, decided, key, train, valid)
         self.calls += 1
         state = self.state
-        loss = Loss(state.net, self.method.relax, state.live, 1., (self.seed,))
+        loss = Loss(state.net, self.method.relax, state.live, 1., (self.seed,), task=state.task)
         held = _Held(loss, theta, decided)
         out = {}
         for c, D in dists(state, self.method).items():
@@ -212,11 +214,12 @@ class _Referee:
     recipe: Recipe
     dev: object     # torch device
     tell: object    # called with a line per network, or None
+    task: Task
     seen: dict = field(default_factory=dict)   # genotype -> accuracy
 
     def __call__(self, g) -> float:
         if g not in self.seen:
-            _, accuracy = judge(self._trained(g), self.split.valid)
+            _, accuracy = judge(self._trained(g), self.split.valid, task=self.task)
             self.seen[g] = accuracy
             if self.tell:
                 self.tell(self._line(g))
@@ -238,7 +241,7 @@ class _Referee:
             nesterov=r.nesterov,
         )
         for epoch in range(r.epochs):
-            train_epoch(net, opt, self.split.train, r, epoch, self.seed)
+            train_epoch(net, opt, self.split.train, r, epoch, self.seed, self.task)
         return net
 
     def _line(self, g):
@@ -255,6 +258,7 @@ def trainer(
     least=150,   # steps every network takes; few images are seen in more epochs
     dev='cpu',   # torch device
     tell=None,   # called with a line per network
+    task=classification,
 ) -> _Referee:
     "`genotype -> accuracy in [0, 1]` of a small network of its own, trained for a few epochs"
     images = len(split.train)
@@ -262,7 +266,7 @@ def trainer(
     steps = -(-images//batch)                      # of an epoch, rounded up
     epochs = max(recipe.epochs, -(-least//steps))
     r = dataclasses.replace(recipe, batch=batch, epochs=epochs)
-    return _Referee(space, split, seed, r, dev, tell)
+    return _Referee(space, split, seed, r, dev, tell, task)
 
 # %% ../../nbs/running/39_referee.ipynb #18682f1b
 def conclude(
@@ -277,10 +281,10 @@ def conclude(
     "Derive the cell and say how good it is, by the shared weights"
     net = state.net
     D = dists(state, method)
-    ask = shared_judge(net, space, split.valid, tune, fresh)
+    ask = shared_judge(net, space, split.valid, tune, fresh, task=state.task)
     g = method.derive(D, space, ask, seed)
-    on_valid = _Shared(net, space, split.valid, most=None)
-    on_test = _Shared(net, space, split.test, most=None)
+    on_valid = _Shared(net, space, split.valid, most=None, task=state.task)
+    on_test = _Shared(net, space, split.test, most=None, task=state.task)
     judged = (f'on {len(split.valid)} validation and {len(split.test)} test images, '
               f'{JUDGED} at a time, drawn by class')
     result = dict(

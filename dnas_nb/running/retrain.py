@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from ..core import UserError, brief, choose, counted
-from ..data import Data
+from ..data import Data, classification
 from .evaluate import (LARGEST, RECIPES, Recipe, Trained, is_published,
                               train_arch)
 from .experiment import PRESETS, on_threads, row_and_space
@@ -183,6 +183,7 @@ def retrain(
     on_epoch=None,  # called with the row of the history and the recipe after every epoch
     split=None,     # `Data`: the one that was searched, or another with a name of its own
     layout=None,    # of the pictures in a file, such as 'NHWC'
+    task=None,      # a `Task` or its name; None: that of the run that found it
     **recipe,       # fields of the recipe: epochs, batch, lr, C, n ...; None keeps the preset's
 ) -> Trained:
     "Train a found cell from scratch, into a run folder. Raises `UserError` for what can be mended"
@@ -192,12 +193,13 @@ def retrain(
     r = _recipe_for(found.space, preset, recipe)
     out = Path(out) if out else _unused(_default_folder(found, wanted, seed), resume)
     tell = on_epoch and _Telling(on_epoch, r)
+    task = task or found.settings.get('task') or classification
     with owning(out):   # first of all: what is read below stays as it is
         refuse(out, resume, 'retraining')
         split = _pictures(found, preset, wanted)
         with on_threads(threads):
             return train_arch(found.genotype, found.space, split, r, out, resume, seed, device,
-                              tell, held=True)
+                              tell, held=True, task=task)
 
 def _check(wanted, threads, seed, recipe):
     "Raise `UserError` for numbers that cannot be, and for fields that a recipe lacks"

@@ -55,7 +55,7 @@ def _checked(entry) -> Settings:
     s = settings(**_resolved(entry))
     if not is_file(s.data): choose(s.data, SOURCES, 'data set (a path to a .npz file works too)')
     elif not Path(s.data).is_file(): raise UserError(f'there is no file {path_text(s.data)}')
-    for_workers(method=s.method, space=s.space, data=s.data)
+    for_workers(method=s.method, space=s.space, task=s.task, data=s.data)
     return s
 
 def _resolved(entry) -> dict:
@@ -68,7 +68,8 @@ def _resolved(entry) -> dict:
 
 def _run_name(s) -> str:
     "Folder of a run: readable, and different for different settings"
-    told = sorted((k, v) for k, v in asdict(s).items() if k != 'layout' or v)
+    plain = dict(layout=None, task='classification')   # of what most studies leave as it is
+    told = sorted((k, v) for k, v in asdict(s).items() if k not in plain or v != plain[k])
     mark = f'{seed_of(told) % 16**8:08x}'
     return folder_name(s.method, s.space, Path(s.data).stem, f's{s.seed}', mark)
 
