@@ -119,7 +119,7 @@ def _filled(state, whole):
     sound_memory(state.w_opt, 'the weights')
     if state.a_opt:
         sound_memory(state.a_opt, 'the architecture')
-    state.trace = Trace.from_rows(whole['history'], state.trace.cells)
+    state.trace = Trace.from_rows(whole['history'], state.trace.groups)
 
 def fill(
     state,  # fresh `State` of the same settings

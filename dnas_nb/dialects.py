@@ -10,9 +10,10 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
-from .core import UserError, choose
+from .core import UserError, brief, choose
 from .genotype import Genotype, from_ops, pick_op
-from .space import darts
+from .safe import brief_line
+from .space import Cell, darts
 
 # %% ../nbs/04a_dialects.ipynb #44c88a26
 def _fail_at(
@@ -140,11 +141,56 @@ def _checked(
                         f'this one {len(text):,}')
     return text
 
+def _parse_words(
+    text,  # 'first=conv3 mlp=128'
+    space, # a `Space` with groups that have no wiring
+) -> Genotype:
+    "Read one word for each choice, and for each cell; in any order"
+    homes = _homes(space)
+    found = {group.name: [None]*group.E for group in space.groups}
+    seen = set()
+    for word in text.split():
+        place, sign, option = word.partition('=')
+        if not sign or place in seen:
+            why = 'comes twice' if sign else 'should be place=option'
+            raise UserError(f'architecture string: {brief(word)} {why}')
+        seen.add(place)
+        group, e = choose(place, homes, 'choice')
+        if e is None:
+            found[group.name] = _whole_cell(option, group)
+        else:
+            found[group.name][e] = option
+    missing = [place for place in homes if place not in seen]
+    if missing:
+        raise UserError(f'architecture string: no word for {brief_line(", ".join(missing))}')
+    return from_ops(space, found)
+
+def _homes(space) -> dict: # word before '=' -> (group, row), or (cell, None)
+    "What `to_str` writes for the choices of a space"
+    alone = len(space.groups) == 1
+    out = {}
+    for group in space.groups:
+        if isinstance(group, Cell):
+            out[group.name] = group, None
+            continue
+        for e, place in enumerate(group.labels):
+            out[place if alone else f'{group.name}/{place}'] = group, e
+    return out
+
+def _whole_cell(text, cell) -> list:
+    reader = _Reader(text)
+    ops = _read_cell(reader, cell)
+    if reader.ahead():
+        reader.fail('expected the end')
+    return ops
+
 def parse(
     text,  # what `to_str` or `to_darts` wrote, or a line of a log that ends in it
     space, # the `Space` it belongs to
 ) -> Genotype:
     "Read an architecture in any dialect. Raises `UserError` with the position of the first mistake"
+    if len(space.cells) < len(space.groups):
+        return _parse_words(_checked(text), space)
     if 'Genotype' in _checked(text):
         return parse_darts(text, space)
     reader = _Reader(_without_log(text))
@@ -423,12 +469,13 @@ def parse_darts(
     "Read the named tuple that DARTS and its successors print. Raises `UserError` with the position"
     if not isinstance(text, str):
         raise UserError(f'a genotype is text, got {type(text).__name__}')
+    cells = space.wired('the text of DARTS')
     names = []
-    for cell in space.cells:
+    for cell in cells:
         names += [cell.name, f'{cell.name}_concat']
     fields = _read_fields(text, names)
     ops = {}
-    for cell in space.cells:
+    for cell in cells:
         ops[cell.name] = _placed(text, cell, fields[cell.name])
         _check_concat(text, cell, fields[f'{cell.name}_concat'])
     return from_ops(space, ops)
@@ -452,6 +499,9 @@ def to_darts(
     g, # a `Genotype` with the same number of inputs for each node
 ) -> str: # "Genotype(normal=[('op', input), ...], normal_concat=range(2, 6), ...)"
     "Write the named tuple that DARTS prints, inputs in ascending order"
+    if len(g.cells) < len(g.groups):
+        raise UserError(f'space {brief(g.space)} has choices without edges: '
+                        'the text of DARTS has no words for them')
     fields = []
     for name, edges in g.cells:
         rows = sorted((dst, src, op) for src, dst, op in edges)

@@ -176,6 +176,7 @@ def _forms(
 ) -> dict:        # cell name -> `_Form`
     "The canonical form of every cell"
     out = {}
+    space.wired('a canonical form')
     for name, ops in to_ops(g, space).items():
         out[name] = _canon_cell(space[name], ops, space.plan.ops, affine)
     return out

@@ -13,19 +13,30 @@ from functools import partial
 import torch
 from .core import UserError, brief, choose
 from .safe import brief_line, parse_json
+from .space import Cell
 
 # %% ../nbs/04_genotype.ipynb #f0cd243e
 @dataclass(frozen=True, repr=False)
 class Genotype:
-    "One architecture of a space: the operation on each kept edge of each cell type"
-    space: str   # name of the space
-    cells: tuple # of (cell name, ((src, dst, op), ...)), in the order of the space
+    "One architecture of a space: the option of every choice that is taken"
+    space: str    # name of the space
+    groups: tuple # of (name, rows), in the order of the space; a cell has a row (src, dst, op)
+                  # for each edge that is kept, any other group (place, option) for each choice
+
+    @property
+    def cells(self) -> tuple:
+        "What is said of cells: (name, ((src, dst, op), ...))"
+        return tuple((name, rows) for name, rows in self.groups if _is_wired(rows))
 
     def __str__(self):
         return to_str(self)
 
     def __repr__(self):
         return f'Genotype({self.space}: {to_str(self)})'
+
+def _is_wired(rows):
+    "Do rows speak of edges?"
+    return not rows or len(rows[0]) == 3
 
 # %% ../nbs/04_genotype.ipynb #c0142607
 def pick_op(
@@ -50,28 +61,67 @@ def pick_op(
 # %% ../nbs/04_genotype.ipynb #9aa79572
 def _check_names(
     space, # a `Space`
-    per,   # dict cell name -> operations
+    per,   # dict group name -> names of options
 ) -> None:
-    "Raise a `UserError` unless `per` speaks of exactly the cells of the space"
-    want = [c.name for c in space.cells]
+    "Raise a `UserError` unless `per` speaks of exactly the groups of the space"
+    want = [g.name for g in space.groups]
     if sorted(per) == sorted(want):
         return
     got = brief_line(', '.join(map(str, per)))
     raise UserError(f"space {space.name!r} wants operations for: {', '.join(want)}; got {got}")
+
+@dataclass(frozen=True)
+class _Words:
+    "How messages speak of a group"
+    kind: str
+    choices: str
+    options: str
+
+_OF_CELLS = _Words('cell', 'edge', 'operation')
+_OF_GROUPS = _Words('group', 'choice', 'option')
+
+def _words(group):
+    return _OF_CELLS if isinstance(group, Cell) else _OF_GROUPS
+
+def _listed(
+    group, # a `Group`
+    ops,   # E names or columns
+) -> list:
+    "The same as a list of the right length"
+    said = _words(group)
+    where = f'{said.kind} {group.name!r}'
+    if isinstance(ops, str):
+        raise UserError(f'{where}: {said.options}s come as a list, one per {said.choices}; '
+                        '`parse` reads a string')
+    ops = ops.tolist() if hasattr(ops, 'tolist') else list(ops)
+    if len(ops) != group.E:
+        places = brief_line(', '.join(group.labels))
+        raise UserError(f'{where} has {group.E} {said.choices}s ({places}), '
+                        f'got {len(ops)} {said.options}s')
+    return ops
+
+def _taken(
+    group,   # a `Group` without a wiring
+    options, # E names or columns
+) -> tuple:  # of (place, option)
+    "The option of every choice with its place"
+    rows = []
+    for choice, option in zip(group.choices, _listed(group, options)):
+        where = f'group {group.name!r}, choice {choice.place}'
+        if isinstance(option, str):
+            option = choose(option, list(choice.options), f'option of {where}:')
+        option = pick_op(option, choice.options, where)
+        if option is None:
+            raise UserError(f'{where}: take one of {", ".join(choice.options)}')
+        rows.append((choice.place, option))
+    return tuple(rows)
 
 def _rows(
     cell, # a `Cell`
     ops,  # E names or columns
 ) -> tuple: # of (src, dst, op), dropped edges left out
     "The operations of one cell with their edges"
-    if isinstance(ops, str):
-        raise UserError(f'cell {cell.name!r}: operations come as a list, one per edge; '
-                        '`parse` reads a string')
-    ops = ops.tolist() if hasattr(ops, 'tolist') else list(ops)
-    if len(ops) != cell.E:
-        edges = ', '.join(cell.labels)
-        raise UserError(f'cell {cell.name!r} has {cell.E} edges ({edges}), '
-                        f'got {len(ops)} operations')
+    ops = _listed(cell, ops)
     rows = []
     for (src, dst), op, allowed, label in zip(cell.edges, ops, cell.ops, cell.labels):
         op = pick_op(op, allowed, f'cell {cell.name!r}, edge {label}')
@@ -81,17 +131,17 @@ def _rows(
 
 def from_ops(
     space, # a `Space`
-    ops,   # E names or columns (list or tensor (E,)), None drops an edge; several cells: a dict
+    ops,   # E names or columns (list or tensor (E,)), None drops an edge; several groups: a dict
 ) -> Genotype:
-    "The genotype with these operations, in the order of the edges. A `UserError` names the edge"
-    first = space.cells[0].name
+    "The genotype of these options, in the order of the choices. A `UserError` names the place"
+    first = space.groups[0].name
     per = ops if isinstance(ops, dict) else {first: ops}
     _check_names(space, per)
-    cells = []
-    for cell in space.cells:
-        rows = _rows(cell, per[cell.name])
-        cells.append((cell.name, rows))
-    return Genotype(space.name, tuple(cells))
+    groups = []
+    for group in space.groups:
+        rows = _rows if isinstance(group, Cell) else _taken
+        groups.append((group.name, rows(group, per[group.name])))
+    return Genotype(space.name, tuple(groups))
 
 # %% ../nbs/04_genotype.ipynb #714ce38e
 def _on_edges(
@@ -99,6 +149,9 @@ def _on_edges(
     rows, # of (src, dst, op)
 ) -> list: # E operation names, None where an edge is dropped
     "The operations of one cell in the order of its edges"
+    if not _is_wired(rows):
+        raise UserError(f'cell {cell.name!r}: its operations stand on edges, '
+                        f'not at {brief(rows[0][0])}')
     at = {(src, dst): op for src, dst, op in rows}
     extra = set(at) - set(cell.edges)
     if extra:
@@ -109,17 +162,33 @@ def _on_edges(
         raise UserError(f'cell {cell.name!r}: an edge is listed twice')
     return [at.get(edge) for edge in cell.edges]
 
+def _at_places(
+    group, # a `Group` without a wiring
+    rows,  # of (place, option)
+) -> list: # E names
+    "The options of one group in the order of its choices"
+    if _is_wired(rows):
+        raise UserError(f'group {group.name!r} has choices ({brief_line(", ".join(group.labels))}) '
+                        'without edges')
+    at = dict(rows)
+    for place in at:
+        choose(place, list(group.labels), f'choice of group {group.name!r}')
+    if len(at) < len(rows):
+        raise UserError(f'group {group.name!r}: a choice is listed twice')
+    return [at.get(place) for place in group.labels]
+
 def to_ops(
     g,     # a `Genotype`
     space, # its `Space`
-) -> dict: # cell name -> E operation names in the order of the edges, None: an edge that is dropped
+) -> dict: # group name -> E names in the order of the choices, None: an edge that is dropped
     "The inverse of `from_ops`. Raises `UserError` if `g` does not fit `space`"
     if g.space != space.name:
         raise UserError(f'a genotype of space {brief(g.space)} does not fit space {space.name!r}')
-    cells = {c.name: c for c in space.cells}
+    groups = {group.name: group for group in space.groups}
     out = {}
-    for name, rows in g.cells:
-        out[name] = _on_edges(cells[name], rows) if name in cells else []
+    for name, rows in g.groups:
+        read = _on_edges if isinstance(groups.get(name), Cell) else _at_places
+        out[name] = read(groups[name], rows) if name in groups else []
     from_ops(space, out)   # the same checks as on the way there
     return out
 
@@ -142,29 +211,36 @@ def _cell_str(
 
 def to_str(
     g, # a `Genotype`
-) -> str: # '|op~0|+|op~0|op~1|'; several cell types: 'name=... name=...'
+) -> str: # '|op~0|+|op~0|op~1|'; several cell types: 'name=... name=...'; others: 'mlp=128 deep=4'
     "The NAS-Bench-201 string: nodes joined by `+`, each `|operation~source|` (Dong & Yang 2020)"
     texts = []
-    for name, edges in g.cells:
+    alone = len(g.groups) == 1
+    for name, rows in g.groups:
         first = 2 if name in ('normal', 'reduce') else 99
-        texts.append((name, _cell_str(edges, first)))
-    if len(texts) == 1:
-        return texts[0][1]
-    return ' '.join(f'{name}={text}' for name, text in texts)
+        if not _is_wired(rows):
+            before = '' if alone else f'{name}/'
+            texts += [f'{before}{place}={option}' for place, option in rows]
+        elif alone:
+            texts.append(_cell_str(rows, first))
+        else:
+            texts.append(f'{name}={_cell_str(rows, first)}')
+    return ' '.join(texts)
 
 # %% ../nbs/04_genotype.ipynb #9e6d57b4
 def to_json(
     g, # a `Genotype`
 ) -> str:
-    "JSON text: the space, `[src, dst, op]` rows per cell type, and the string for people"
+    "JSON text: the space, `[src, dst, op]` or `place: option` by group, and the string for people"
+    kind = 'cells' if g.cells else 'groups'
     rows = []
-    for name, edges in g.cells:
-        name, edges = json.dumps(name), json.dumps(edges)
-        rows.append(f'  {name}: {edges}')
-    cells = ',\n'.join(rows)
+    for name, given in g.groups:
+        given = given if _is_wired(given) else dict(given)
+        name, given = json.dumps(name), json.dumps(given)
+        rows.append(f'  {name}: {given}')
+    groups = ',\n'.join(rows)
     space = json.dumps(g.space)
     text = json.dumps(to_str(g))
-    return f'{{"space": {space},\n "cells": {{\n{cells}}},\n "text": {text}}}\n'
+    return f'{{"space": {space},\n "{kind}": {{\n{groups}}},\n "text": {text}}}\n'
 
 # %% ../nbs/04_genotype.ipynb #36d83f40
 _MOST_EDGES = 10_000   # of a stored genotype
@@ -180,18 +256,39 @@ def _stored_row(
     raise UserError(f'cell {brief(cell)} of a genotype file: {brief(row)} should be '
                     '[src, dst, "operation"] with src < dst')
 
-def _stored_cells(
+def _stored_choice(
+    group,  # name of the group
+    place,  # name of the choice
+    option, # what the file holds
+) -> tuple: # (place, option)
+    "One choice of a stored genotype"
+    if isinstance(option, str):
+        return place, option
+    raise UserError(f'group {brief(group)} of a genotype file: {brief(place)} should have '
+                    f'the name of an option, not {brief(option)}')
+
+def _stored_rows(
+    name,  # of the group
+    rows,  # what the file holds: a list of edges, or a dictionary of choices
+) -> tuple:
+    "The rows of one group"
+    if isinstance(rows, dict):
+        return tuple(_stored_choice(name, place, option) for place, option in rows.items())
+    return tuple(_stored_row(name, row) for row in rows)
+
+def _stored_groups(
     stored, # what the file holds: a dictionary
-) -> dict:  # cell name -> list of rows, not yet looked at
-    "The cells of a stored genotype. Raises `UserError` for another form"
-    cells = stored.get('cells')
-    good = isinstance(stored.get('space'), str) and isinstance(cells, dict)
-    if not good or not all(isinstance(rows, list) for rows in cells.values()):
+) -> dict:  # group name -> list or dictionary, not yet looked at
+    "The groups of a stored genotype. Raises `UserError` for another form"
+    groups = stored.get('cells', stored.get('groups'))
+    good = isinstance(stored.get('space'), str) and isinstance(groups, dict)
+    if not good or not all(isinstance(rows, list | dict) for rows in groups.values()):
         raise UserError(
-            'a genotype file holds {"space": name, "cells": {cell: [[src, dst, op], ...]}}')
-    if sum(map(len, cells.values())) > _MOST_EDGES:
+            'a genotype file holds {"space": name, "cells": {cell: [[src, dst, op], ...]}}, '
+            'or "groups": {group: {place: option, ...}}')
+    if sum(map(len, groups.values())) > _MOST_EDGES:
         raise UserError(f'a genotype file holds at most {_MOST_EDGES:,} edges')
-    return cells
+    return groups
 
 def from_json(
     text,       # what `to_json` wrote; where it has a "text", that must say the same
@@ -201,30 +298,28 @@ def from_json(
     if not isinstance(text, str):
         raise UserError(f'a genotype file holds JSON, not a {type(text).__name__}')
     stored = parse_json(text, dict, 'a genotype file')
-    cells = []
-    for name, rows in _stored_cells(stored).items():
-        edges = tuple(_stored_row(name, row) for row in rows)
-        cells.append((name, edges))
-    g = Genotype(stored['space'], tuple(cells))
+    groups = [(name, _stored_rows(name, rows)) for name, rows in _stored_groups(stored).items()]
+    g = Genotype(stored['space'], tuple(groups))
     if 'text' in stored and stored['text'] != to_str(g):
-        raise UserError('a genotype file was changed: its cells and its text disagree. '
-                        'Remove "text", if you meant to change the cells')
+        kind = 'cells' if g.cells else 'groups'
+        raise UserError(f'a genotype file was changed: its {kind} and its text disagree. '
+                        f'Remove "text", if you meant to change the {kind}')
     return g if space is None else from_ops(space, to_ops(g, space))
 
 # %% ../nbs/04_genotype.ipynb #e67c7b6b
 def one_hot(
     g,     # a `Genotype`
     space, # its `Space`
-) -> dict: # cell name -> (E, O) float32, one 1 per row; a dropped edge has a row of zeros
+) -> dict: # group name -> (E, O) float32, one 1 per row; a dropped edge has a row of zeros
     "The genotype as mixing weights: a corner of the relaxed space"
     chosen = to_ops(g, space)
     out = {}
-    for cell in space.cells:
-        corner = torch.zeros(cell.E, cell.O)
-        for edge, op in enumerate(chosen[cell.name]):
-            if op is not None:
-                corner[edge, cell.ops[edge].index(op)] = 1
-        out[cell.name] = corner
+    for group in space.groups:
+        corner = torch.zeros(group.E, group.O)
+        for e, option in enumerate(chosen[group.name]):
+            if option is not None:
+                corner[e, group.options[e].index(option)] = 1
+        out[group.name] = corner
     return out
 
 # %% ../nbs/04_genotype.ipynb #4b1afedf
@@ -261,19 +356,19 @@ def _as_list(
     return [at.get(edge) for edge in range(cell.E)]
 
 def _cell_ops(
-    cell, # a `Cell`
+    cell, # a `Cell`, or any `Group`
 ): # iterator of E operations
     "The operation lists of all derived cells of one type"
     if not cell.keep:
-        yield from itertools.product(*cell.ops)
+        yield from itertools.product(*cell.options)
         return
     for ways in itertools.product(*(_node_ways(cell, node) for node in _inner_nodes(cell))):
         yield _as_list(cell, ways)
 
 # %% ../nbs/04_genotype.ipynb #33753f02
 def _all_cells(
-    cells, # of `Cell`
-): # iterator of dicts cell name -> operations
+    cells, # of `Cell`, or of any `Group`
+): # iterator of dicts group name -> options
     "All combinations of derived cells, the last cell running fastest"
     if not cells:
         yield {}
@@ -287,7 +382,7 @@ def all_archs(
     space, # a `Space`
 ): # iterator of `n_archs(space)` genotypes
     "Every genotype, the last edge running fastest; lazily: a space may be too large to hold"
-    for ops in _all_cells(space.cells):
+    for ops in _all_cells(space.groups):
         yield from_ops(space, ops)
 
 # %% ../nbs/04_genotype.ipynb #db711037
@@ -300,12 +395,12 @@ def _drawn(
     return options[at.item()]
 
 def _random_ops(
-    cell, # a `Cell`
+    cell, # a `Cell`, or any `Group`
     pick, # function of options -> one of them
 ) -> list:
     "The operations of a random cell"
     if not cell.keep:
-        return [pick(names) for names in cell.ops]
+        return [pick(names) for names in cell.options]
     ways = [pick(_node_ways(cell, node)) for node in _inner_nodes(cell)]
     return _as_list(cell, ways)
 
@@ -315,17 +410,17 @@ def random_arch(
 ) -> Genotype:
     "A uniform draw: one operation per edge, or the inputs that each node keeps and theirs"
     pick = partial(_drawn, generator=generator)
-    ops = {c.name: _random_ops(c, pick) for c in space.cells}
+    ops = {c.name: _random_ops(c, pick) for c in space.groups}
     return from_ops(space, ops)
 
 # %% ../nbs/04_genotype.ipynb #540a1f1b
 def _other_ops(
-    cell, # a `Cell` whose edges all stay
-    ops,  # its E operations
+    cell, # a `Cell` whose edges all stay, or any `Group`
+    ops,  # its E options
 ) -> list: # of E operations
     "All lists with another operation on one edge"
     near = []
-    for edge, names in enumerate(cell.ops):
+    for edge, names in enumerate(cell.options):
         for op in names:
             if op != ops[edge]:
                 near.append(ops[:edge] + [op] + ops[edge + 1:])
@@ -371,7 +466,7 @@ def neighbours(
     "All genotypes one step from `g`: another operation on one edge, or one kept input exchanged"
     ops = to_ops(g, space)
     out = []
-    for cell in space.cells:
+    for cell in space.groups:
         steps = _other_inputs if cell.keep else _other_ops
         for near in steps(cell, ops[cell.name]):
             out.append(from_ops(space, ops | {cell.name: near}))
@@ -395,6 +490,8 @@ def draw(
 ): # the axes
     "Draw one cell, a colour per operation. Raises `UserError` for a cell that it does not have"
     from dnas_nb.viz import draw_dag
+    if not g.cells:
+        raise UserError(f'space {brief(g.space)} has no cells: there is no wiring to draw')
     cell = cell or g.cells[0][0]
     edges = choose(cell, dict(g.cells), 'cell')
     if not edges:
@@ -425,7 +522,7 @@ def _strongest(
     return _Strongest(names[best], row[best])
 
 def _keep_best(
-    cell,       # a `Cell`
+    cell,       # a `Cell`, or any `Group`
     w,          # (E, O) mixing weights
     scale=None, # (E,) weights of whole edges
 ) -> list: # E operations, None where an edge is dropped
@@ -434,7 +531,7 @@ def _keep_best(
         w = w*scale[:, None]
     skip = 'none' if cell.keep else None
     best = []
-    for row, names in zip(w, cell.ops):
+    for row, names in zip(w, cell.options):
         best.append(_strongest(row[:len(names)].tolist(), names, skip))
     if not cell.keep:
         return [b.op for b in best]
@@ -447,13 +544,13 @@ def _keep_best(
     return out
 
 def keep_best(
-    weights, # {cell: (E, O) mixing weights}
+    weights, # {group: (E, O) mixing weights}
     space,   # a `Space`
     edges=None, # {cell: (E,) weights of whole edges}; None: there are none
 ) -> Genotype:
     "The strongest operation per edge; where a node keeps k inputs, its k strongest without `none`"
     ops = {}
-    for cell in space.cells:
+    for cell in space.groups:
         scale = (edges or {}).get(cell.name)
         ops[cell.name] = _keep_best(cell, weights[cell.name], scale)
     return from_ops(space, ops)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 import torch
-from .core import UserError, choose
+from .core import UserError, brief, choose
 from .ops import DARTS_OPS, NB201
 
 # %% ../nbs/03_space.ipynb #grp00002
@@ -28,6 +28,7 @@ class Group:
     "Choices that share one tensor of parameters, a row each"
     name: str      # e.g. 'normal'
     choices: tuple # E of `Choice`, with up to O options
+    keep = ()      # every choice is taken; only a `Cell` may leave some out
 
     def __post_init__(self):
         object.__setattr__(self, 'choices', tuple(self.choices))
@@ -42,6 +43,11 @@ class Group:
     def O(self) -> int:
         "Columns: the length of the longest list of options"
         return max(len(c.options) for c in self.choices)
+
+    @property
+    def options(self) -> tuple:
+        "What each choice may become: E tuples of names"
+        return tuple(c.options for c in self.choices)
 
     @property
     def live(self) -> torch.Tensor:
@@ -70,21 +76,39 @@ class Group:
             out += [f'{c.place} {option}' for option in c.options]
         return tuple(out)
 
+_WORD = re.compile(r'[^\s=/|]{1,60}')   # of a text such as 'mlp=128', and of a table's columns
+_OPTION = re.compile(r'[^\s=|]{1,60}')
+
+def _check_word(
+    name, # of a group, of a place, of an option
+    form, # what it has to match
+    where, # for the message
+) -> None:
+    "Raise a `UserError` unless the name can stand in a text, in a file and in a column"
+    if isinstance(name, str) and name.isprintable() and form.fullmatch(name):
+        return
+    raise UserError(f'{where}: a name is one word of at most 60 characters without = / |, '
+                    f'not {brief(name, 60)}')
+
 def _check_group(
     g, # a `Group`
 ) -> None:
     "Raise a `UserError` that names the place if `g` is not a group"
+    _check_word(g.name, _WORD, 'group')
     if not g.choices:
         raise UserError(f'group {g.name!r}: there are no choices')
     seen = set()
     for c in g.choices:
-        where = f'group {g.name!r}, choice {c.place!r}'
+        where = f'group {g.name!r}, choice {brief(c.place, 60)}'
+        _check_word(c.place, _WORD, where)
         if c.place in seen:
             raise UserError(f'{where}: its place is listed twice')
         if not c.options:
             raise UserError(f'{where}: no options')
         if len(set(c.options)) < len(c.options):
             raise UserError(f'{where}: an option is listed twice')
+        for option in c.options:
+            _check_word(option, _OPTION, where)
         seen.add(c.place)
 
 # %% ../nbs/03_space.ipynb #d8572465
@@ -320,12 +344,23 @@ class Space:
         name, # of a group
     ) -> Group:
         "The group of that name. Raises `UserError` if there is none"
-        return choose(name, {g.name: g for g in self.groups}, f'cell of space {self.name!r}')
+        kind = 'cell' if self.cells else 'group'
+        return choose(name, {g.name: g for g in self.groups}, f'{kind} of space {self.name!r}')
 
     @property
     def cells(self) -> tuple:
         "The groups that know their wiring"
         return tuple(g for g in self.groups if isinstance(g, Cell))
+
+    def wired(self,
+        what, # needs cells, for the message
+    ) -> tuple:
+        "All groups, which are cells. Raises `UserError` where some have no edges"
+        if len(self.cells) == len(self.groups):
+            return self.cells
+        plain = next(g.name for g in self.groups if not isinstance(g, Cell))
+        raise UserError(f'{what} needs cells with edges: in space {self.name!r} '
+                        f'the group {plain!r} has choices without a wiring')
 
 # %% ../nbs/03_space.ipynb #e50f79e8
 @dataclass(frozen=True)

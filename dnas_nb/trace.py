@@ -10,15 +10,16 @@ import re
 from dataclasses import dataclass, field
 import numpy as np
 from fastcore.basics import patch
+from .space import Cell
 
 # %% ../nbs/12b_trace.ipynb #trc00009
-_NAME = re.compile(r'p/([^/]+)/(\d+-\d+)/(.+)')
+_NAME = re.compile(r'p/([^/]+)/([^/]+)/(.+)')
 
 @dataclass(frozen=True)
 class Column:
     "Where a table holds the mean weight of one option"
     group: str   # 'cell'
-    place: str   # '0-1'
+    place: str   # '0-1', 'blocks.2.mlp'
     option: str  # 'skip_connect'
 
     def __str__(self):
@@ -42,27 +43,29 @@ class Column:
 
     @classmethod
     def of(cls,
-        cell,  # a `Cell`
-    ) -> list: # per edge, the columns of its operations
-        "Where a table holds the weights of a cell"
+        group,  # a `Group`
+    ) -> list:  # per choice, the columns of its options
+        "Where a table holds the weights of a group; an edge 0→1 is written 0-1"
         rows = []
-        for label, ops in zip(cell.labels, cell.ops):
-            place = label.replace('→', '-')
-            rows.append([cls(cell.name, place, op) for op in ops])
+        for choice in group.choices:
+            place = choice.place
+            if isinstance(group, Cell):
+                place = place.replace('→', '-')
+            rows.append([cls(group.name, place, option) for option in choice.options])
         return rows
 
 # %% ../nbs/12b_trace.ipynb #trc00012
 @dataclass(frozen=True, eq=False)
 class Trace:
     "What a search was like after each of its T epochs"
-    cells: tuple = ()                            # its cell types
+    groups: tuple = ()                           # its groups of choices
     scalars: dict = field(default_factory=dict)  # name -> T numbers, in a tuple
-    weights: dict = field(default_factory=dict)  # cell name -> (T, E, O) mean mixing weights
+    weights: dict = field(default_factory=dict)  # group name -> (T, E, O) mean mixing weights
 
     def __post_init__(self):
         before = {}
-        for cell in self.cells:
-            before[cell.name] = np.zeros((0, cell.E, cell.O))
+        for group in self.groups:
+            before[group.name] = np.zeros((0, group.E, group.O))
         object.__setattr__(self, 'weights', before | self.weights)
 
     def __len__(self):
@@ -77,7 +80,7 @@ class Trace:
 
     @property
     def live(self) -> dict:
-        "Cell name -> (T, E, O) bool: options that had any weight"
+        "Group name -> (T, E, O) bool: options that had any weight"
         return {name: P > 0 for name, P in self.weights.items()}
 
     @property
@@ -87,7 +90,7 @@ class Trace:
 
     def then(self,
         scalars,  # name -> number
-        weights,  # cell name -> (E, O) array
+        weights,  # group name -> (E, O) array
     ):  # Trace
         "This, and one epoch more"
         numbers = dict(self.scalars)
@@ -95,19 +98,19 @@ class Trace:
         for name, value in scalars.items():
             before = numbers.get(name, ())
             numbers[name] = (*before, value)
-        for cell in self.cells:
-            name = cell.name
+        for group in self.groups:
+            name = group.name
             if name not in weights:
                 continue
-            new = np.where(cell.live, weights[name], 0.)
+            new = np.where(group.live, weights[name], 0.)
             arrays[name] = np.concatenate([arrays[name], new[None]])
-        return Trace(self.cells, numbers, arrays)
+        return Trace(self.groups, numbers, arrays)
 
     def noted(self,
         **scalars,  # further numbers of the last epoch, the same ones after every epoch
     ):  # Trace
         "This, with something more said of its last epoch"
-        return Trace(self.cells, self.then(scalars, {}).scalars, self.weights)
+        return Trace(self.groups, self.then(scalars, {}).scalars, self.weights)
 
     def upto(self,
         t,  # number of epochs
@@ -118,17 +121,18 @@ class Trace:
             numbers[name] = values[:t]
         for name, P in self.weights.items():
             arrays[name] = P[:t]
-        return Trace(self.cells, numbers, arrays)
+        return Trace(self.groups, numbers, arrays)
 
     def by_name(self,
         t=-1,  # epoch index
-    ) -> dict: # cell name -> {(i, j): {operation: weight}}
-        "The weights of one epoch under the names of edges and operations"
+    ) -> dict: # group name -> {(i, j) or place: {option: weight}}
+        "The weights of one epoch under the names of edges, or of other places, and of options"
         out = {}
-        for cell in self.cells:
-            now = self.weights[cell.name][t].tolist()
-            pairs = zip(cell.edges, cell.ops, now)
-            out[cell.name] = {edge: dict(zip(ops, row)) for edge, ops, row in pairs}
+        for group in self.groups:
+            places = group.edges if isinstance(group, Cell) else group.labels
+            now = self.weights[group.name][t].tolist()
+            rows = zip(places, group.options, now)
+            out[group.name] = {place: dict(zip(names, row)) for place, names, row in rows}
         return out
 
 # %% ../nbs/12b_trace.ipynb #trc00014
@@ -138,9 +142,9 @@ def rows(self:Trace) -> list:
     columns = {}
     for name, values in self.scalars.items():
         columns[name] = list(values)
-    for cell in self.cells:
-        P = self.weights[cell.name]
-        for e, row in enumerate(Column.of(cell)):
+    for group in self.groups:
+        P = self.weights[group.name]
+        for e, row in enumerate(Column.of(group)):
             for o, column in enumerate(row):
                 columns[str(column)] = P[:, e, o].tolist()
     out = [{} for t in range(len(self))]
@@ -152,7 +156,7 @@ def rows(self:Trace) -> list:
 @patch(cls_method=True)
 def from_table(cls:Trace,
     columns,  # name -> T numbers: a dict, or a DataFrame
-    cells,    # the cell types that were searched
+    groups,   # the groups of choices that were searched
 ):  # Trace
     "A trace from the columns of a table. Raises `KeyError` for one that is missing"
     scalars, weights = {}, {}
@@ -161,21 +165,21 @@ def from_table(cls:Trace,
         length = len(columns[name])
         if not Column.read(name):
             scalars[name] = tuple(columns[name])
-    for cell in cells:
-        P = np.zeros((length, cell.E, cell.O))
-        for e, row in enumerate(Column.of(cell)):
+    for group in groups:
+        P = np.zeros((length, group.E, group.O))
+        for e, row in enumerate(Column.of(group)):
             for o, column in enumerate(row):
                 P[:, e, o] = columns[str(column)]
-        weights[cell.name] = P
-    return cls(tuple(cells), scalars, weights)
+        weights[group.name] = P
+    return cls(tuple(groups), scalars, weights)
 
 @patch(cls_method=True)
 def from_rows(cls:Trace,
     rows,   # one dict per epoch, from `rows`
-    cells,  # the cell types that were searched
+    groups, # the groups of choices that were searched
 ):  # Trace
     "The trace that has these rows"
     if not rows:
-        return cls(tuple(cells))
+        return cls(tuple(groups))
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return cls.from_table(columns, cells)
+    return cls.from_table(columns, groups)
