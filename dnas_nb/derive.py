@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from .bilevel import by_mean
 from .core import Described, UserError, choose, generator, seeded
-from .dependence import sequential
+from .conditioning import condition, sequential
+from .dependence import CorrelatedNormal
 from .equality import canon
 from .genotype import from_ops, keep_best, one_hot, to_ops
 from .prune import edge_means
@@ -220,7 +221,7 @@ def _given_others(
     kappa=1., # the others are observed so many standard deviations above their mean
 ):            # (E, O) mixing weights
     "What every edge would choose, given all others (ours); without a correlation its mean weights"
-    if not hasattr(D, 'condition'):
+    if not isinstance(D, CorrelatedNormal):
         return D.mean.detach()
     now = [int(o) for o in columns]
     rows = []
@@ -228,7 +229,7 @@ def _given_others(
         others = {k: o for k, o in enumerate(now) if k != e and D.live[k, o]}
         if not others:
             return D.mean.detach()
-        given = D.condition(others, kappa, pin=False)
+        given = condition(D, others, kappa, pin=False)
         rows.append(edge_means(given)[e])
     return torch.stack(rows)
 

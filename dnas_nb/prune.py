@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from .bilevel import dists
 from .core import Described, UserError, generator
-from .dependence import lower, white
+from .conditioning import condition
+from .dependence import CorrelatedNormal, lower, white
 
 # %% ../nbs/16_prune.ipynb #21b5ccc7
 def _first(
@@ -244,11 +245,11 @@ class conditional:
     ) -> torch.Tensor: # (E, O)
         if self.kappa == 0:
             return edge_means(D)
-        if not hasattr(D, 'condition'):
+        if not isinstance(D, CorrelatedNormal):
             raise UserError('dependency-aware pruning needs a correlated normal '
                             "(method 'danas'), or kappa=0")
         sure = _winners(D, self.rho)
-        return edge_means(D.condition(sure, self.kappa, pin=False))
+        return edge_means(condition(D, sure, self.kappa, pin=False))
 
 # %% ../nbs/16_prune.ipynb #b5d8307a
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ __all__ = ['wants', 'all_cells', 'against', 'evidence', 'hint', 'card', 'connect
 # %% ../../nbs/reading/32a_cards.ipynb #dc233592
 import itertools, math
 import numpy as np
+from ..conditioning import condition
 from ..core import UserError, choose
+from ..dependence import CorrelatedNormal
 from ..genotype import Genotype, from_ops
 from .interactions import contrast, draw_choices, grid, truth
 from .motifs import absent, follows, position, rewired
@@ -21,10 +23,10 @@ def _conditioned(
     D,        # `CorrelatedNormal`
     fixed,    # dict edge number -> operation number
     e,        # number of the edge asked about
-    kappa,    # see `CorrelatedNormal.condition`
+    kappa,    # see `conditioning.condition`
 ) -> tuple:   # (before, after), (O,) each
     "Probabilities of winning"
-    given = D.condition(fixed, kappa)
+    given = condition(D, fixed, kappa)
     before = D.winner_prob()[e]
     after = given.winner_prob()[e]
     return before.detach().numpy(), after.detach().numpy()
@@ -81,7 +83,7 @@ def wants(
     given,    # dict edge -> operation, such as {'0→1': 'nor_conv_3x3'}
     edge,     # the edge asked about
     cell,     # `Cell`
-    kappa=1., # see `CorrelatedNormal.condition`
+    kappa=1., # see `conditioning.condition`
 ):
     "What an edge prefers once others have chosen, a DataFrame by operation: before, after, change"
     import pandas as pd
@@ -90,7 +92,7 @@ def wants(
     label, ops = cell.labels[e], cell.ops[e]
     if e in fixed:
         raise UserError(f'{label} is given: ask about another edge')
-    if hasattr(source, 'condition'):
+    if isinstance(source, CorrelatedNormal):
         before, after = _conditioned(source, fixed, e, kappa)
     elif np.ndim(source) == cell.E:
         before, after = _averaged(source, fixed, e)
