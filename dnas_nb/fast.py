@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .core import choose
 from .depthwise import CL, Kept, depthwise_kind, fast_depthwise, per_channel
 from .ops import FactorizedReduce, channel_shuffle
-from .supernet import CellNet, Mixed
+from .supernet import CellNet, MixedEdge
 
 # %% ../nbs/08_fast.ipynb #5d9ce001
 def normed(
@@ -313,8 +313,8 @@ class CellPlan:
 
 def _inner(
     edge, # an edge of a `CellNet`
-) -> Mixed: # its mixture, of all channels or of a part
-    return edge if isinstance(edge, Mixed) else edge.mix
+) -> MixedEdge: # its mixture, of all channels or of a part
+    return edge if isinstance(edge, MixedEdge) else edge.mix
 
 # %% ../nbs/08_fast.ipynb #5d9ce014
 def _live_ops(net, s, live):

@@ -36,7 +36,7 @@ from .evaluate import load_arch
 from ..fast import FastCell
 from .folder import account, owning, versions
 from ..ops import FactorizedReduce, ResBlock, relu_conv_bn
-from ..supernet import CellNet, Mixed, SuperNet, TwoStems, WideCell, n_weights
+from ..supernet import CellNet, MixedEdge, SuperNet, TwoStems, WideCell, n_weights
 from ..data import Data
 from .identity import must_agree, of_run
 
@@ -62,7 +62,7 @@ def _must_leave(
                 'this network normalises by the batch, as search networks do: '
                 'train the derived cell first (dnas_train, or `train_arch`)')
     for m in net.modules():
-        if isinstance(m, Mixed) and len(m) > 1:
+        if isinstance(m, MixedEdge) and len(m) > 1:
             raise UserError('this is a supernet: derive a cell and build it with `subnet`')
 
 def plain(
@@ -76,7 +76,7 @@ def plain(
         net.at = None
         del net.aux
     for m in net.modules():
-        if isinstance(m, Mixed):
+        if isinstance(m, MixedEdge):
             m.drop = 0.
         if isinstance(m, CellNet):
             m.zeros = partial(_zeros, m)
@@ -365,7 +365,7 @@ def _ops_of(
     dag,  # a `CellNet` of a derived network
 ) -> list: # of `_Op`, in the order of the cell
     "The operations of a cell that are there"
-    if any(not isinstance(e, Mixed) for e in dag.edges):
+    if any(not isinstance(e, MixedEdge) for e in dag.edges):
         raise UserError(
             'a network with partial channels is a search network: '
             'build the derived one with `subnet`')
