@@ -177,7 +177,7 @@ def carry(
 def edges_of(
     net, # `SuperNet`
 ):
-    "Yield (cell name, edge number, `Mixed`) for every edge of every cell"
+    "Yield (cell name, edge number, `MixedEdge`) for every edge of every cell"
     for name, block in zip(net.names, net.blocks):
         dag = getattr(block, 'dag', block)
         for e, edge in enumerate(getattr(dag, 'edges', ())):
