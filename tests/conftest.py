@@ -52,6 +52,12 @@ def skip_flags() -> list:
     return [flag for flag, on in skip.items() if on and flag not in force]
 
 
+def pytest_collection_modifyitems(items):
+    "The longest come first, so that no worker is left with one at the end."
+    long = ['test_wheel', 'test_site', 'test_notebooks', 'test_live', 'test_resume', 'test_cli']
+    items.sort(key=lambda item: long.index(item.path.stem) if item.path.stem in long else len(long))
+
+
 def pytest_terminal_summary(terminalreporter):
     "Cells run and skipped, per flag, over all notebooks and workers."
     count, hint = Counter(slow=0, cuda=0, data=0), {'slow': 'DNAS_FLAGS=slow runs them', 'cuda': 'no GPU here', 'data': 'no data folder here, see DNAS_DATA'}

@@ -137,35 +137,35 @@ def wait_for(path, epochs, process, timeout=600):
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
     out = tmp_path_factory.mktemp('whole')
-    subprocess.run([COMMAND, *args(out/'r', epochs=40)], check=True, capture_output=True)
+    subprocess.run([COMMAND, *args(out/'r', epochs=14)], check=True, capture_output=True)
     return texts(out/'r')
 
 
-@pytest.mark.parametrize('epochs', [0, 8, 25])
+@pytest.mark.parametrize('epochs', [0, 5])
 def test_killed_and_resumed(tmp_path, whole, epochs):
     out = tmp_path/'r'
-    p = subprocess.Popen([COMMAND, *args(out, epochs=40)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    p = subprocess.Popen([COMMAND, *args(out, epochs=14)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(out/'run.json', epochs, p)
     p.send_signal(signal.SIGKILL); p.communicate()
     assert p.returncode == -signal.SIGKILL, 'the run ended before it could be killed'
-    subprocess.run([COMMAND, *args(out, epochs=40), '--resume'], check=True, capture_output=True)
+    subprocess.run([COMMAND, *args(out, epochs=14), '--resume'], check=True, capture_output=True)
     assert texts(out) == whole
 
 
 def test_ctrl_c(tmp_path, whole):
     out = tmp_path/'r'
     hears = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)   # a shell's background jobs ignore Ctrl-C, and so would their children
-    p = subprocess.Popen([COMMAND, *args(out, epochs=40)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hears)
+    p = subprocess.Popen([COMMAND, *args(out, epochs=14)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hears)
     wait_for(out/'run.json', 2, p)
     p.send_signal(signal.SIGINT); _, err = p.communicate()
     assert p.returncode == 130 and 'Traceback' not in err and '--resume' in err.strip().splitlines()[-1]
     assert json.loads((out/'run.json').read_text())['status'] == 'interrupted'
-    subprocess.run([COMMAND, *args(out, epochs=40), '--resume'], check=True, capture_output=True)
+    subprocess.run([COMMAND, *args(out, epochs=14), '--resume'], check=True, capture_output=True)
     assert texts(out) == whole
 
 
 def test_same_seed_same_bytes(tmp_path, whole):
-    subprocess.run([COMMAND, *args(tmp_path/'r', epochs=40)], check=True, capture_output=True)
+    subprocess.run([COMMAND, *args(tmp_path/'r', epochs=14)], check=True, capture_output=True)
     assert texts(tmp_path/'r') == whole
 
 
@@ -216,9 +216,9 @@ TRAIN = str(Path(sys.executable).with_name('dnas_train'))
 def test_retraining_killed_and_resumed(tmp_path, whole):
     found = tmp_path/'genotype.json'
     found.write_bytes(whole[1])
-    def start(out, *more, **kw): return subprocess.Popen([TRAIN, str(found), *'--images 160 --epochs 25 --channels 2 --device cpu --out'.split(), str(tmp_path/out), *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def start(out, *more, **kw): return subprocess.Popen([TRAIN, str(found), *'--images 160 --epochs 10 --channels 2 --device cpu --out'.split(), str(tmp_path/out), *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     straight = start('straight'); straight.communicate()
-    p = start('killed'); wait_for(tmp_path/'killed'/'run.json', 5, p)
+    p = start('killed'); wait_for(tmp_path/'killed'/'run.json', 3, p)
     p.send_signal(signal.SIGKILL); p.communicate()
     assert (straight.returncode, p.returncode) == (0, -signal.SIGKILL)
     refused = start('killed'); _, err = refused.communicate()

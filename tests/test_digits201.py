@@ -123,20 +123,20 @@ def test_jobs_cover_every_edge():
 
 def test_killed_and_resumed(tmp_path):
     "SIGKILL in the middle; the same command does the rest, and the figures are those of an undisturbed run."
-    command = [sys.executable, TOOL, '--first', '3', '--chunk', '1', '--folder', tmp_path]
+    command = [sys.executable, TOOL, '--first', '2', '--chunk', '1', '--folder', tmp_path]
     p = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     for _ in range(6000):   # five minutes on a busy machine
         if any(tmp_path.glob('*.npz')) or p.poll() is not None: break
         time.sleep(.05)
     os.killpg(p.pid, signal.SIGKILL); p.wait()
     before = {f: f.stat().st_mtime_ns for f in tmp_path.glob('*.npz')}
-    assert 1 <= len(before) < 3
+    assert len(before) == 1
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]
     assert all(f.stat().st_mtime_ns == t for f, t in before.items()), 'finished rows were trained again'
     right, loss = finished(tmp_path)
-    whole = measure([0, 1, 2], 0)
-    assert (right[0, :3] == whole['right']).all() and (loss[0, :3] == whole['loss']).all()
+    whole = measure([0, 1], 0)
+    assert (right[0, :2] == whole['right']).all() and (loss[0, :2] == whole['loss']).all()
 
 
 def test_bad_input(tmp_path):

@@ -535,12 +535,12 @@ def test_clock_that_is_set_back(tmp_path, monkeypatch):
 # all of it
 
 def test_kills(tmp_path):
-    "Ten SIGKILLs: in a search that stops, a retraining, a study; tools/kills.py makes 200 in all kinds"
+    "Five SIGKILLs: in a search that stops, a retraining, a study; tools/kills.py makes 200 in all kinds"
     code = ('import sys; sys.path.insert(0, "tools"); import kills\n'
-            'some = dict(retrain=7, stop=2, study=1)\n'
+            'some = dict(retrain=3, stop=1, study=1)\n'
             'rows = [r for job, n in some.items() for r in kills.campaign(f"{sys.argv[1]}/{job}", n, 0, [job], None)]\n'
             'print(kills.told(rows)); sys.exit(not all(map(kills.good, rows)))')
     env = {**os.environ, 'OMP_NUM_THREADS': '1'}
     root = Path(__file__).resolve().parent.parent
     p = subprocess.run([sys.executable, '-c', code, str(tmp_path)], capture_output=True, text=True, cwd=root, env=env)
-    assert p.returncode == 0 and '10 of 10 identical' in p.stdout, p.stdout + p.stderr
+    assert p.returncode == 0 and '5 of 5 identical' in p.stdout, p.stdout + p.stderr

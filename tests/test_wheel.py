@@ -1,7 +1,7 @@
 """What a user gets: the wheel alone, in a fresh environment outside of the repository, and the sdist.
 
-Two environments are made with pip: one with the newest release of every requirement, one with the oldest that settings.ini
-states. Only PyTorch is not installed again: both see the one of the development environment (5 GB for a GPU) and what
+An environment is made with pip, with the newest release of every requirement; with `DNAS_FLAGS=wheel` (weekly) another, with the
+oldest that settings.ini states. Only PyTorch is not installed again: both see the one of the development environment (5 GB for a GPU) and what
 nobody but it needs. All five commands run in both, each once with `--help` and once for real.
 
 Without a package index these tests are skipped, and so are the oldest releases where Python is newer than they are.
@@ -21,7 +21,8 @@ from dnas_nb.command import arguments
 
 KINDS = 'newest', 'oldest'
 LAST_PYTHON = 3, 11     # for which the oldest releases have wheels
-QUICK = ['tests/test_sync.py', 'tests/test_baselines.py']
+QUICK = ['tests/test_sync.py::test_package_matches_notebooks', 'tests/test_baselines.py']
+WHOLE = 'wheel' in os.environ.get('DNAS_FLAGS', '')
 NO_INDEX = 'NewConnectionError|ConnectTimeout|ReadTimeout|name resolution|ProxyError|Network is unreachable|Connection refused'
 config = ConfigParser(delimiters=['='])
 config.read(ROOT/'settings.ini', encoding='utf-8')
@@ -96,6 +97,7 @@ def environment(built, tmp_path_factory):
     made = {}
     def make(kind):
         if kind in made: return made[kind]
+        if kind == 'oldest' and not WHOLE: pytest.skip('the oldest releases of the requirements: DNAS_FLAGS=wheel')
         if kind == 'oldest' and sys.version_info[:2] > LAST_PYTHON: pytest.skip(f'the oldest releases have no wheels for Python {sys.version_info[0]}.{sys.version_info[1]}')
         here = tmp_path_factory.mktemp(kind)
         assert run(sys.executable, '-m', 'venv', '--without-pip', here/'venv', cwd=here).returncode == 0
@@ -217,7 +219,7 @@ def test_five_commands(environment, kind):
 def test_five_commands_without_the_modules_of_unix(environment, kind):
     "As on Windows: no `resource`, no `fcntl`; the same architecture is found. A search and a table here, all five with DNAS_FLAGS=wheel."
     here = environment(kind)
-    only = FIVE if 'wheel' in os.environ.get('DNAS_FLAGS', '') else ('dnas_search', 'dnas_table')
+    only = FIVE if WHOLE else ('dnas_search', 'dnas_table')
     five_commands(here, only, DNAS_HIDE='resource fcntl pwd grp termios')
     found = [(here/d/'run'/'genotype.json').read_text(encoding='utf-8') for d in ('plain', 'hidden') if (here/d).exists()]
     assert len(set(found)) == 1
