@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from .core import UserError, brief
-from .data import TASKS, Task
+from .tasks import TASKS, task_of
 from .sources import SOURCES
 from .bilevel import Method
 from .methods import METHODS
@@ -69,8 +69,7 @@ def _space(made):
     return made
 
 def _task(value):
-    if not isinstance(value, Task): raise UserError(f'a task is a Task, not {brief(value)}')
-    return value
+    return task_of(value)
 
 def _data(f):
     if not callable(f): raise UserError(f'data is a function that loads a data set, not {brief(f)}')

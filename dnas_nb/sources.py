@@ -111,6 +111,12 @@ class Source:
     flip: bool = False    # does a mirrored picture keep its class?
     shift: int = 0        # shift that keeps the class, in pixels
     origin: dict = None   # arguments of `load_data` that find it again: name, layout of a file
+    task: object = None   # the `Task` that the labels are for; None: classification
+
+    @property
+    def by_class(self) -> bool:
+        "Are labels classes, which every part must hold?"
+        return self.pool.kinds is self.pool.y
 
 # %% ../nbs/06a_sources.ipynb #2d78e348
 _OURS = 'digits', 'cifar10', 'cifar100'
@@ -124,7 +130,7 @@ def _hold_out(
     share=0.3,  # of every class
 ) -> Source:
     "`source` with a test set cut from its pool, the same for every seed"
-    y = source.pool.y
+    y = source.pool.kinds
     test = torch.zeros(len(y), dtype=torch.bool)
     order = torch.randperm(len(y), generator=generator('test', _key(source)))
     for mine in _by_class(y, order):
@@ -135,12 +141,12 @@ def _hold_out(
 
 # %% ../nbs/06a_sources.ipynb #97673c44
 def _new(
-    x,        # (N, C, H, W) pictures
-    seen=(),  # fingerprints that are taken
+    digests,  # of N pictures
+    seen=(),  # of those that are taken
 ) -> torch.Tensor:
     "(N,) bool: true where a picture is neither in `seen` nor a copy of an earlier one"
     seen, keep = set(seen), []
-    for f in fingerprints(x):
+    for f in digests:
         keep.append(f not in seen)
         seen.add(f)
     return torch.tensor(keep, dtype=torch.bool)
@@ -149,8 +155,8 @@ def _distinct(
     source: Source,
 ) -> Source:
     "`source` without the search images that occur twice or in the test set"
-    taken = fingerprints(source.test.x) if source.test else ()
-    keep = _new(source.pool.x, taken)
+    taken = source.test.digests if source.test else ()
+    keep = _new(source.pool.digests, taken)
     if keep.all():
         return source
     train = None if source.train is None else source.train[keep]
@@ -181,6 +187,11 @@ def _enough(
     least,  # images every class needs
 ):
     "Raise `UserError` unless every class has `least` images"
+    if not source.by_class:
+        if len(source.pool) < least:
+            raise UserError(f'{source.name}: {len(source.pool)} examples to search with; '
+                            f'it needs {least}')
+        return
     n = source.pool.y.bincount(minlength=len(source.classes))
     rarest = int(n.argmin())
     if n[rarest] < least:
@@ -192,10 +203,13 @@ def _can_be_had(
     images, # images wanted for train and valid, or None
 ):
     "Raise `UserError` unless so many images can be had, two of each class at least"
-    K, n = len(source.classes), len(source.pool)
+    K, n = 1, len(source.pool)
+    if source.by_class:
+        K = len(source.classes)
     if images is None or type(images) is int and 2*K <= images <= n:
         return
-    raise UserError(f'images must be from {2*K} (two of each of the {K} classes) to {n} '
+    of_each = f' (two of each of the {K} classes)' if source.by_class else ''
+    raise UserError(f'images must be from {2*K}{of_each} to {n} '
                     f'for {source.name}, not {brief(images)}')
 
 def _halve(
@@ -204,7 +218,7 @@ def _halve(
     seed,           # of the choice and the division
 ) -> tuple:
     "Indices of the images that train weights, and of those that choose the architecture"
-    y, key = source.pool.y, _key(source)
+    y, key = source.pool.kinds, _key(source)
     train = source.train
     if train is None:
         train = _sides(y, key, seed)
@@ -223,9 +237,9 @@ def _halve(
 # %% ../nbs/06a_sources.ipynb #8ffbfce2
 def _well_formed(source):
     "Raise `UserError` unless pictures and labels of all parts are in order"
-    source.pool.check(source.classes, f'{source.name}, images')
+    source.pool.check(source.classes, f'{source.name}, images', source.task)
     if source.test is not None:
-        source.test.check(source.classes, f'{source.name}, test images')
+        source.test.check(source.classes, f'{source.name}, test images', source.task)
 
 def split_of(
     source: Source,
@@ -253,7 +267,7 @@ def split_of(
     if again:
         again = dict(again, images=images, size=size, seed=seed)
     about = About(whole.name, tuple(whole.classes), mean, std, whole.flip, whole.shift,
-                  dropped, again)
+                  dropped, again, task=source.task)
     return Data(train, valid, whole.test, about)
 
 # %% ../nbs/06a_sources.ipynb #fa4c3a70
@@ -372,6 +386,9 @@ def as_images(
     labels = _as_labels(y, name)
     if x.ndim in (3, 4) or layout is not None:
         x = _channels_first(x, layout, name)
+    if x.ndim != 4 or min(x.shape[1:]) == 0:
+        raise UserError(f'{name}: x must be (images, channels, height, width), '
+                        f'it is {tuple(x.shape)}')
     return Part(_as_pixels(x, name).contiguous(), labels)
 
 # %% ../nbs/06a_sources.ipynb #1ab76bca

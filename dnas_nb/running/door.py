@@ -32,7 +32,7 @@ NAMES = MappingProxyType(dict(
     space_of=('modules', 'space_of'),
     Genotype=('genotype', 'Genotype'),
     Data=('data', 'Data'),
-    Task=('data', 'Task'),
+    Task=('tasks', 'Task'),
     Method=('bilevel', 'Method'),
     # by name
     METHODS=('methods', 'METHODS'),

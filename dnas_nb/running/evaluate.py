@@ -8,6 +8,7 @@ __all__ = ['LARGEST', 'RECIPES', 'Recipe', 'buildable', 'is_published', 'called'
            'judge', 'Trained', 'train_arch', 'load_arch', 'seeds_report']
 
 # %% ../../nbs/running/21_evaluate.ipynb #994ca56f
+import inspect
 import statistics
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ import torch
 from ..checkpoint import sound_history, sound_memory
 from ..core import (UserError, choose, counted, device as get_device, finite, save_tensors,
                           seeded, write_atomic)
-from ..data import Data, Part, Task, averages, classification, task_of
+from ..data import Data, Part, Task, averages, classification
 from ..depthwise import fast_depthwise
 from .folder import (Keeper, account, csv_text, digests, lost, owning, same_age,
                             to_continue, versions)
@@ -27,6 +28,7 @@ from ..safe import path_text, typed
 from ..schedule import cosine, ramp
 from ..space import Space
 from ..supernet import enough_pixels, n_weights, set_drop_path, subnet
+from ..tasks import task_of
 from ..unpickle import load_tensors
 
 # %% ../../nbs/running/21_evaluate.ipynb #fbba90b2
@@ -221,8 +223,16 @@ def _step(
     if r.clip:
         torch.nn.utils.clip_grad_norm_(net.parameters(), r.clip)
     opt.step()
-    right = task.decide(_heads(out)[0].detach()) == y
-    return torch.stack([loss.detach().float(), right.float().mean()])
+    acc = _share_right(_heads(out)[0].detach(), y, task)
+    return torch.stack([loss.detach().float(), acc])
+
+def _share_right(output, y, task):
+    "Share of right answers in a batch; for a task without classes, its accuracy"
+    by_class = isinstance(y, torch.Tensor) and y.ndim == 1 and y.dtype == torch.int64
+    if by_class and not task.places:
+        return (task.decide(output) == y).float().mean()
+    mean = averages([task.scores(output, y)])
+    return torch.tensor(mean['acc'], device=output.device)
 
 # %% ../../nbs/running/21_evaluate.ipynb #18d9131b
 def _must_be_sound(net, losses, r, epoch):
@@ -468,7 +478,10 @@ def train_arch(
             same_run(out, split, 'retraining')
         stands_for_itself(space)
         r = replace(r, source=called(r, split))
-        task = task_of(named(dict(task=task))['task'])
+        task = task_of(named(dict(task=task))['task']).fitted(split.train)
+        if r.smoothing and 'smoothing' not in inspect.signature(task.loss).parameters:
+            raise UserError(f'task {task.name!r} has no labels to smooth: '
+                            'choose a recipe with smoothing=0')
         return _carry_out(_Job(genotype, space, split, r, seed, dev, out, task), resume, on_epoch)
 
 def _optimiser(net, r):

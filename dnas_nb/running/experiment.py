@@ -21,7 +21,7 @@ from ..bilevel import (Calendar, Method, Plan, State, arch_step, dists, search, 
 from ..checkpoint import fill, read, save
 from ..core import (UserError, brief, choose, counted, device as get_device, finite, seeded,
                           write_atomic)
-from ..data import Data, Task, task_of
+from ..data import Data, Task
 from .evaluate import LARGEST, buildable
 from ..fast import fast, worth_compiling
 from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owning,
@@ -39,6 +39,7 @@ from ..safe import has_file
 from ..sources import is_file, load_data
 from ..space import Space
 from ..supernet import Spec
+from ..tasks import task_of
 from ..trace import Trace
 
 # %% ../../nbs/running/40_experiment.ipynb #e10082ae
@@ -175,7 +176,8 @@ def _of_split(split, given) -> Settings:
         if asked_for is None or asked_for == v or named_so:
             continue
         raise UserError(f'give split= or {k}=, not both: split {name[:40]!r} has {k} {v!r}')
-    s = settings(**{**given, 'data': told['data']})
+    task = given.get('task') or split.about.task or Settings.task
+    s = settings(**{**given, 'data': told['data'], 'task': task})
     return dataclasses.replace(s, **told)   # what a preset says of images and size does not count
 
 # %% ../../nbs/running/40_experiment.ipynb #85ed878d
@@ -203,7 +205,8 @@ class Job:
 
     @property
     def task(self) -> Task:
-        return task_of(self.settings.task)
+        task = task_of(self.settings.task)
+        return task.fitted(self.split.train) if self.split else task
 
     def fresh(self) -> State:
         "Supernet and search state, from the seed"
@@ -262,7 +265,16 @@ def prepare(
     method, space = row_and_space(s.method, s.preset, space_of(s.space))
     if hasattr(method.derive, 'suits'):
         method.derive.suits(space)
+    if split is not None:
+        _must_suit(task_of(s.task), split)
     return Job(s, split and split.to(dev), dev, method, space)
+
+def _must_suit(task, split):
+    "Raise `UserError` for labels that are for another task"
+    for name, part in split.parts.items():
+        why = task.wrong(part.y, len(split.about.classes))
+        if why:
+            raise UserError(f'{split.about.name}, {name} part: {why}')
 
 # %% ../../nbs/running/40_experiment.ipynb #09a8474f
 def run(

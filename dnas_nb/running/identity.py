@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from ..core import UserError, choose
 from ..bilevel import Method, keep
-from ..data import (BUILT_IN_TASKS, Data, PARTS, TASKS, Task, fingerprints,
-                          task_of)
+from ..data import Data, PARTS, Task, fingerprints
+from ..tasks import BUILT_IN_TASKS, TASKS, task_of
 from ..sources import (BUILT_IN_DATA, SOURCES, digits, is_file, resize, source_of,
                              split_of)
 from .folder import account
@@ -274,6 +274,8 @@ def named(
         value = given.get(kind)
         if value is None or isinstance(value, str):
             continue
+        if kind == 'task':
+            value = task_of(value)
         if not isinstance(value, sort):
             what = f'a name or a {sort.__name__}, not a {type(value).__name__}'
             raise UserError(f'{kind} must be {what}')
