@@ -12,17 +12,19 @@ __all__ = ['at_weights', 'Loss', 'part', 'Calendar', 'adam', 'trained', 'by_mean
 # %% ../nbs/13_bilevel.ipynb #65f9fbec
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 import torch
 from torch.func import functional_call
 from .core import UserError, generator, seeded
+from .cost import evaluating
 from .data import JUDGED, Task, averages, classification
 from .distribution import edge_entropy, init_alpha, relax_softmax
 from .genotype import keep_best
 from .gumbel import draw_cells
 from .hypergrad import Point, first_order
-from .supernet import enough_pixels
+from .supernet import SuperNet, enough_pixels
 from .trace import Trace
 
 # %% ../nbs/13_bilevel.ipynb #fcf5a139
@@ -327,13 +329,15 @@ def start(
     task=classification, # what the network is asked for
 ) -> State:
     "A fresh state: weights on `device` in channels_last, phi drawn by the method's `init`"
-    net.to(device, memory_format=torch.channels_last)
-    cells = net.space.cells
+    net.to(device)
+    if isinstance(net, SuperNet):
+        net.to(memory_format=torch.channels_last)
+    groups = net.space.groups
     phi = {}
-    for cell in cells:
-        drawn = method.init(cell, generator(plan.seed, 'phi', cell.name))
-        phi[cell.name] = {k: v.to(device) for k, v in drawn.items()}
-        for k, v in phi[cell.name].items():
+    for group in groups:
+        drawn = method.init(group, generator(plan.seed, 'phi', group.name))
+        phi[group.name] = {k: v.to(device) for k, v in drawn.items()}
+        for k, v in phi[group.name].items():
             if v.is_floating_point() and k not in method.buffers:
                 v.requires_grad_()
     w_opt = torch.optim.SGD(
@@ -349,8 +353,8 @@ def start(
         phi=phi,
         w_opt=w_opt,
         a_opt=method.arch_opt(phi, plan.arch_lr) if method.grad else None,
-        live={cell.name: cell.live.clone() for cell in cells},
-        trace=Trace(tuple(cells)),
+        live={group.name: group.live.clone() for group in groups},
+        trace=Trace(groups),
         task=task,
     )
 
@@ -449,11 +453,13 @@ def evaluate(
 ) -> tuple:  # (mean loss, accuracy in [0, 1])
     "Loss and accuracy of a network, the same bits for any order of the images"
     scores = []
-    for index in images.judging(batch, most, seed):
-        x, y = images.take(index)
-        with enough_pixels():
-            output = net(x, theta, live)
-        scores.append(task.scores(output, y))
+    mode = nullcontext if isinstance(net, SuperNet) else evaluating   # one of cells has no dropout
+    with mode(net):
+        for index in images.judging(batch, most, seed):
+            x, y = images.take(index)
+            with enough_pixels():
+                output = net(x, theta, live)
+            scores.append(task.scores(output, y))
     mean = averages(scores)
     return mean['loss'], mean['acc']
 
@@ -482,15 +488,17 @@ def watch(
     shown = {c: mean.cpu() for c, mean in means.items()}
     entropies = torch.cat([edge_entropy(mean) for mean in shown.values()])
     wanted = []
-    for cell in state.net.space.cells:
+    space = state.net.space
+    for cell in space.cells:
         best = shown[cell.name].argmax(-1).tolist()
         wanted += [ops[o] for ops, o in zip(cell.ops, best)]
     numbers = dict(
         valid_loss=loss,
         valid_acc=accuracy,
         entropy=entropies.mean().item(),
-        skip_share=wanted.count('skip_connect')/len(wanted),
     )
+    if wanted:
+        numbers['skip_share'] = wanted.count('skip_connect')/len(wanted)
     return numbers, {c: mean.double().numpy() for c, mean in shown.items()}
 
 # %% ../nbs/13_bilevel.ipynb #a605db5e

@@ -18,8 +18,9 @@ from .core import Described, UserError, choose, generator, seeded
 from .conditioning import condition, sequential
 from .dependence import CorrelatedNormal
 from .equality import canon
-from .genotype import from_ops, keep_best, one_hot, to_ops
+from .genotype import from_ops, keep_best, one_hot, to_ops, to_str
 from .prune import edge_means
+from .space import Cell
 from .supernet import n_weights
 
 # %% ../nbs/17_derive.ipynb #ef359a6f
@@ -29,8 +30,8 @@ def genotype_of(
 ):
     "The `Genotype` that takes operation `columns[cell][e]` on every edge"
     ops = {}
-    for c in space.cells:
-        picked = zip(c.ops, columns[c.name])
+    for c in space.groups:
+        picked = zip(c.options, columns[c.name])
         ops[c.name] = [names[int(o)] for names, o in picked]
     return from_ops(space, ops)
 
@@ -57,12 +58,12 @@ class Judge:
 
 # %% ../nbs/17_derive.ipynb #909426c2
 def _column(
-    cell, # `Cell`
-    name, # of an operation
+    cell, # `Group`
+    name, # of an option
 ) -> torch.Tensor: # (E, O) bool
-    "Where that operation stands"
+    "Where that option stands"
     at = torch.zeros(cell.E, cell.O, dtype=torch.bool)
-    for e, names in enumerate(cell.ops):
+    for e, names in enumerate(cell.options):
         for o, op in enumerate(names):
             at[e, o] = op == name
     return at
@@ -88,14 +89,15 @@ class top_inputs:
 
     def __call__(self, dists, space, judge=None, seed=0):
         mean, idle = {}, {}
-        for c in space.cells:
+        for c in space.groups:
             m = dists[c.name].mean.detach()
             idle[c.name] = _column(c, 'none').to(m.device)
             mean[c.name] = self._read(m, idle[c.name])
         ops = to_ops(keep_best(mean, space), space)
         if self.none == 'chosen':
-            for c, m in mean.items():
-                for e, o in enumerate(m.argmax(-1).tolist()):
+            for cell in space.cells:
+                c = cell.name
+                for e, o in enumerate(mean[c].argmax(-1).tolist()):
                     if idle[c][e, o]:
                         ops[c][e] = None
         return from_ops(space, ops)
@@ -116,7 +118,7 @@ class by_threshold:
 
     def __call__(self, dists, space, judge=None, seed=0):
         ops = to_ops(by_mean(dists, space), space)
-        for c in space.cells:
+        for c in space.cells:      # a choice without edges is taken in any case
             mean, found = dists[c.name].mean, ops[c.name]
             ops[c.name] = [self._if_on(c, e, op, mean[e]) for e, op in enumerate(found)]
         return from_ops(space, ops)
@@ -162,7 +164,7 @@ def _drawn(
     columns = {}
     for c, D in dists.items():
         columns[c] = D.pick() if hasattr(D, 'pick') else D.rsample().argmax(-1)
-    if not any(c.keep for c in space.cells):
+    if not any(c.keep for c in space.groups):
         return genotype_of(columns, space)
     weights = {}
     for c, o in columns.items():
@@ -183,6 +185,8 @@ class best_of:
 
 # %% ../nbs/17_derive.ipynb #1dbc1137
 def _function(g, space): # -> text, the same for cells that compute the same
+    if len(space.cells) < len(space.groups):
+        return to_str(g)
     return canon(g, space, affine=True)
 
 def _distinct(
@@ -238,7 +242,7 @@ def _one_edge(
     space, # a `Space`
 ):
     "Raise `UserError` where cells drop edges; a search asks a rule's `suits` before it starts"
-    if any(c.keep for c in space.cells):
+    if any(c.keep for c in space.groups):
         raise UserError('climb and enlarge change one edge at a time, '
                         f'cells of {space.name} drop edges as well: '
                         'take another method there, such as danas-race')
@@ -309,14 +313,31 @@ class climb(Described):
 
 # %% ../nbs/17_derive.ipynb #en1rg002
 def _heaviest(
-    names, # operations of an edge
+    sizes, # O numbers of weights
     live,  # (O,) bool
-    size,  # operation -> number of weights
 ) -> int:
-    "The column of the live operation with the most weights"
-    columns = [o for o in range(len(names)) if live[o]]
-    sizes = [size[names[o]] for o in columns]
-    return columns[sizes.index(max(sizes))]
+    "The column of the live option with the most weights"
+    columns = [o for o in range(len(sizes)) if live[o]]
+    return max(columns, key=sizes.__getitem__)
+
+def _sizes_of_ops(
+    space, # a `Space`
+    cell,  # a `Cell` of it
+) -> list: # per edge, numbers of weights
+    "What the operations of a cell weigh"
+    size = {op: n_weights(space.plan.ops[op](16, 1)) for op in cell.names}
+    return [[size[op] for op in names] for names in cell.ops]
+
+def _sizes_of_networks(
+    g,     # a `Genotype`
+    space, # its `Space`
+    group, # a `Group` of it
+    e,     # number of a choice
+) -> list: # numbers of weights
+    "What the network weighs with each option of one choice, the others as they are"
+    near = [_changed(g, space, group.name, e, o) for o in range(len(group.options[e]))]
+    with torch.device('meta'):
+        return [n_weights(space.network(other)) for other in near]
 
 @dataclass(frozen=True, repr=False)
 class enlarge(Described):
@@ -331,12 +352,13 @@ class enlarge(Described):
         self.suits(space)
         here = self.rule(dists, space, judge, seed)
         least = judge.trained(here) - self.gain
-        for c in space.cells:
-            size = {op: n_weights(space.plan.ops[op](16, 1)) for op in c.names}
-            for e, names in enumerate(c.ops):
-                big = _heaviest(names, dists[c.name].live[e], size)
-                now = to_ops(here, space)[c.name][e]
-                if size[names[big]] <= size[now]:
+        for c in space.groups:
+            known = _sizes_of_ops(space, c) if isinstance(c, Cell) else None
+            for e, names in enumerate(c.options):
+                sizes = known[e] if known else _sizes_of_networks(here, space, c, e)
+                big = _heaviest(sizes, dists[c.name].live[e])
+                now = names.index(to_ops(here, space)[c.name][e])
+                if sizes[big] <= sizes[now]:
                     continue
                 larger = _changed(here, space, c.name, e, big)
                 if judge.trained(larger) >= least:
@@ -364,7 +386,7 @@ def _needed_op(
     "What the supernet misses most (algorithm 1); `none` competes unless nodes keep inputs"
     w = theta[cell.name][edge].tolist()
     found = []                       # ties go to the larger weight, then to the lower column
-    for o, name in enumerate(cell.ops[edge]):
+    for o, name in enumerate(cell.options[edge]):
         if w[o] and not (cell.keep and name == 'none'):
             left = accuracy(_without(theta, cell.name, edge, o))
             found.append((left, -w[o], o))
@@ -395,7 +417,7 @@ def _shuffled(items, seed):
 
 def _all_edges(space) -> list: # of (cell name, edge)
     out = []
-    for c in space.cells:
+    for c in space.groups:
         out += [(c.name, e) for e in range(c.E)]
     return out
 
@@ -423,7 +445,7 @@ class by_perturbation:
 
     def __call__(self, dists, space, judge=Judge(), seed=0):
         theta = {c: D.mean.detach().clone() for c, D in dists.items()}
-        decided = {c.name: torch.zeros(c.E, dtype=torch.bool) for c in space.cells}
+        decided = {c.name: torch.zeros(c.E, dtype=torch.bool) for c in space.groups}
         for c, e in self.order or _shuffled(_all_edges(space), seed):
             o = _needed_op(theta, space[c], e, judge.at)
             theta = _without(theta, c, e)

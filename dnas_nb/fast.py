@@ -604,10 +604,11 @@ def fast(
     net,          # a network made of `CellNet`s, for instance a `SuperNet`; changed in place
     compile=None, # compile what runs in every step? None: as before, at first not
 ):
-    "`net`, computing the same faster. Call it last, and again after replacing modules"
-    for m in net.modules():
-        if type(m) not in (CellNet, FastCell):
-            continue
+    "`net`, computing the same faster, if it has cells. Call it last, and after replacing modules"
+    cells = [m for m in net.modules() if type(m) in (CellNet, FastCell)]
+    if not cells:
+        return net
+    for m in cells:
         m.__class__, m.memory = FastCell, {}
         if compile is not None:
             m.compiled = compile
@@ -661,6 +662,8 @@ def worth_compiling(
     for m in net.modules():
         if isinstance(m, CellNet):
             cells.add((m.cell.name, m.C[0]))
+    if not cells:
+        return False
     compiling = 2*len(cells)*_COMPILING
     if when == 'auto' and _nominal_seconds(net, shape, images) < 10*compiling:
         return False

@@ -141,6 +141,9 @@ class progressive(Described):
             raise UserError('give one number of operations for each of the '
                             f'{len(self.K)} values of K, not {len(self.keep)}')
 
+    def suits(self, space):
+        space.wired('a search on a part of the channels')
+
     def __call__(self, state, method, progress):
         s = part(progress, len(self.K))
         now, wanted = _K(state.net), self.K[s]
@@ -226,6 +229,9 @@ class grow_deep(Described):
             raise UserError('give one share of operations for each of the '
                             f'{len(self.more)} depths, not {len(self.keep)}')
 
+    def suits(self, space):
+        space.wired('a network that grows deeper')
+
     def __call__(self, state, method, progress):
         if progress >= 1:
             return state                     # nothing would be trained any more
@@ -233,7 +239,7 @@ class grow_deep(Described):
         an_epoch_ago = progress*(state.epoch - 1)/state.epoch
         s, before = part(progress, parts), part(an_epoch_ago, parts)
         if s != before:
-            most = max(c.O for c in state.net.space.cells)
+            most = max(c.O for c in state.net.space.groups)
             n = max(1, round(self.keep[s]*most))
             cut = prune_by(_mean_weights, n, 0.)
             state = cut(state, method, progress)
@@ -262,7 +268,7 @@ def _weakest(
     spare = []
     for e in at:
         if (mean[e] > 0).sum() > 1:
-            column = cell.ops[e].index(op)
+            column = cell.options[e].index(op)
             spare.append((mean[e, column].item(), e, column))
     if not spare:
         labels = ', '.join(cell.labels[e] for e in at)

@@ -151,6 +151,9 @@ class aligned(Described):
     eps: float = 1e-4            # distance of the difference quotient; across a kink of ReLU
                                  # or pooling it sees more than a second derivative
 
+    def suits(self, space):
+        space.wired('an alignment of layers')
+
     def __call__(self, loss, state, batch, progress) -> dict: # by name, to add to the gradient
         theta = {}
         for name, p in state.phi.items():
@@ -170,12 +173,12 @@ class aligned(Described):
 
 # %% ../nbs/18_methods.ipynb #eef4b4ed
 def _init_minus(
-    cell,           # a `Cell`
+    cell,           # a `Group`
     generator=None, # random generator
 ) -> dict:          # {'alpha': (E, O), 'skip': (E, O), 1 where the column is a skip}
     "Logits, and which columns are skips"
     skip = torch.zeros(cell.E, cell.O)
-    for e, ops in enumerate(cell.ops):
+    for e, ops in enumerate(cell.options):
         for o, op in enumerate(ops):
             skip[e, o] = op == 'skip_connect'
     return {**init_alpha(cell, generator), 'skip': skip}
@@ -227,6 +230,7 @@ def _with_relu(
     space,  # a `Space`
 ) -> Space:
     "Every operation may be followed by a ReLU: columns come in pairs, plain and rectified"
+    space.wired('an activation behind every operation')
     plain = space.plan.ops
     rectified = {f'{name}_relu': _rectified(op) for name, op in plain.items()}
     cells = []

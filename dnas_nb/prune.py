@@ -16,6 +16,7 @@ from .bilevel import dists
 from .core import Described, UserError, generator
 from .conditioning import condition
 from .dependence import CorrelatedNormal, lower, white
+from .supernet import SuperNet
 
 # %% ../nbs/16_prune.ipynb #21b5ccc7
 def _first(
@@ -178,6 +179,8 @@ def edges_of(
     net, # `SuperNet`
 ):
     "Yield (cell name, edge number, `MixedEdge`) for every edge of every cell"
+    if not isinstance(net, SuperNet):
+        return                # other networks keep the weights of what does not run
     for name, block in zip(net.names, net.blocks):
         dag = getattr(block, 'dag', block)
         for e, edge in enumerate(getattr(dag, 'edges', ())):

@@ -16,7 +16,7 @@ def _useful(
 ) -> torch.Tensor: # (E, O) bool
     "Columns that hold an operation other than `none`"
     use = torch.zeros(cell.E, cell.O, dtype=torch.bool)
-    for e, names in enumerate(cell.ops):
+    for e, names in enumerate(cell.options):
         for o, name in enumerate(names):
             use[e, o] = name != 'none'
     return use
@@ -143,8 +143,10 @@ def _decide(
     best = int(weights.argmax())
     column = torch.arange(cell.O)
     live[e] = column == best
+    if not cell.keep:
+        return live
     node = cell.edges[e][1]
-    if not cell.keep or _lacks(cell, live, node):
+    if _lacks(cell, live, node):
         return live
     for k, (_, dst) in enumerate(cell.edges):
         if dst == node and live[k].sum() > 1 and 'none' in cell.ops[k]:

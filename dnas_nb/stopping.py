@@ -10,6 +10,7 @@ __all__ = ['stop_on_skips', 'stop_on_ranking', 'stop_on_eig', 'any_of']
 from collections.abc import Callable
 from dataclasses import dataclass
 from .core import Described, UserError
+from .space import Cell
 from .trace import Trace
 
 # %% ../nbs/16b_stopping.ipynb #e8766d81
@@ -50,10 +51,12 @@ class stop_on_skips:
     def __call__(self,
         trace: Trace,
     ) -> bool:
+        wired = {group.name for group in trace.groups if isinstance(group, Cell)}
         for c, edges in trace.by_name().items():
             if c in self.ignore:
                 continue
-            if _best_ops(edges, self.top).count(self.op) >= self.limit:
+            top = self.top if c in wired else None     # no node keeps a number of other choices
+            if _best_ops(edges, top).count(self.op) >= self.limit:
                 return True
         return False
 
