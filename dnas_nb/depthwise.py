@@ -8,6 +8,7 @@ __all__ = ['CL', 'phases', 'windows', 'Kept', 'tap_grads', 'Depthwise', 'depthwi
            'per_channel', 'DepthwiseConv', 'fast_depthwise']
 
 # %% ../nbs/08_depthwise.ipynb #e02a257e
+from dataclasses import dataclass
 import torch
 from torch import nn
 import torch.nn.functional as F
@@ -21,15 +22,27 @@ def phases(
 ) -> torch.Tensor: # (4B, C, ceil(H/2), ceil(W/2)), channels_last
     "Every second pixel of every second row, four times: what a kernel of dilation 2 sees"
     B, C, H, W = x.shape
-    if H % 2 or W % 2: x = F.pad(x, (0, W % 2, 0, H % 2))
-    h, w = x.shape[2]//2, x.shape[3]//2
-    cut = x.permute(0, 2, 3, 1).reshape(B, h, 2, w, 2, C)
-    return cut.permute(0, 2, 4, 1, 3, 5).reshape(4*B, h, w, C).permute(0, 3, 1, 2)
+    if H % 2 or W % 2:
+        x = F.pad(x, (0, W % 2, 0, H % 2))
+    h = x.shape[2]//2
+    w = x.shape[3]//2
+    pixels = x.permute(0, 2, 3, 1)                # channels last
+    cut = pixels.reshape(B, h, 2, w, 2, C)
+    by_phase = cut.permute(0, 2, 4, 1, 3, 5)
+    images = by_phase.reshape(4*B, h, w, C)
+    return images.permute(0, 3, 1, 2)
 
 # %% ../nbs/08_depthwise.ipynb #e6c8b978
-def _window(first, n, stride):
+def _window(
+    first,  # 0 or 1: which corner
+    n,      # rows, or columns, of the output
+    stride,
+) -> slice:
     "Every pixel from `2*first` on, or with stride 2 every second one from `first` on"
-    return slice(2*first, 2*first + n + 2) if stride == 1 else slice(first, None, 2)
+    if stride == 2:
+        return slice(first, None, 2)
+    start = 2*first
+    return slice(start, start + n + 2)
 
 def windows(
     x, # (B, C, H, W)
@@ -41,20 +54,47 @@ def windows(
     x = F.pad(x, (2, 4, 2, 4))
     out = []
     for a, b in _CORNERS:
-        seen = x[:, :, _window(a, H, stride), _window(b, W, stride)]
-        out.append(seen[:, :, :H + 2, :W + 2].contiguous(memory_format=CL))
+        rows = _window(a, H, stride)
+        columns = _window(b, W, stride)
+        seen = x[:, :, rows, columns]
+        seen = seen[:, :, :H + 2, :W + 2]
+        out.append(seen.contiguous(memory_format=CL))
     return out
 
 # %% ../nbs/08_depthwise.ipynb #4dd1b3b5
-def _grads(g, x, w, stride, padding, need):
-    "Gradients of (input, kernel) by the library; `need`: which of them"
+def _by_library(
+    g,        # gradient of the output
+    x,        # input
+    w,        # kernel
+    stride,
+    padding,
+    need,     # which of (input, kernel, bias)
+) -> tuple:   # of their gradients
+    "The backward pass of a kernel per channel without dilation"
     return torch.ops.aten.convolution_backward(
-        g, x, w, None, (stride,)*2, (padding,)*2, (1, 1), False, (0, 0), x.shape[1], (*need, False))
+        g,
+        x,
+        w,
+        None,               # no bias
+        (stride, stride),
+        (padding, padding),
+        (1, 1),             # dilation
+        False,              # not transposed
+        (0, 0),             # output padding
+        x.shape[1],         # groups
+        need,
+    )
 
-def _nine(g, x, stride, padding):
+def _nine(
+    g,  # gradient of the output
+    x,  # input
+    stride,
+    padding,
+) -> torch.Tensor: # (C, 1, 3, 3)
     "Gradient of a 3×3 kernel per channel, by the library"
     shape = x.new_empty(x.shape[1], 1, 3, 3)
-    return _grads(g, x, shape, stride, padding, (False, True))[1]
+    need = (False, True, False)
+    return _by_library(g, x, shape, stride, padding, need)[1]
 
 class Kept(dict):
     "Rearranged copies of one input, made when asked for, dropped after `users` backward passes"
@@ -66,13 +106,33 @@ class Kept(dict):
 
     def make(self, key, build, *args):
         "`build(*args)`, once; anew where the backward pass is to be differentiated"
-        if torch.is_grad_enabled(): return build(*args)
-        if key not in self: self[key] = build(*args)
+        if torch.is_grad_enabled():
+            return build(*args)
+        if key not in self:
+            self[key] = build(*args)
         return self[key]
 
     def done(self):
         self.users -= 1
-        if self.users <= 0: self.clear()
+        if self.users <= 0:
+            self.clear()
+
+def _assembled(
+    x,      # (B, C, H, W) input
+    g,      # (B, C, H', W') gradient of the output
+    views,  # of `windows`
+    stride,
+) -> torch.Tensor: # (C, 1, 5, 5)
+    "Gradient of a 5×5 kernel from those of four 3×3 kernels"
+    out = x.new_empty(x.shape[1], 1, 5, 5)
+    for seen, (a, b) in zip(views, _CORNERS):
+        taps = _nine(g, seen, 1, 0)
+        if stride == 2:
+            out[:, :, a::2, b::2] = taps[:, :, :3 - a, :3 - b]
+        else:
+            top, left = 2*a, 2*b
+            out[:, :, top:top + 3, left:left + 3] = taps
+    return out
 
 def tap_grads(
     x,    # (B, C, H, W) input, channels_last
@@ -83,67 +143,117 @@ def tap_grads(
     kept=None,  # `Kept` of `x`, where several kernels read it
 ) -> torch.Tensor: # (C, 1, k, k)
     "Gradient of a depthwise kernel, by plain 3×3 kernels"
-    kept = Kept() if kept is None else kept
-    if dilation == 2: x, g = kept.make('phases', phases, x), phases(g)
-    if k == 3: return _nine(g, x, stride, 1)
-    out = x.new_empty(x.shape[1], 1, 5, 5)
-    views = kept.make((stride, dilation), windows, x, *g.shape[2:], stride)
-    for seen, (a, b) in zip(views, _CORNERS):
-        taps = _nine(g, seen, 1, 0)
-        if stride == 2: out[:, :, a::2, b::2] = taps[:, :, :3 - a, :3 - b]
-        else: out[:, :, 2*a:2*a + 3, 2*b:2*b + 3] = taps
-    return out
+    if kept is None:
+        kept = Kept()
+    if dilation == 2:
+        x = kept.make('phases', phases, x)
+        g = phases(g)
+    if k == 3:
+        return _nine(g, x, stride, 1)
+    H, W = g.shape[2:]
+    key = (stride, dilation)
+    views = kept.make(key, windows, x, H, W, stride)
+    return _assembled(x, g, views, stride)
 
 # %% ../nbs/08_depthwise.ipynb #b04719a2
-def _half(x, stride, dilation):
-    "Stride and dilation of 2: the pixels that are read, and what is left to do"
-    if not stride == dilation == 2: return x, stride, dilation
-    return x[:, :, ::2, ::2].contiguous(memory_format=CL), 1, 1
+@dataclass(frozen=True)
+class _How:
+    "How a kernel moves over the pixels"
+    stride: int = 1
+    dilation: int = 1
 
-def _input_grad(g, r, w, stride, dilation):
+    @property
+    def skips(self) -> bool:
+        "Does it read only every second pixel of every second row?"
+        return self.stride == 2 and self.dilation == 2
+
+def _read(
+    x,    # (B, C, H, W) input
+    how,  # `_How`
+) -> tuple: # pixels that are read, `_How` the kernel moves over these
+    "Stride and dilation of 2: a plain convolution of a quarter of the pixels"
+    if not how.skips:
+        return x, how
+    quarter = x[:, :, ::2, ::2]
+    return quarter.contiguous(memory_format=CL), _How()
+
+def _conv(
+    x,    # (B, C, H, W)
+    w,    # (C, 1, k, k)
+    how,  # `_How`
+) -> torch.Tensor: # (B, C, H', W')
+    "A forward pass by the library"
+    padding = how.dilation*(w.shape[-1]//2)
+    return F.conv2d(x, w, None, how.stride, padding, how.dilation, x.shape[1])
+
+def _input_grad(
+    g,    # gradient of the output
+    x,    # what was read
+    w,    # kernel
+    how,  # `_How`
+) -> torch.Tensor: # like `x`
     "Gradient of the input: at stride 1 a forward pass with the kernel turned"
-    p = w.shape[-1]//2
-    if stride == 1: return F.conv2d(g, w.flip(2, 3), None, 1, dilation*p, dilation, r.shape[1])
-    return _grads(g, r, w, stride, p, (True, False))[0]
+    if how.stride == 1:
+        return _conv(g, w.flip(2, 3), how)
+    padding = w.shape[-1]//2
+    need = (True, False, False)
+    return _by_library(g, x, w, how.stride, padding, need)[0]
+
+def _spread(
+    quarter,  # gradient of the pixels that were read
+    x,        # the whole input
+) -> torch.Tensor: # like `x`
+    "The gradient of the others is zero"
+    out = torch.zeros_like(x)
+    out[:, :, ::2, ::2] = quarter
+    return out
 
 class Depthwise(torch.autograd.Function):
     "A depthwise convolution with a fast backward pass on the CPU, itself differentiable"
     @staticmethod
     def forward(ctx, x, w, stride, dilation, kept):
-        ctx.how, ctx.kept = (stride, dilation), kept
+        ctx.how = _How(stride, dilation)
+        ctx.kept = kept
         ctx.save_for_backward(x, w)
-        x, stride, dilation = _half(x, stride, dilation)
-        padding = dilation*(w.shape[-1]//2)
-        return F.conv2d(x, w.to(x.dtype), None, stride, padding, dilation, x.shape[1])
+        seen, how = _read(x, ctx.how)
+        return _conv(seen, w.to(x.dtype), how)
 
     @staticmethod
     def backward(ctx, g):
         x, w = ctx.saved_tensors
-        r, stride, dilation = _half(x, *ctx.how)
-        g, gx, gw = g.contiguous(memory_format=CL), None, None
+        seen, how = _read(x, ctx.how)
+        g = g.contiguous(memory_format=CL)
+        x_grad = w_grad = None
         if ctx.needs_input_grad[0]:
-            gx = _input_grad(g, r, w.to(x.dtype), stride, dilation)
-            if r is not x:
-                gx, quarter = torch.zeros_like(x), gx
-                gx[:, :, ::2, ::2] = quarter
+            x_grad = _input_grad(g, seen, w.to(x.dtype), how)
+            if ctx.how.skips:
+                x_grad = _spread(x_grad, x)
         if ctx.needs_input_grad[1]:
-            kept = ctx.kept if r is x else None
-            gw = tap_grads(r, g, w.shape[-1], stride, dilation, kept).to(w.dtype)
-        if ctx.kept is not None: ctx.kept.done()
-        return gx, gw, None, None, None
+            kept = None if ctx.how.skips else ctx.kept
+            k = w.shape[-1]
+            w_grad = tap_grads(seen, g, k, how.stride, how.dilation, kept)
+            w_grad = w_grad.to(w.dtype)
+        if ctx.kept is not None:
+            ctx.kept.done()
+        return x_grad, w_grad, None, None, None
 
 # %% ../nbs/08_depthwise.ipynb #6e56429e
 def depthwise_kind(
     m, # a module
 ) -> bool: # is it one that `Depthwise` computes?
     "A convolution per channel, 3×3 or 5×5, stride and dilation at most 2, padded to keep the size"
-    if not isinstance(m, nn.Conv2d) or m.bias is not None: return False
-    if m.padding_mode != 'zeros' or isinstance(m.padding, str): return False
+    if not isinstance(m, nn.Conv2d) or m.bias is not None:
+        return False
+    if m.padding_mode != 'zeros' or isinstance(m.padding, str):
+        return False
+    if not m.groups == m.in_channels == m.out_channels > 1:
+        return False
     k, s, d = m.kernel_size[0], m.stride[0], m.dilation[0]
-    usual = (k, k), (s, s), (d, d), (d*(k//2),)*2
-    square = (m.kernel_size, m.stride, m.dilation, m.padding) == usual
-    deep = m.groups == m.in_channels == m.out_channels > 1
-    return square and deep and k in (3, 5) and s in (1, 2) and d in (1, 2)
+    if k not in (3, 5) or s not in (1, 2) or d not in (1, 2):
+        return False
+    p = d*(k//2)
+    square = (k, k), (s, s), (d, d), (p, p)
+    return (m.kernel_size, m.stride, m.dilation, m.padding) == square
 
 def pays(
     size,     # of the kernel
@@ -152,7 +262,20 @@ def pays(
     pixels,   # of the map
 ) -> bool:    # is it worth rewriting?
     "Dilated kernels always; 5×5 on maps of 16×16 and more; elsewhere the library is as fast"
-    return dilation == 2 or size == 5 and stride == 1 and pixels >= 256
+    if dilation == 2:
+        return True
+    return size == 5 and stride == 1 and pixels >= 256
+
+def _is_ours(
+    x,    # (B, C, H, W)
+    k,    # size of the kernel
+    how,  # `_How`
+) -> bool: # else the library's
+    "Only a backward pass on the CPU gains anything"
+    if x.device.type != 'cpu' or not torch.is_grad_enabled():
+        return False
+    pixels = x.shape[2]*x.shape[3]
+    return pays(k, how.stride, how.dilation, pixels)
 
 def per_channel(
     x, # (B, C, H, W)
@@ -162,24 +285,30 @@ def per_channel(
     kept=None, # `Kept` of `x`, where several convolutions read it
 ): # (B, C, H', W')
     "A depthwise convolution that `depthwise_kind` knows"
-    k, cpu = w.shape[-1], x.device.type == 'cpu'
-    ours = cpu and pays(k, stride, dilation, x.shape[2]*x.shape[3]) and torch.is_grad_enabled()
-    if not ours: return F.conv2d(x, w.to(x.dtype), None, stride, dilation*(k//2), dilation, len(w))
-    if torch.is_autocast_enabled('cpu'): x = x.to(torch.get_autocast_dtype('cpu'))
-    if torch.compiler.is_compiling(): kept = None
+    how = _How(stride, dilation)
+    if not _is_ours(x, w.shape[-1], how):
+        return _conv(x, w.to(x.dtype), how)
+    if torch.is_autocast_enabled('cpu'):
+        x = x.to(torch.get_autocast_dtype('cpu'))
+    if torch.compiler.is_compiling():
+        kept = None
+    x = x.contiguous(memory_format=CL)
     with torch.autocast('cpu', enabled=False):
-        return Depthwise.apply(x.contiguous(memory_format=CL), w, stride, dilation, kept)
+        return Depthwise.apply(x, w, stride, dilation, kept)
 
 class DepthwiseConv(nn.Conv2d):
     "An `nn.Conv2d` per channel with a fast backward pass"
     def forward(self, x):
-        if torch.compiler.is_compiling(): return super().forward(x)   # it may be on its way out
-        return per_channel(x, self.weight, self.stride[0], self.dilation[0], Kept())
+        if torch.compiler.is_compiling():       # it may be on its way out
+            return super().forward(x)
+        stride, dilation = self.stride[0], self.dilation[0]
+        return per_channel(x, self.weight, stride, dilation, Kept())
 
 def fast_depthwise(
     net, # a module, changed in place
 ):
     "`net`, with the fast backward pass in all its depthwise convolutions"
     for m in net.modules():
-        if type(m) is nn.Conv2d and depthwise_kind(m): m.__class__ = DepthwiseConv
+        if type(m) is nn.Conv2d and depthwise_kind(m):
+            m.__class__ = DepthwiseConv
     return net
