@@ -212,6 +212,7 @@ class Method:
     stop: Callable = never          # trace -> bool
     derive: Callable = by_mean      # (distributions, space, judge, seed) -> Genotype
     adapt: Callable = keep          # space -> space, before the supernet is built
+    partial: int = 1                # only 1/partial of the channels go through the operations
     buffers: tuple = ()             # entries of phi that no gradient moves
     whose: str = 'as released'      # whose the slots are; after 'but': what differs
 

@@ -329,12 +329,12 @@ def _live_ops(net, s, live):
                 out.append((_Op(e, o, j), edge[edge.columns[o]]))
     return out
 
-def _passing(cell, s):
+def _passing(net, s):
     "(edge, node that receives, stride) of the channels that no operation sees"
     out = []
-    for e, (i, j) in enumerate(cell.edges):
-        if i == s and cell.partial > 1:
-            out.append((e, j, cell.strides[e]))
+    for e, (i, j) in enumerate(net.cell.edges):
+        if i == s and net.partial > 1:
+            out.append((e, j, net.cell.strides[e]))
     return tuple(out)
 
 def _leaving(net, s, live):
@@ -347,7 +347,7 @@ def _leaving(net, s, live):
     for k, own in ops.items():
         terms = stacks if hasattr(k, 'weights') else shared
         terms.append(_Term(k, tuple(own)))
-    node = _Leaving(s, tuple(stacks), tuple(shared), _passing(net.cell, s))
+    node = _Leaving(s, tuple(stacks), tuple(shared), _passing(net, s))
     return node, [(term.kind, modules[term.kind]) for term in stacks]
 
 def plan_of(
@@ -368,7 +368,7 @@ def plan_of(
             seen.update(term.dst)
         seen.update(j for _, j, _ in node.passing)
     last = cell.output == 'last'
-    return CellPlan(cell.n_in, tuple(nodes), cell.sizes, cell.partial, last), modules
+    return CellPlan(cell.n_in, tuple(nodes), cell.sizes, net.partial, last), modules
 
 # %% ../nbs/08_fast.ipynb #5d9ce015
 def _full(x):

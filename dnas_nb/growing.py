@@ -17,7 +17,6 @@ from .core import Described, UserError, generator, seeded
 from .fast import fast, is_compiled, is_fast
 from .genotype import to_ops
 from .prune import carry, edges_of, prune_by, stretch, strip
-from .space import partial_channels
 from .supernet import Spec
 
 # %% ../nbs/16a_growing.ipynb #5ec05ae6
@@ -37,9 +36,6 @@ class _DropSkip(nn.Module):
             return F.dropout(y, self.p)
         return y
 
-def _K(net): # `SuperNet` -> by what its channels are divided; 1 for a plain one
-    return net.space.cells[0].partial
-
 def _dropout(net):
     "The probability behind its skips; None: they have no dropout"
     rates = [m.p for m in net.modules() if isinstance(m, _DropSkip)]
@@ -51,7 +47,6 @@ def blueprint(
     "What it takes to build this network again, besides its space and the masks: plain values"
     return dict(
         spec=asdict(net.spec),
-        K=_K(net),
         drop=_dropout(net),
         fast=is_fast(net),
         held={f'{c}/{e}': list(edge) for c, e, edge in edges_of(net)},
@@ -79,12 +74,11 @@ def _skip_dropout(
 
 def _rebuild(
     net,    # `SuperNet` to start from
-    **more, # entries of its blueprint to change: `spec` or `K`
+    **more, # entries of its blueprint to change, such as `spec`
 ):
     "A network of that description with fresh weights, on the same device"
     plan = blueprint(net) | more
-    space = partial_channels(net.space, plan['K'])
-    new = space.supernet(Spec(**plan['spec']))
+    new = net.space.supernet(Spec(**plan['spec']))
     for c, e, edge in edges_of(new):
         held = plan['held'][f'{c}/{e}']
         for op in set(edge).difference(held):
@@ -108,10 +102,11 @@ def _widen(
 ):
     "`state` with every operation on C/K channels: weights and momentum are repeated (DrNAS)"
     old = state.net
-    if not 1 <= K <= _K(old):
-        raise UserError(f'widening goes from K={_K(old)} to a smaller K, not to {K}')
+    was_K = old.spec.partial
+    if not 1 <= K <= was_K:
+        raise UserError(f'widening goes from K={was_K} to a smaller K, not to {K}')
     with seeded('widen', K):
-        state.net = _rebuild(old, K=K)
+        state.net = _rebuild(old, spec=asdict(replace(old.spec, partial=K)))
     was = _by_plain_name(old.named_parameters())
     now = _by_plain_name(state.net.named_parameters())
     old_buffers = _by_plain_name(old.named_buffers())
@@ -146,10 +141,10 @@ class progressive(Described):
 
     def __call__(self, state, method, progress):
         s = part(progress, len(self.K))
-        now, wanted = _K(state.net), self.K[s]
+        now, wanted = state.net.spec.partial, self.K[s]
         if now not in self.K:
             raise UserError(f'the supernet mixes C/{now} channels: '
-                            f'start from partial_channels(space, {self.K[0]})')
+                            f'start from a method with partial={self.K[0]}')
         if now == wanted:
             return state
         cut = prune_by(self.score, self.keep[s], 0.)

@@ -31,7 +31,7 @@ from .regularizer import (Adversarial, EntropyBits, RandomSmooth, Weighted, Zero
 from .schedule import ramp, signed_cosine
 from .score import score_function
 from .sgas import greedy
-from .space import Space, partial_channels
+from .space import Space
 from .stopping import any_of, stop_on_ranking, stop_on_skips
 from .supernet import Theta
 from .zeroorder import gld, mgs, zero_order
@@ -259,10 +259,10 @@ _PRUNING = (
            relax=relax_dirichlet,
            stages=(progressive(),),
            calendar=Calendar(2, .2),
-           adapt=partial(partial_channels, K=4)),
+           partial=4),
     Method('pc-darts', 'Xu et al. 2020',
            calendar=Calendar(wait=.3),
-           adapt=partial(partial_channels, K=4),
+           partial=4,
            whose='as released, but without edge weights (softmax over the edges into a node)'),
     Method('p-darts', 'Chen et al. 2019',
            stages=(grow_deep(),),

@@ -7,7 +7,6 @@ __all__ = ['RELEASED', 'released', 'row_of']
 
 # %% ../nbs/18a_released.ipynb #rel00004
 from dataclasses import dataclass, replace
-from functools import partial
 from .bilevel import Calendar
 from .core import UserError
 from .derive import best_of, by_perturbation
@@ -15,7 +14,6 @@ from .methods import aligned, find_method
 from .growing import progressive
 from .regularizer import Weighted, ZeroOne
 from .schedule import ramp
-from .space import partial_channels
 
 # %% ../nbs/18a_released.ipynb #rel00007
 _SETTINGS = ('epochs', 'batch', 'channels', 'cells', 'lr', 'lr_min', 'wd', 'nesterov', 'arch_lr')
@@ -79,7 +77,7 @@ _FIRST = dict(epochs=50, batch=64, lr=.025, arch_lr=3e-4)
 _TUNED = (('derive', by_perturbation(epochs=5)),)
 _TWO_TYPES = (('penalties', (Weighted(ZeroOne(), 5.),)),)   # 10 for the mean over both cell types
 _WIDE = dict(channels=36, cells=20, lr_min=0.,
-             slots=(('adapt', partial(partial_channels, K=6)), ('calendar', Calendar(2, 10)),
+             slots=(('partial', 6), ('calendar', Calendar(2, 10)),
                     ('stages', (progressive(K=(6, 4), keep=(7, 4)),))))
 
 _DARTS = {

@@ -4,13 +4,12 @@
 
 # %% auto #0
 __all__ = ['SPACES', 'Choice', 'Group', 'reachable', 'Cell', 'draw_cell', 'Space', 'Stack',
-           'three_stages', 'nb201', 'toy', 'n_relaxed', 'n_archs', 'darts', 'all_normal', 'minimal',
-           'partial_channels']
+           'three_stages', 'nb201', 'toy', 'n_relaxed', 'n_archs', 'darts', 'all_normal', 'minimal']
 
 # %% ../nbs/03_space.ipynb #b2cff9c7
 import math, re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 import torch
 from .core import UserError, brief, choose
@@ -136,7 +135,6 @@ class Cell(Group):
     keep: tuple = ()     # inputs that each later node keeps in a derived cell,
                          # or one number for all; empty: every edge stays
     widths: tuple = ()   # channels of each node, as multiples of the cell's; empty: all 1
-    partial: int = 1     # only the first 1/partial of the channels are mixed (PC-DARTS)
 
     def __post_init__(self):
         self._keep_tuples()
@@ -208,8 +206,6 @@ def _check_lists(
             _bad(c, '', f'{len(given)} {name} for {len(c.edges)} edges, give one per edge')
     if c.output not in ('last', 'concat'):
         _bad(c, '', f"output {c.output!r} should be 'last' or 'concat'")
-    if c.partial < 1:
-        _bad(c, '', f'partial {c.partial} should be 1 (all channels) or more')
 
 def _edge_fault(
     c,     # a `Cell`
@@ -546,14 +542,6 @@ def minimal() -> Space:
     "Two inner nodes, five edges, `none` selectable (Xie et al. 2021, released code)"
     cell = _darts_cell('normal', steps=2, keep=())
     return Space('minimal', (cell,), Stack(DARTS_OPS, all_normal))
-
-# %% ../nbs/03_space.ipynb #229256d3
-def partial_channels(
-    space, # a `Space`
-    K=4,   # a K-th of the channels goes through the operations
-) -> Space:
-    "The same space, searched on a K-th of the channels (Xu et al. 2020, PC-DARTS)"
-    return replace(space, groups=tuple(replace(c, partial=K) for c in space.groups))
 
 # %% ../nbs/03_space.ipynb #4f738ef8
 SPACES = dict(nb201=nb201, toy=toy, darts=darts, s1=_s1, s2=_s2, s3=_s3, s4=_s4, minimal=minimal)

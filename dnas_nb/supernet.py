@@ -106,12 +106,14 @@ class CellNet(nn.Module):
         C,            # channels
         affine=False, # batch-norm scale and shift inside the cell
         keep=None,    # per edge, the operation names to build; None: all of them
+        partial=1,    # only 1/partial of the channels go through the operations
     ):
         super().__init__()
-        if C % cell.partial:
-            why = f'{C} channels cannot be split into {cell.partial} parts'
+        if C % partial:
+            why = f'{C} channels cannot be split into {partial} parts'
             raise UserError(f'cell {cell.name!r}: {why}')
         self.cell, self.affine, self.size = cell, affine, cell.sizes
+        self.partial = partial
         self.C = [C*k for k in cell.widths or [1]*cell.n_nodes]
         rows = keep or cell.ops
         self.edges = nn.ModuleList(self._edge(e, names, ops) for e, names in enumerate(rows))
@@ -121,8 +123,8 @@ class CellNet(nn.Module):
         cell = self.cell
         i, j = cell.edges[e]
         stride = cell.strides[e]
-        if cell.partial > 1:
-            return PartialEdge(names, ops, self.C[i], stride, self.affine, cell.partial)
+        if self.partial > 1:
+            return PartialEdge(names, ops, self.C[i], stride, self.affine, self.partial)
         C_out = self.C[j] if cell.widths else None
         return MixedEdge(names, ops, self.C[i], stride, self.affine, C_out)
 
@@ -145,11 +147,11 @@ class CellNet(nn.Module):
 
     def mixed(self, j, x):
         "Which channels of node `j` come out of a mixture: 1 for all, or (1, C, 1, 1) of 0 and 1"
-        if self.cell.partial == 1:
+        if self.partial == 1:
             return 1.
-        share = self.C[j]//self.cell.partial
+        share = self.C[j]//self.partial
         own = torch.arange(self.C[j], device=x.device) < share
-        return channel_shuffle(own.to(x.dtype).view(1, -1, 1, 1), self.cell.partial)
+        return channel_shuffle(own.to(x.dtype).view(1, -1, 1, 1), self.partial)
 
     def forward(self,
         x,          # (B, C, H, W) output of the previous block; several inputs: a tuple of them
@@ -202,10 +204,11 @@ class WideCell(nn.Module):
         halve,  # per input: is its image twice as large as the last one's?
         affine=False, # batch-norm scale and shift, here and inside the cell
         keep=None,    # per edge, the operation names to build; None: all of them
+        partial=1,    # only 1/partial of the channels go through the operations
     ):
         super().__init__()
         self.pre = nn.ModuleList(self._adapter(c, C, h, affine) for c, h in zip(C_in, halve))
-        self.dag = CellNet(cell, ops, C, affine, keep)
+        self.dag = CellNet(cell, ops, C, affine, keep, partial)
         self.cell = cell
 
     def _adapter(self, C_in, C, halve, affine):
@@ -307,7 +310,12 @@ class Spec:
     affine: bool = False     # batch-norm scale and shift inside the cells
     stem: str = 'cifar'      # or 'imagenet': strided convolutions first
     auxiliary: bool = False  # a second head behind the second reduction, in training
+    partial: int = 1         # only 1/partial of the channels go through the operations (PC-DARTS)
     batch_stats: bool = False # normalise by the batch alone, as a search does: see `batch_stats`
+
+    def __post_init__(self):
+        if self.partial < 1:
+            raise UserError(f'partial {self.partial} should be 1 (all channels) or more')
 
 def _stem(
     space, # a `Space`
@@ -349,21 +357,22 @@ def _cell_block(
     cell,   # a `Cell` of it
     C,      # channels of the previous block's inside
     maps,   # [(channels, halvings)] of the last maps, newest at the end
-    affine, # batch-norm scale and shift inside the cells
+    spec,   # `Spec`
     keep,   # per edge, operation names to build, or None
 ) -> tuple: # as of `_block`
     "A cell, behind convolutions where its inputs need them"
     newest, h = maps[-1]
     ops = space.plan.ops
     C, nodes, out = _width(cell, C)
+    how = spec.affine, keep, spec.partial
     if cell.n_in > 1:
         C_in = [channels for channels, _ in maps]
         halve = [halvings < h for _, halvings in maps]
-        block = WideCell(cell, ops, C_in, nodes, halve, affine, keep)
+        block = WideCell(cell, ops, C_in, nodes, halve, *how)
     elif cell.output == 'concat':
-        block = WideCell(cell, ops, [newest], nodes, [False], affine, keep)
+        block = WideCell(cell, ops, [newest], nodes, [False], *how)
     else:
-        block = CellNet(cell, ops, nodes, affine, keep)
+        block = CellNet(cell, ops, nodes, *how)
     down = cell.sizes[-1].bit_length() - 1
     return block, C, (out, h + down)
 
@@ -372,7 +381,7 @@ def _block(
     name,   # block name: a cell, '/2' or 'pool/2'
     C,      # channels of the previous block's inside
     maps,   # [(channels, halvings)] of the last maps, newest at the end
-    affine, # batch-norm scale and shift inside the cells
+    spec,   # `Spec`
     keep,   # per edge, operation names to build, or None
 ) -> tuple: # (module, channels inside, (channels, halvings) of its output)
     "One block of the network, given what comes in"
@@ -385,7 +394,7 @@ def _block(
         pool = nn.MaxPool2d(2, 2, ceil_mode=True)
         widen = relu_conv_bn(C_in, wide, 1, 1, True)
         return nn.Sequential(pool, widen), wide, halved
-    return _cell_block(space, space[name], C, maps, affine, keep)
+    return _cell_block(space, space[name], C, maps, spec, keep)
 
 # %% ../nbs/05_supernet.ipynb #5f760030
 class SuperNet(nn.Module):
@@ -416,7 +425,7 @@ class SuperNet(nn.Module):
         C = spec.C
         for k, name in enumerate(self.names):
             chosen = keep.get(name)
-            block, C, new = _block(self.space, name, C, maps, spec.affine, chosen)
+            block, C, new = _block(self.space, name, C, maps, spec, chosen)
             self.blocks.append(block)
             maps = [*maps[1:], new]
             if k == self.at:
@@ -585,7 +594,7 @@ def subnet(
     n=None,    # cells; None: the paper's, 5 per stage or 20 in all
     classes=10,
     in_ch=3,
-    affine=True, # learned batch-norm scale and shift, all channels on every edge (released codes)
+    affine=True, # learned batch-norm scale and shift (released codes)
     stem='cifar',    # or 'imagenet'
     auxiliary=False, # a second head for training
 ) -> SuperNet:
@@ -594,8 +603,6 @@ def subnet(
     C = C or (36 if deep else 16)
     n = n or (20 if deep else 5)
     to_ops(genotype, space)   # refused by name, before any layer is built
-    if affine:
-        space = replace(space, groups=tuple(replace(c, partial=1) for c in space.cells))
     return space.network(genotype, Spec(C, n, classes, in_ch, affine, stem, auxiliary))
 
 # %% ../nbs/05_supernet.ipynb #ccac26d6

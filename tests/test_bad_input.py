@@ -11,7 +11,7 @@ from dnas_nb.core import UserError, write_atomic
 from dnas_nb.running.experiment import settings
 from dnas_nb.dialects import parse, published
 from dnas_nb.genotype import from_json, from_ops, to_json, to_str
-from dnas_nb.space import Cell, Space, Stack, darts, nb201, partial_channels, toy
+from dnas_nb.space import Cell, Space, Stack, darts, nb201, toy
 from dnas_nb.spaces import all_spaces
 from dnas_nb.supernet import SuperNet, subnet
 
@@ -72,10 +72,10 @@ def test_edge_or_node_in_a_text():
     line(lambda: from_ops(nb201(), ['none']*5), '6 edges', '5 operations')
 
 
-@pytest.mark.parametrize('space,C,words', [
-    (partial_channels(nb201(), 4), 6, ("cell 'cell'", '6 channels', '4 parts')), (partial_channels(darts(), 4), 6, ("cell 'normal'", '6 channels', '4 parts')),
-    (all_spaces()['size'](), 12, ('12', 'multiple of 8'))])
-def test_channels_that_do_not_divide(space, C, words): line(lambda: SuperNet(space, C, 3 if space.cells[0].n_in > 1 else 1), *words)
+@pytest.mark.parametrize('space,sizes,words', [
+    (nb201(), dict(C=6, partial=4), ("cell 'cell'", '6 channels', '4 parts')), (darts(), dict(C=6, partial=4), ("cell 'normal'", '6 channels', '4 parts')),
+    (all_spaces()['size'](), dict(C=12), ('12', 'multiple of 8'))])
+def test_channels_that_do_not_divide(space, sizes, words): line(lambda: SuperNet(space, n=3 if space.cells[0].n_in > 1 else 1, **sizes), *words)
 
 
 def test_channels_in_the_command(capsys, tmp_path):

@@ -91,10 +91,10 @@ def test_dead_columns_cost_nothing():
 @pytest.mark.parametrize('name', [m for m in METHODS if METHODS[m].grad])
 def test_every_method_at_a_price(name):
     "The price reaches the logits of every row, and nothing moves the prices themselves."
-    space = METHODS[name].adapt(toy())
+    space, part = METHODS[name].adapt(toy()), METHODS[name].partial
     m = with_cost(METHODS[name], cost_table('params', space, 8, 1), 3.)
-    state = start(batch_stats(SuperNet(space, 8, 1)), m, Plan(lr=.05))
-    plain = start(batch_stats(SuperNet(space, 8, 1)), METHODS[name], Plan(lr=.05))
+    state = start(batch_stats(SuperNet(space, 8, 1, partial=part)), m, Plan(lr=.05))
+    plain = start(batch_stats(SuperNet(space, 8, 1, partial=part)), METHODS[name], Plan(lr=.05))
     before, after = ((penalty_grads(a, b, .5) or {}).get('cell', {}) for a, b in ((METHODS[name], plain), (m, state)))
     push = {k: (g - before.get(k, 0)).abs().max() for k, g in after.items() if k not in ('price', 'frame')}
     assert max(push.values()) > 1e-3 and not state.phi['cell']['price'].requires_grad

@@ -23,7 +23,7 @@ def state_of(name, space, dtype=torch.float64, C=4, n=1, running=False):
     "A fresh state of a method, its logits away from 0."
     method = find_method(name)
     space = method.adapt(space)
-    with seeded(0, 'net'): net = SuperNet(space, C, n, 10, 1).to(dtype)
+    with seeded(0, 'net'): net = SuperNet(space, C, n, 10, 1, partial=method.partial).to(dtype)
     state = start(net if running else batch_stats(net), method)
     with seeded(0, 'phi'):
         for p in state.phi.values():

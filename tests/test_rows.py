@@ -86,7 +86,7 @@ def searched(method, noise, epochs, space=None, batch=24, seed=0):
     "Logits of the first cell and the rate of the weights before the search and after every epoch"
     space = space or toy()
     space = method.adapt(space)
-    with seeded(seed): net = batch_stats(SuperNet(space, C=4, n=4 if space.cells[0].n_in > 1 else 1, classes=3, in_ch=1))
+    with seeded(seed): net = batch_stats(SuperNet(space, C=4, n=4 if space.cells[0].n_in > 1 else 1, classes=3, in_ch=1, partial=method.partial))
     plan = Plan(epochs, batch, lr=.05, arch_lr=.02, seed=seed)
     state = start(net, method, plan)
     seen = [(state.phi[space.cells[0].name]['alpha'].detach().clone(), None)]

@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 from dnas_nb.dialects import published
 from dnas_nb.genotype import all_archs, from_ops
-from dnas_nb.space import SPACES, darts, minimal, n_archs, n_relaxed, nb201, partial_channels
+from dnas_nb.space import SPACES, darts, minimal, n_archs, n_relaxed, nb201
 from dnas_nb.spaces import macro, nb101, shuffle, size
 from dnas_nb.supernet import SuperNet, n_weights, subnet
 
@@ -23,7 +23,7 @@ def networks():
     "(what, expected weights, network)"
     v2, c3 = published('DARTS_V2'), 'nor_conv_3x3'
     yield 'DARTS supernet, C=16, 8 cells', 1_930_618, SuperNet(darts(), 16, 8)
-    yield 'PC-DARTS supernet, K=4, C=16, 8 cells', 299_578, SuperNet(partial_channels(darts(), 4), 16, 8)
+    yield 'PC-DARTS supernet, K=4, C=16, 8 cells', 299_578, SuperNet(darts(), 16, 8, partial=4)
     for name, n in dict(DARTS_V1=3_169_414, DARTS_V2=3_349_342, PC_DARTS=3_634_678, DRNAS=4_099_294).items():
         yield f'{name}, C=36, 20 cells, CIFAR', n, subnet(darts(), published(name))
     yield 'DARTS_V2 with auxiliary head', 3_825_768, subnet(darts(), v2, auxiliary=True)

@@ -217,6 +217,7 @@ class Job:
             n=s.cells,
             classes=len(about.classes),
             in_ch=about.shape[0],
+            partial=self.method.partial,
             batch_stats=True,
         )
         images = s.epochs*len(self.split.train)

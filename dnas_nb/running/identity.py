@@ -9,7 +9,7 @@ __all__ = ['about', 'differs', 'is_about', 'of_run', 'must_agree', 'same_run', '
 
 # %% ../../nbs/running/19_identity.ipynb #c23661dd
 import json, re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from ..core import UserError, choose
@@ -348,10 +348,6 @@ def space_of(
     return choose(name, all_spaces(), 'space')
 
 # %% ../../nbs/running/19_identity.ipynb #84fa3f64
-def _whole(space):
-    "The space without partial channels, which only a search has"
-    return replace(space, groups=tuple(replace(c, partial=1) for c in space.cells))
-
 def stands_for_itself(
     space, # a `Space`
 ):
@@ -360,7 +356,7 @@ def stands_for_itself(
     if known is None:
         return _remember('space', space)
     if space.name in BUILT_IN:
-        same = _whole(known) == _whole(space)
+        same = known == space
     else:
         same = known.groups == space.groups          # its operations are made anew each time
     if not same:

@@ -192,9 +192,8 @@ def steps(rounds=5, draws=3):
     from dnas_nb.fast import fast
     from dnas_nb.methods import find_method
     from dnas_nb.prune import keep_top, set_live, strip
-    from dnas_nb.space import partial_channels
     from dnas_nb.spaces import all_spaces
-    from dnas_nb.supernet import SuperNet, batch_stats
+    from dnas_nb.supernet import SuperNet
 
     torch.set_num_threads(1)
     method, out = find_method('drnas'), []
@@ -207,8 +206,9 @@ def steps(rounds=5, draws=3):
         for K, keep in plan:
             costs, gf = [], []
             for draw in range(draws if keep else 1):
-                space = partial_channels(all_spaces()[name](), K) if K > 1 else all_spaces()[name]()
-                state = start(fast(batch_stats(SuperNet(space, C, n))), method)
+                space = all_spaces()[name]()
+                net = SuperNet(space, C, n, partial=K, batch_stats=True)
+                state = start(fast(net), method)
                 if keep:
                     state = set_live(
                         state,
