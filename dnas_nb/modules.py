@@ -50,6 +50,13 @@ class _Chooser(nn.Module):
         "The decisions that it asks for"
         return [(self.name, self.columns)]
 
+    def strip(self,
+        live, # choice -> indices of the options that are left
+        memo, # what was cut already
+    ) -> dict: # parameter name -> per axis, what is left of it
+        "Drop what no option needs that is left; what is cut is told"
+        return {}
+
     def _running(self,
         name,    # of a choice
         default, # index of its option outside of a search
@@ -116,6 +123,7 @@ class Mixed(_Chooser):
         self.name = _text(name)
         self.columns = tuple(options)
         self.options = nn.ModuleList(map(self._module, options, options.values()))
+        self.default = 0
         if not options:
             raise UserError(f'choice {self.name!r}: give its options, option=module')
 
@@ -127,7 +135,7 @@ class Mixed(_Chooser):
 
     def forward(self, *x, **named):
         "What the options that run return, weighted"
-        running = self._running(self.name, 0)
+        running = self._running(self.name, self.default)
         ys = [self.options[o](*x, **named) for o in running]
         names = [self.columns[o] for o in running]
         y = _weighted(f'choice {self.name!r}', names, ys, list(running.values()))
@@ -139,6 +147,17 @@ class Mixed(_Chooser):
     ) -> nn.Module:
         "The module of the chosen option"
         return _plain(self.options[chosen[self.name]], chosen, memo)
+
+    def strip(self,
+        live, # choice -> indices of the options that are left
+        memo, # what was cut already
+    ) -> dict: # empty: nothing is cut
+        "Put an empty module in the place of options that are gone"
+        self.default = live[self.name][0]
+        for o in range(len(self.options)):
+            if o not in live[self.name]:
+                self.options[o] = nn.Identity()
+        return {}
 
 # %% ../nbs/09a_modules.ipynb #385a76db
 class Depth(_Chooser):
@@ -153,10 +172,11 @@ class Depth(_Chooser):
         self.blocks = nn.ModuleList(blocks)
         self.sizes = _growing(f'choice {self.name!r}', sizes, len(self.blocks), 'blocks', 0)
         self.columns = tuple(map(str, self.sizes))
+        self.default = len(self.sizes) - 1
 
     def forward(self, x):
         "What holds after the depths that run, weighted"
-        running = self._running(self.name, len(self.sizes) - 1)
+        running = self._running(self.name, self.default)
         depths = {self.sizes[o]: (self.columns[o], w) for o, w in running.items()}
         held = {}
         for k in range(1 + max(depths)):
@@ -174,6 +194,15 @@ class Depth(_Chooser):
         "The blocks that are used"
         n = self.sizes[chosen[self.name]]
         return nn.Sequential(*[_plain(block, chosen, memo) for block in self.blocks[:n]])
+
+    def strip(self,
+        live, # choice -> indices of the options that are left
+        memo, # what was cut already
+    ) -> dict: # empty: nothing is cut
+        "Drop the blocks that no depth reaches that is left"
+        self.default = live[self.name][-1]
+        del self.blocks[self.sizes[self.default]:]
+        return {}
 
 def _growing(
     where,   # text for messages
@@ -253,6 +282,14 @@ class _Cut:
         if side not in self.keep:
             return None
         return self.keep[side][list(run)].any(0)
+
+    def within(self,
+        index, # side -> what is left of it
+        run,   # indices of the options that are left
+    ):  # `_Cut`
+        "The same decision about what is left of the layer"
+        keep = {side: mask[:, index[side]] for side, mask in self.keep.items()}
+        return _Cut(self.name, self.columns, keep, run[-1])
 
 def _leading(sizes, n) -> torch.Tensor: # (O, n) bool
     "The first entries"
@@ -413,11 +450,13 @@ class _Cuts(_Chooser):
     def _mixed(self,
         running, # per cut, {index of an option: weight}
         index,   # side -> what is kept
+        x,       # its input: a norm without weights has its kind
     ) -> nn.Module:
         "The layer whose weights are the weighted sum of its slices"
         tensors = self._taken(index)
         if isinstance(self.layer, _BATCH_NORMS) and 'weight' not in tensors:
-            tensors['weight'] = torch.ones(_count(index['out']))
+            ones = tensors.get('running_mean', x)
+            tensors['weight'] = ones.new_ones(_count(index['out']))
         for cut, weights in zip(self.cuts, running):
             if None in weights.values():
                 continue   # no search: the whole layer
@@ -469,7 +508,7 @@ class _Cuts(_Chooser):
         if isinstance(self.layer, nn.LayerNorm):
             y = self._summed(x, running, masks)
         else:
-            y = self._mixed(running, index)(x)
+            y = self._mixed(running, index, x)(x)
         return self._gated(y, *[cut.name for cut in self.cuts])
 
     def plain(self,
@@ -482,18 +521,43 @@ class _Cuts(_Chooser):
         tensors = {}
         for name, part in self._taken(index).items():
             whole = getattr(self.layer, name)
-            key = id(whole), str(index)
-            if key not in memo:   # tied tensors stay tied
-                memo[key] = _owned(whole, part)
-            tensors[name] = memo[key]
+            tensors[name] = _owned(whole, part, self._at(name, index), memo)
         return self._sized(index, tensors)
 
-def _owned(whole, part):
+    def _at(self, name, index) -> tuple:
+        "What is kept of a tensor, per axis"
+        return tuple(index.get(side, slice(None)) for side in self.axes[name])
+
+    def strip(self,
+        live, # choice -> indices of the options that are left
+        memo, # what was cut already
+    ) -> dict: # parameter name -> per axis, what is left of it
+        "Keep the part of the layer that some option needs that is left"
+        runs = [live[cut.name] for cut in self.cuts]
+        index = {side: _place_in(mask) for side, mask in self._masks(runs).items()}
+        tensors, told = {}, {}
+        for name, part in self._taken(index).items():
+            at = self._at(name, index)
+            tensors[name] = _owned(getattr(self.layer, name), part, at, memo)
+            told[f'layer.{name}'] = at
+        self.layer = self._sized(index, tensors)
+        self.cuts = tuple(cut.within(index, run) for cut, run in zip(self.cuts, runs))
+        return told
+
+def _owned(
+    whole, # parameter or buffer
+    part,  # of it
+    at,    # what is kept of it, per axis
+    memo,  # what was made already: tied tensors stay tied
+):
     "A part as a tensor of its own"
-    part = part.detach().clone()
-    if isinstance(whole, nn.Parameter):
-        return nn.Parameter(part, whole.requires_grad)
-    return part
+    key = id(whole), str(at)
+    if key not in memo:
+        own = part.detach().clone()
+        if isinstance(whole, nn.Parameter):
+            own = nn.Parameter(own, whole.requires_grad)
+        memo[key] = own, whole
+    return memo[key][0]
 
 # %% ../nbs/09a_modules.ipynb #59f8fb4a
 class Wide(_Cuts):
@@ -569,10 +633,11 @@ class Gate(_Chooser):
         super().__init__()
         self.name = _text(name)
         self.module = module
+        self.default = 1
 
     def forward(self, x):
         "The module's output, weighted; zeros when it is off"
-        running = self._running(self.name, 1)
+        running = self._running(self.name, self.default)
         names, ys = [], []
         for o in running:
             names.append(self.columns[o])
@@ -588,6 +653,16 @@ class Gate(_Chooser):
         if chosen[self.name]:
             return _plain(self.module, chosen, memo)
         return nn.Threshold(float('inf'), 0.)
+
+    def strip(self,
+        live, # choice -> indices of the options that are left
+        memo, # what was cut already
+    ) -> dict: # empty: nothing is cut
+        "Put an empty module in the place of one that is off"
+        self.default = live[self.name][-1]
+        if not self.default:
+            self.module = nn.Identity()
+        return {}
 
 # %% ../nbs/09a_modules.ipynb #c7d5427c
 def _choosers(module) -> list: # of (place, `_Chooser`)
@@ -730,10 +805,24 @@ class ModuleNet(nn.Module):
     ):
         "What the module returns at these mixing weights"
         if not self.rehearsed:
-            self.rehearsed = True
             _rehearse(self, x)
+            self.rehearsed = True
         _decide(self, Theta.of(theta), live or {})
         return self.module(x)
+
+    def strip(self,
+        live, # {'net': (E, O) bool}
+    ) -> dict: # parameter name -> per axis, what is left of it, for those that are cut
+        "Drop every parameter that no option needs that is left"
+        left = {}
+        for name, row in zip(self.space['net'].labels, live['net'].tolist()):
+            left[name] = [o for o, stays in enumerate(row) if stays]
+        cut, memo = {}, {}
+        for place, chooser in _choosers(self):
+            for name, index in chooser.strip(left, memo).items():
+                cut[f'{place}.{name}'] = index
+        names = dict(self.named_parameters())
+        return {name: index for name, index in cut.items() if name in names}
 
 def _decide(
     net,   # `ModuleNet`
@@ -745,6 +834,9 @@ def _decide(
     now.weights, now.run, now.gates, now.seen = {}, {}, {}, set()
     if not theta:
         return
+    if theta.edges or theta.blocks:
+        raise UserError(f'space {net.space.name!r}: weights of edges or of single blocks are for '
+                        'cells, a module has none: take another method')
     group = net.space['net']
     on = (theta['net'].detach() != 0).cpu()
     if 'net' in live:
@@ -762,30 +854,33 @@ def _rehearse(
     "Run everything, then the smallest sizes. Raises `UserError` for what cannot be searched"
     group = net.space['net']
     everything = group.live/group.live.sum(1, keepdim=True)
+    everything = everything.to(next(net.parameters(), everything))
     with seeded('rehearsal'), evaluating(net):
-        net(x, {'net': everything})
+        _decide(net, Theta({'net': everything}), {})
+        net.module(x)
         idle = [name for name in group.labels if name not in net.decisions.seen]
         if idle:
             raise UserError(f'choice {idle[0]!r} is never run: call it in forward, or remove it')
-        wide = [e for e, name in enumerate(group.labels) if name in _widths(net)]
-        for e in wide:
+        for name in _widths(net):
+            e = group.labels.index(name)
             theta = everything.clone()
             theta[e] = 0
             theta[e, 0] = 1
             _must_run(net, x, theta, group.choices[e])
 
-def _widths(net) -> set:
+def _widths(net) -> list:
     "The choices of sizes"
-    out = set()
+    out = []
     for _, chooser in _choosers(net):
         if isinstance(chooser, _Cuts):
-            out |= {cut.name for cut in chooser.cuts}
-    return out
+            out += [cut.name for cut in chooser.cuts]
+    return list(dict.fromkeys(out))
 
 def _must_run(net, x, theta, choice):
     "Raise `UserError` if the smallest size of a choice does not fit the rest"
+    _decide(net, Theta({'net': theta}), {})
     try:
-        net(x, {'net': theta})
+        net.module(x)
     except RuntimeError as e:
         raise UserError(f'choice {choice.place!r}: with {choice.options[0]} features the module '
                         f'does not run: what reads them needs the same choice ({brief(str(e))})'
