@@ -168,6 +168,7 @@ class About:
     shape: tuple = None   # (C, H, W) of a picture, or a nest of shapes, entered by `Data`
     fingerprint: str = '' # of the contents of all parts, entered by `Data`
     task: object = None   # the `Task` that the labels are for; None: classification
+    skipped: tuple = ()   # (place, why) of files that could not be read
 
 # %% ../nbs/06_data.ipynb #f9a3e95f
 @dataclass(frozen=True, eq=False)
@@ -176,6 +177,7 @@ class Part:
     x: torch.Tensor      # (N, C, H, W) uint8 in 0..255, or float32; or a nest of (N, ...)
     y: torch.Tensor      # (N,) int64 labels, or what another task asks for
     about: About = None  # None: as they come, before they are divided
+    names: np.ndarray = None  # (N,) of texts: what each example is called; None: nothing
 
     def __len__(self):
         return len(tensors_in(self.y)[0])
@@ -183,12 +185,25 @@ class Part:
     def __getitem__(self, index):
         def at(t):
             return t[index]
-        return Part(mapped(at, self.x), mapped(at, self.y), self.about)
+        names = self.names
+        if names is not None:
+            here = index.cpu() if isinstance(index, torch.Tensor) else index
+            names = names[torch.arange(len(names))[here].numpy()]
+        return Part(mapped(at, self.x), mapped(at, self.y), self.about, names)
+
+    def __add__(self, other):
+        def joined(a, b):
+            return torch.cat([a, b])
+        names = None
+        if self.names is not None and other.names is not None:
+            names = np.concatenate([self.names, other.names])
+        x = mapped(joined, self.x, other.x)
+        return Part(x, mapped(joined, self.y, other.y), self.about, names)
 
     def to(self, device):
         def moved(t):
             return t.to(device)
-        return Part(mapped(moved, self.x), mapped(moved, self.y), self.about)
+        return replace(self, x=mapped(moved, self.x), y=mapped(moved, self.y))
 
     def __repr__(self):
         said = []

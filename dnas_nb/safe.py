@@ -435,10 +435,30 @@ def webp_size(
         return number(26, 2) & 0x3fff, number(28, 2) & 0x3fff
     return None
 
+def _square(
+    im,    # an open picture
+    side,  # in pixels
+) -> np.ndarray:  # (side, side, 3) uint8
+    "The middle of a picture, upright as its EXIF block says, in RGB; alpha is dropped"
+    from PIL import Image, ImageOps
+    im.load()
+    im = ImageOps.exif_transpose(im)
+    if im.mode.startswith('I'):                    # 16 bits a pixel
+        grey = np.asarray(im).astype('f8')/257
+        im = Image.fromarray(grey.round().clip(0, 255).astype('u1'))
+    if im.mode == 'P':
+        im = im.convert('RGBA')                    # its palette may hold alpha
+    short = min(im.size)
+    left, top = (im.width - short)//2, (im.height - short)//2
+    middle = im.convert('RGB').crop((left, top, left + short, top + short))
+    how = Image.Resampling.BOX if short > side else Image.Resampling.BILINEAR
+    return np.asarray(middle.resize((side, side), how))
+
 def picture(
     data,             # bytes
     formats=('WEBP',), # that may be opened: of 'WEBP', 'PNG', 'JPEG'
     most=_PIXELS,      # width times height
+    side=None,         # of the square that is wanted, in pixels; None: the picture as it is
 ) -> np.ndarray:      # (H, W, 3) uint8
     "One picture in one of these formats. Raises `UserError` for another, a damaged or a larger one"
     from PIL import Image
@@ -452,6 +472,8 @@ def picture(
             W, H = im.size
             if W*H > most:
                 raise UserError(f'a picture of {W} × {H} pixels is more than {most:,}')
+            if side:
+                return _square(im, side)
             return np.asarray(im.convert('RGB'))
     except UserError:
         raise

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from .core import UserError, brief, choose, generator
 from .data import (About, Data, PARTS, Part, augment, fingerprints, moments, normalise,
                           to_float)
+from .folders import read_folder
 from .safe import (allowance, brief_line, has_dir, has_file, path_text, picture,
                           read_arrays, read_bytes, webp_size)
 from .unpickle import read_pickle
@@ -111,6 +112,7 @@ class Source:
     flip: bool = False    # does a mirrored picture keep its class?
     shift: int = 0        # shift that keeps the class, in pixels
     origin: dict = None   # arguments of `load_data` that find it again: name, layout of a file
+    skipped: tuple = ()   # (place, why) of files of a folder that were passed over
     task: object = None   # the `Task` that the labels are for; None: classification
 
     @property
@@ -137,7 +139,8 @@ def _hold_out(
         some = math.ceil(share*len(mine))
         test[mine[:some]] = True
     rest = source.pool[~test]
-    return replace(source, pool=rest, test=source.pool[test])
+    train = None if source.train is None else source.train[~test]
+    return replace(source, pool=rest, test=source.pool[test], train=train)
 
 # %% ../nbs/06a_sources.ipynb #97673c44
 def _new(
@@ -267,7 +270,7 @@ def split_of(
     if again:
         again = dict(again, images=images, size=size, seed=seed)
     about = About(whole.name, tuple(whole.classes), mean, std, whole.flip, whole.shift,
-                  dropped, again, task=source.task)
+                  dropped, again, task=source.task, skipped=whole.skipped)
     return Data(train, valid, whole.test, about)
 
 # %% ../nbs/06a_sources.ipynb #fa4c3a70
@@ -735,35 +738,58 @@ def _cifar100() -> Source:
                   flip=True, shift=4, origin=dict(name='cifar100'))
 
 # %% ../nbs/06a_sources.ipynb #155c05a2
+def _folder(
+    path,        # of a folder of pictures
+    size=None,   # height and width in pixels; None: 32
+) -> Source:
+    "A folder of pictures as a `Source`"
+    if size is not None and (type(size) is not int or not 1 <= size <= 1024):
+        raise UserError(f'size must be a whole number of pixels from 1 to 1024, not {brief(size)}')
+    held = read_folder(path, size or 32)
+    parts = held.parts
+    pool, train = parts.get('', parts.get('train')), None
+    if 'valid' in parts:
+        train = torch.arange(len(pool) + len(parts['valid'])) < len(pool)
+        pool = pool + parts['valid']
+    origin = dict(name=str(Path(path).resolve()), layout=None)
+    return Source(Path(path).resolve().name, pool, held.classes, parts.get('test'), train,
+                  origin=origin, skipped=held.skipped)
+
 BUILT_IN_DATA = MappingProxyType(dict(digits=digits, cifar10=_cifar10, cifar100=_cifar100))
 SOURCES = dict(BUILT_IN_DATA)   # known by name in this process: these, and what was added
 
 def is_file(
     name, # of a data set, or a path
 ) -> bool:
-    "Does the name of a data set mean a file?"
-    return str(name).endswith('.npz')
+    "Does the name of a data set mean a file or a folder?"
+    text = str(name)
+    if text in SOURCES:
+        return False
+    return text.endswith('.npz') or '/' in text or os.sep in text or bool(text) and has_dir(text)
 
 def source_of(
-    name='digits', # 'digits', 'cifar10', 'cifar100', or the path of a .npz file
+    name='digits', # 'digits', 'cifar10', 'cifar100', a .npz file, or a folder of pictures
     layout=None,   # of a file: one letter of N, C, H, W for each axis of x
+    size=None,     # height and width in pixels: pictures of a folder are read in this size
 ) -> Source:
     "A data set by name, as it comes"
-    if is_file(name):
+    if str(name).endswith('.npz') and str(name) not in SOURCES:
         return _npz(name, layout)
+    if layout is None and is_file(name):
+        return _folder(name, size)
     if layout is not None:
         raise UserError(f'{str(name)[:40]!r} has a layout of its own: layout= is for .npz files')
-    return choose(str(name), SOURCES, 'data set (a path to a .npz file works too)')()
+    return choose(str(name), SOURCES, 'data set (a .npz file or a folder of pictures works too)')()
 
 def load_data(
-    name='digits', # 'digits', 'cifar10', 'cifar100', or the path of a .npz file
+    name='digits', # 'digits', 'cifar10', 'cifar100', a .npz file, or a folder of pictures
     images=None,   # images for train and valid together, class-balanced; None takes all
-    size=None,     # height and width in pixels; None keeps them
+    size=None,     # height and width in pixels; None keeps them, a folder is read with 32
     seed=0,        # of the choice and the division of the images, not of the test set
     layout=None,   # of a file: one letter of N, C, H, W for each axis of x
 ) -> Data:
     "A data set by name, divided into train, valid and test"
-    return split_of(source_of(name, layout), images, size, seed)
+    return split_of(source_of(name, layout, size), images, size, seed)
 
 # %% ../nbs/06a_sources.ipynb #b520c8f2
 def _mosaic(

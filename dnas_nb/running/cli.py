@@ -99,7 +99,7 @@ def dnas_search(
     *,
     method:str='danas',     # danas, darts, drnas, gdas, beta, random ... (a wrong name lists all)
     space:str='nb201',      # nb201, toy, darts, s1 to s4, minimal ... (a wrong name lists all)
-    data:str='digits',      # digits, cifar10, cifar100, or a .npz file with x and y
+    data:str='digits',      # digits, cifar10, cifar100, a .npz file, or a folder of pictures
     epochs:int=None,        # length of the search (20; DARTS' spaces 10)
     warmup:int=None,        # epochs in which only weights learn (0)
     channels:int=None,      # channels after the stem (8; DARTS' spaces 4)

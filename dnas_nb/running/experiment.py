@@ -35,7 +35,6 @@ from ..methods import find_method
 from ..growing import blueprint, reshape
 from .referee import conclude, from_table, trainer, tuner
 from ..released import released, row_of
-from ..safe import has_file
 from ..sources import is_file, load_data
 from ..space import Space
 from ..supernet import Spec
@@ -330,7 +329,7 @@ def _folder(out, s, resume) -> Path:
 def _pictures(s, split, out, whole, over):
     "The caller's split, or the data by their name; None for a finished run that needs none"
     if split is None:
-        gone = is_file(s.data) and not has_file(s.data)
+        gone = is_file(s.data) and not Path(s.data).exists()
         if over and gone and 'arrays.npz' not in lost(out):
             return None
         split = load_data(s.data, s.images, s.size, s.seed, s.layout)
@@ -346,6 +345,8 @@ def _foresee(job, keeper, whole, tell):
     "Say what a step will need; from here on `memory.peak` is the search's own"
     if job.settings.preset == 'paper' and not whole:
         (tell or _aloud)(cost_line(job))
+    if tell and job.split.about.skipped:
+        tell(_skipped_line(job.split.about.skipped))
     batch = job.settings.batch
     dev = job.device
     need = predict(job.fresh(), job.method, job.split, batch, dev, job.bf16)
@@ -353,6 +354,12 @@ def _foresee(job, keeper, whole, tell):
         tell(forecast(need, resident(dev), free_mb(dev)))
     forget_peak(dev)
     keeper.note(predicted_mb=need and round(need))
+
+def _skipped_line(skipped) -> str:
+    "Which files of a folder were passed over"
+    first = ', '.join(f'{place} ({why})' for place, why in skipped[:3])
+    more = f' and {len(skipped) - 3} more (run.json lists them)' if len(skipped) > 3 else ''
+    return f'passed over: {first}{more}'
 
 def _aloud(line):
     print(line, file=sys.stderr)
@@ -425,6 +432,8 @@ def _keeper(job, out, whole) -> Keeper:
         images={name: len(part) for name, part in split.parts.items()},
         started=account(out).get('started') or time.strftime('%Y-%m-%d %H:%M:%S'),
     )
+    if split.about.skipped:
+        about['skipped'] = [list(one) for one in split.about.skipped[:1000]]
     keeper = Keeper(out, about)
     history = whole['history'] if whole else []
     keeper.begin(history, **_spent(whole))

@@ -165,15 +165,17 @@ def found_again(
     stored = of_run(folder)
     origin = stored['origin']
     name = place or origin.get('name')
-    if is_file(name) and not Path(name).is_file():
+    if is_file(name) and not Path(name).exists():
         raise UserError(f'{folder}: its data are no longer at {name}: '
                         'give their new place with data= (--data)')
-    source = source_of(name, origin.get('layout'))
     told = dict(images=origin.get('images'), size=origin.get('size'), seed=origin.get('seed', 0))
+    source = source_of(name, origin.get('layout'), told['size'])
     split = split_of(source, **told)
     must_agree(stored, split, folder, 'give split= or data= (--data) to say otherwise')
     wanted = {**told, **otherwise}
-    return split if wanted == told else split_of(source, **wanted)
+    if wanted == told:
+        return split
+    return split_of(source_of(name, origin.get('layout'), wanted['size']), **wanted)
 
 # %% ../../nbs/running/19_identity.ipynb #3e9850a8
 def absolute(
@@ -193,13 +195,13 @@ def placed(
     if not is_file(data):
         return data
     given, path = Path(data), Path(absolute(data))
-    if path.is_file() or not folder or given.is_absolute():
+    if path.exists() or not folder or given.is_absolute():
         return str(path)
     stored = account(folder).get('dataset')
     origin = stored.get('origin') if isinstance(stored, dict) else None
     there = Path(str(origin.get('name'))) if isinstance(origin, dict) else path
     same = there.parts[-len(given.parts):] == given.parts
-    return str(there if same and there.is_file() else path)
+    return str(there if same and there.exists() else path)
 
 # %% ../../nbs/running/19_identity.ipynb #30b9587b
 def is_digits(

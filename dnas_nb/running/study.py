@@ -53,8 +53,8 @@ def _checked(entry) -> Settings:
     names = [f.name for f in fields(Settings)]
     for k in entry: choose(k, names, 'setting')
     s = settings(**_resolved(entry))
-    if not is_file(s.data): choose(s.data, SOURCES, 'data set (a path to a .npz file works too)')
-    elif not Path(s.data).is_file(): raise UserError(f'there is no file {path_text(s.data)}')
+    if not is_file(s.data): choose(s.data, SOURCES, 'data set (a .npz file or a folder works too)')
+    elif not Path(s.data).exists(): raise UserError(f'there is no file {path_text(s.data)}')
     for_workers(method=s.method, space=s.space, task=s.task, data=s.data)
     return s
 
