@@ -7,7 +7,7 @@ from dnas_nb.core import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
-ROOMS = 'bench reading running tasks systems'.split()   # sub-packages of the same names, in reading order
+ROOMS = 'bench reading running domains systems'.split()   # sub-packages of the same names, in reading order
 sys.path.insert(0, str(ROOT/'tools'))
 
 

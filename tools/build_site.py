@@ -9,7 +9,7 @@ NBS = ROOT/'nbs'
 PARTS = {9: 'The pieces', 99: 'The search'}  # last chapter number -> heading of the part
 DROP = {'hide', 'default_exp'}                  # cells that a reader does not see
 ROOMS = {'bench': 'Benchmarks', 'reading': 'What a search learned', 'running': 'Running it',
-         'tasks': 'Tasks', 'systems': 'Related systems'}
+         'domains': 'Domains', 'systems': 'Related systems'}
 TITLES = {**ROOMS, 'tutorials': 'Tutorials', 'papers': 'Papers'}  # folder -> heading, in this order
 MATHJAX = Path('node_modules')/'mathjax'/'es5'/'tex-svg.js'
 
