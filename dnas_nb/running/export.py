@@ -393,30 +393,68 @@ def _term(
     x = f'x{op.edge[0]}'
     return x if op.is_identity else f'self.{op.attr}({x})'
 
+class _Lines:
+    "The lines of a cell, and the nodes that have one"
+    def __init__(
+        self,
+        dag,  # a `CellNet` of a derived network
+    ):
+        self.dag = dag
+        self.lines = []
+        self.have = set(range(dag.cell.n_in))
+
+    def need(
+        self,
+        j,  # a node that is about to be read
+    ):
+        "A line of zeros for it, unless it has one"
+        if j not in self.have:
+            self.lines.append(_zeros_line(self.dag, j))
+            self.have.add(j)
+
+    def add(
+        self,
+        j,    # node
+        ops,  # `_Op`s that end there
+    ):
+        "The sum of them, if there is any"
+        for op in ops:
+            self.need(op.edge[0])
+        if ops:
+            terms = ' + '.join(map(_term, ops))
+            self.lines.append(f'x{j} = {terms}')
+            self.have.add(j)
+
+    def returned(
+        self,
+        nodes,  # numbers of the nodes that leave
+    ):
+        "The last line"
+        for j in nodes:
+            self.need(j)
+        xs = [f'x{j}' for j in nodes]
+        if len(xs) == 1:
+            self.lines.append(f'return {xs[0]}')
+        else:
+            side = ', '.join(xs)
+            self.lines.append(f'return torch.cat([{side}], 1)')
+
 def _node_lines(
     dag,  # a `CellNet` of a derived network
 ) -> list: # of lines
     "What each node is, and what the cell returns"
-    cell, ops, lines = dag.cell, _ops_of(dag), []
-    have = set(range(cell.n_in))
-    def must_have(j):
-        if j not in have:
-            lines.append(_zeros_line(dag, j))
-            have.add(j)
+    cell, text = dag.cell, _Lines(dag)
+    ops = _ops_of(dag)
     inner = range(cell.n_in, cell.n_nodes)
     for j in inner:
-        into = [op for op in ops if op.edge[1] == j and (op.edge[0] in have or dag.affine)]
-        for op in into:
-            must_have(op.edge[0])
-        if into:
-            lines.append(f"x{j} = {' + '.join(map(_term, into))}")
-            have.add(j)
-    out = inner[-1:] if cell.output == 'last' else inner
-    for j in out:
-        must_have(j)
-    xs = [f'x{j}' for j in out]
-    result = xs[0] if len(xs) == 1 else f"torch.cat([{', '.join(xs)}], 1)"
-    return [*lines, f'return {result}']
+        into = []
+        for op in ops:
+            start, end = op.edge
+            if end == j and (start in text.have or dag.affine):
+                into.append(op)
+        text.add(j, into)
+    text.returned(inner[-1:] if cell.output == 'last' else inner)
+    return text.lines
 
 # %% ../../nbs/running/25_export.ipynb #7d3099f8
 _CELL = '''class {title}(nn.Module):
@@ -836,6 +874,42 @@ def _must_agree(
             f"{', '.join(bad)}, more than {limit:.1e}: "
             'do not use it; try float32 weights, or report it')
 
+def _formats(
+    names,  # as asked for
+) -> list:
+    "They, if all exist and all that writes them is here; `UserError` otherwise"
+    known = list(_WRITERS)
+    formats = [choose(name, known, 'export format') for name in names]
+    if 'onnx' in formats:
+        _needs('onnx', 'onnxscript', 'onnxruntime')
+    return formats
+
+def _size(
+    asked,   # height and width, one number for both, or None
+    stored,  # what a run says about its data, or {}
+) -> tuple:  # height and width
+    "Of the images. Raises `UserError` for one that cannot be"
+    size = _size_of(stored) if asked is None else asked
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    for s in pair:
+        counted(s, 'size of the images', 1024)
+    return pair
+
+def _measured(
+    out,      # folder with the files
+    names,    # of the files
+    formats,
+    diff,     # format -> greatest difference of a logit
+    split,    # `Data` or None
+) -> dict:
+    "What export.json says of the files"
+    size = {name: (out/name).stat().st_size for name in names}
+    found = dict(difference=diff, bytes=size)
+    if split is not None:
+        right = {f: _accuracy_of(out/f'net.{f}', split.test) for f in formats}
+        found['test_accuracy'] = right
+    return found
+
 def export(
     net,              # a network of `subnet` or `load_arch`, or the folder of a retraining
     out,              # folder
@@ -848,29 +922,21 @@ def export(
     space=None,       # a `Space` of the caller's that the run was made in
 ) -> dict:            # also in export.json: differences, files, what pictures it takes
     "Write the network in several formats, each checked; `UserError` for what a user can mend"
-    formats = [choose(f, list(_WRITERS), 'export format') for f in formats]
-    if 'onnx' in formats:
-        _needs('onnx', 'onnxscript', 'onnxruntime')
-    net, stored = (net, {}) if isinstance(net, nn.Module) else _trained(net, space, split)
-    size = _size_of(stored) if size is None else size
-    size = (size, size) if isinstance(size, int) else tuple(size)
+    formats = _formats(formats)
+    stored = {}
+    if not isinstance(net, nn.Module):
+        net, stored = _trained(net, space, split)
     net = plain(net)
-    for s in size:
-        counted(s, 'size of the images', 1024)
-    take = _intake(net, size, normalise, stored)
+    take = _intake(net, _size(size, stored), normalise, stored)
     whole = net if take.mean is None else Normalised(net, take.mean, take.std)
-    whole = whole.eval()
+    whole.eval()
     x = take.example(5)
     want = _answers(whole, x)
     about, out = _told_of(net, take, want), Path(out)
     with owning(out):   # what is checked is what was written
-        files = _write_all(whole, net, out, formats, x[:2], take)
+        names = _write_all(whole, net, out, formats, x[:2], take)
         diff = _check(whole, out, x, formats)
-        about['difference'] = diff
-        about['bytes'] = {f: (out/f).stat().st_size for f in files}
-        if split is not None:
-            right = {f: _accuracy_of(out/f'net.{f}', split.test) for f in formats}
-            about['test_accuracy'] = right
+        about |= _measured(out, names, formats, diff, split)
         write_atomic(out/'export.json', as_json(about))
     largest = want.abs().max().item()
     _must_agree(diff, tolerance*max(1., largest))
