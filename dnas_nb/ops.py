@@ -59,7 +59,6 @@ def nor_conv_1x1(
     "ReLU, 1×1 convolution, batch norm: mixes channels, sees one pixel (NAS-Bench-201)"
     return relu_conv_bn(C, C, 1, stride, affine)
 
-# %% ../nbs/02_ops.ipynb #ff0c911a
 def nor_conv_3x3(
     C,            # channels, in and out
     stride,       # 1 or 2
@@ -103,7 +102,6 @@ class Zero(nn.Module):
     def extra_repr(self):
         return f'stride={self.stride}'
 
-# %% ../nbs/02_ops.ipynb #148d3c3a
 def none(
     C,            # channels (not used)
     stride,       # 1 or 2
@@ -136,7 +134,6 @@ class FactorizedReduce(nn.Module):
         halves = [self.a(x), self.b(shifted)]
         return self.bn(torch.cat(halves, 1))
 
-# %% ../nbs/02_ops.ipynb #9d897b65
 def skip_connect(
     C,            # channels, in and out
     stride,       # 1: the identity; 2: a factorised reduction
@@ -181,7 +178,6 @@ def sep_conv(
     second = depthwise(C, kernel, affine=affine)
     return nn.Sequential(*first, *second)
 
-# %% ../nbs/02_ops.ipynb #ce6a316a
 def dil_conv(
     C,            # channels, in and out
     stride,       # 1 or 2
@@ -204,7 +200,6 @@ def _pool(
     norm = nn.BatchNorm2d(C, affine=False)
     return nn.Sequential(pool, norm)
 
-# %% ../nbs/02_ops.ipynb #502d3892
 def max_pool_bn(
     C,            # channels
     stride,       # 1 or 2
@@ -214,7 +209,6 @@ def max_pool_bn(
     pool = nn.MaxPool2d(3, stride, padding=1)
     return _pool(pool, C, affine)
 
-# %% ../nbs/02_ops.ipynb #4e3e8ba8
 def avg_pool_bn(
     C,            # channels
     stride,       # 1 or 2
@@ -239,7 +233,6 @@ class Noise(nn.Module):
         s = self.stride
         return torch.randn_like(x[:, :, ::s, ::s])
 
-# %% ../nbs/02_ops.ipynb #6f4efaa5
 def noise(
     C,            # channels (not used)
     stride,       # 1 or 2

@@ -11,7 +11,9 @@ from dnas_nb.core import UserError, seeded
 from dnas_nb.data import normalise
 from dnas_nb.sources import load_data
 from dnas_nb.equality import canon
-from dnas_nb.bench.digits201 import Setup, finished, forms, logits, measure, measurements, network, pack
+from dnas_nb.bench import measured
+from dnas_nb.bench.digits201 import Setup, forms, logits, measure, network
+from dnas_nb.bench.measured import finished, measurements, pack
 from dnas_nb.genotype import all_archs, random_arch, to_ops, to_str
 from dnas_nb.space import nb201
 from dnas_nb.bench.tablefile import NB201_OPS, package_tables
@@ -70,7 +72,7 @@ def test_deeper_and_wider(data):
     x = normalise(data.train.x[:9], data.about).double()
     net = started(4800, 0, s)
     torch.testing.assert_close(logits(d._new_weights([ops], 0, s), d._jobs([ops]), x)[0].T, net(x))
-    assert d._cost_of(ops, s)[0] == sum(p.numel() for p in net.parameters())
+    assert measured._cost_of(ops, s)[0] == sum(p.numel() for p in net.parameters())
 
 
 def test_first_weights():
@@ -162,7 +164,7 @@ def test_shipped_table():
     assert (package_tables()/'digits201.npz').stat().st_size <= 1_000_000
     assert (right[:, 0] >= 0).all() and (loss[:, 0] >= 0).all(), 'seed 0 of every form'
     for part, n in enumerate(header['sizes']): assert right[:, :, part].max() <= n
-    some = d._best_and_random(right[:, 0, 1])
+    some = measured._best_and_random(right[:, 0, 1])
     assert (right[some] >= 0).all(), 'every seed for the best 500 and for 500 random forms'
     t = load('digits201')
     best = accuracies(t, 'digits').idxmax()

@@ -369,14 +369,14 @@ def test_older_checkpoint_is_refused(tmp_path):
 def test_chunks_of_tables_carry_checksums(tmp_path):
     "Siblings: chunks of the digits benchmark and parts of a conversion"
     from dnas_nb.bench import convert
-    from dnas_nb.bench import digits201
+    from dnas_nb.bench import measured
     out = dict(rows=np.array([3], np.int16), seed=np.array(0, np.int16), right=np.full((1, 3), 60, np.int16), loss=np.zeros((1, 3), np.int32))
-    path = digits201.save_chunk(tmp_path, out)
+    path = measured.save_chunk(tmp_path, out)
     data = path.read_bytes()
-    digits201.finished(tmp_path)
+    measured.finished(tmp_path)
     for bad in damages(data, 40):
         path.write_bytes(bad)
-        fails(lambda: digits201.finished(tmp_path), path.name)
+        fails(lambda: measured.finished(tmp_path), path.name)
     part = convert._write_part(tmp_path/'part.json', dict(stamp=[], rows={0: {'a/valid/12/mean': 91.25}}, refused={}, missing=[]))
     text = part.read_text()
     part.write_text(text.replace('91.25', '81.25'))

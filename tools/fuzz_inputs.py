@@ -450,13 +450,13 @@ def chunk_read(path):
 
 def digits_seeds(folder):
     one = dict(rows=np.array([0, 5], 'i2'), seed=np.array(1, 'i2'), right=np.ones((2, 3), 'i2'), loss=np.ones((2, 3), 'i4'))
-    from dnas_nb.bench.digits201 import save_chunk
+    from dnas_nb.bench.measured import save_chunk
     save_chunk(folder, one)
     return [folder/'1-0000-02.npz']
 
 
 def digits_read(path):
-    from dnas_nb.bench.digits201 import finished
+    from dnas_nb.bench.measured import finished
     return finished(path.parent)
 
 

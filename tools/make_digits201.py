@@ -13,8 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 from dnas_nb.core import UserError
-from dnas_nb.bench.digits201 import SEEDS, finished, forms, measure, measurements, missing, save_chunk
-from dnas_nb.bench import digits201
+from dnas_nb.bench.digits201 import SEEDS, forms, measure
+from dnas_nb.bench.measured import finished, measurements, missing, save_chunk
+from dnas_nb.bench import measured
 
 PARTS = ('train', 'valid', 'test')
 
@@ -56,7 +57,7 @@ def seconds(folder):
 
 def pack(a):
     "Write the table and say what it holds."
-    path = digits201.pack(a.folder, a.to, seconds=round(seconds(a.folder)), machine=f'{a.workers} core(s) of {platform.machine()}, {platform.system()}')
+    path = measured.pack(a.folder, a.to, seconds=round(seconds(a.folder)), machine=f'{a.workers} core(s) of {platform.machine()}, {platform.system()}')
     right = measurements(path)[0]
     done = right[:, :, 0] >= 0
     print(f'{path}: {path.stat().st_size/1000:.0f} kB, {done.sum():,} trainings, {done.any(1).sum():,} of {len(done):,} forms, {done.all(1).sum():,} with every seed')
