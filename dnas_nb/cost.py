@@ -132,7 +132,6 @@ class Costs:
             cells.append(f'{name} {tuple(t.shape)} up to {t.max():,.6g}')
         return f"Costs({self.unit}: base {self.base:,.6g}, {', '.join(cells)})"
 
-# %% ../nbs/07_cost.ipynb #d245fab1
 def _params(m, shape): return n_weights(m)
 
 _MEASURES = dict(params=(_params, 'parameters'), flops=(flops, 'multiply-adds'))

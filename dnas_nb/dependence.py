@@ -218,7 +218,6 @@ def white(
         return eps
     return torch.cat([eps, -eps])[:shape[0]]
 
-# %% ../nbs/11_dependence.ipynb #e86ef3dd
 @patch
 def rsample_logits(self:CorrelatedNormal,
     sample_shape=(),  # how many samples

@@ -130,7 +130,6 @@ class PointMass(Relaxed):
     def mean(self):
         return self._weights
 
-# %% ../nbs/10_distribution.ipynb #10fc91d6
 def relax_softmax(
     phi,          # {'alpha': (E, O)}
     progress=0.,  # unused

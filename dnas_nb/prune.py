@@ -186,7 +186,6 @@ def edges_of(
         for e, edge in enumerate(getattr(dag, 'edges', ())):
             yield name, e, getattr(edge, 'mix', edge)
 
-# %% ../nbs/16_prune.ipynb #51ebd5bf
 def strip(
     state,       # `State` of a search
     method=None, # not used: `strip` is a stage itself

@@ -142,7 +142,6 @@ def brief_line(
         text = type(e).__name__
     return text if len(text) <= most else f'{text[:most - 3]}...'
 
-# %% ../nbs/00b_safe.ipynb #6cc089fb
 _TYPES = {dict: 'an object {...}', list: 'a list [...]', str: 'a text', int: 'a whole number',
          float: 'a number', bool: 'true or false'}
 

@@ -245,7 +245,6 @@ def _check_edges(
     if gaps:
         _bad(c, f', node {min(gaps)}', 'no edge leads to it: number the nodes without gaps')
 
-# %% ../nbs/03_space.ipynb #e4a375b5
 def _check_paths(
     c, # a `Cell` whose edges are in order
 ) -> None:
@@ -358,7 +357,6 @@ class Space:
         raise UserError(f'{what} needs cells with edges: in space {self.name!r} '
                         f'the group {plain!r} has choices without a wiring')
 
-# %% ../nbs/03_space.ipynb #e50f79e8
 @dataclass(frozen=True)
 class Stack:
     "A plan: cells stacked in an order"
@@ -451,7 +449,6 @@ def _n_cell(
         out *= _ways(real, k)
     return out
 
-# %% ../nbs/03_space.ipynb #4ba2beef
 def n_archs(
     space, # a `Space`
 ) -> int:  # architectures: what `all_archs` would list
@@ -484,7 +481,6 @@ def _thirds(
     "Normal cells, with a reduction cell at n//3 and at 2n//3 (Liu et al. 2019, section 3.1.1)"
     return tuple('reduce' if k in (n//3, 2*n//3) else 'normal' for k in range(n))
 
-# %% ../nbs/03_space.ipynb #a85fd26e
 def _darts(
     name,         # of the space
     normal=_EIGHT,# operations of the normal cell, as in `_darts_cell`

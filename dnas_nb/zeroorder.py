@@ -102,7 +102,6 @@ def propose(
     means = in_main.to(center)*center
     return means + sigma*noise.to(center)
 
-# %% ../nbs/12a_zeroorder.ipynb #c555f89f
 def log_peak(
     sigma, # standard deviation of both components
     D,     # dimensions

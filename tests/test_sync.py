@@ -63,7 +63,7 @@ def test_readme_lists_every_notebook():
 
 
 LONGEST = 80  # cells of one notebook
-LONGER = {'03_space': 85, '05_supernet': 95, '06a_sources': 93, '20_tables': 90}  # still to be shortened: may only shrink
+LONGER = {'05_supernet': 95, '06a_sources': 93}  # still to be shortened: may only shrink
 
 
 @by_notebook

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from conftest import fails
 from dnas_nb.bench import tablefile as tf
-from dnas_nb.bench.tables import accuracies, index, load, query, rank, regret, splits
+from dnas_nb.bench.tables import accuracies, index, load, make_table, plot_best_of_n, plot_distribution, plot_valid_test, query, rank, regret, splits
 from dnas_nb.core import UserError
 from dnas_nb.genotype import all_archs, from_ops, to_str
-from dnas_nb.space import nb201
+from dnas_nb.space import nb201, toy
 
 ABOUT = dict(name='mini', space='nb201', source='made up', licence='Apache-2.0') | tf.NB201_NAMES
 CODES = np.array([[0]*6, [1]*6, [3]*6, [3, 3, 3, 3, 3, 0]], 'u1')
@@ -191,3 +191,14 @@ def test_order_is_the_genotypes():
     z = tf.read_arrays(tf.find_data('nasbench201.npz'), ('arch_str',))
     t = load('nasbench201')
     assert t.frame.index.tolist() == z['arch_str'].tolist() == load('hw_nas_bench_201').frame.index.tolist() == load('nb201_latency_help').frame.index.tolist()
+
+
+def test_pictures_of_a_small_table():
+    "Every architecture is drawn, and what is marked."
+    archs = [to_str(g) for g in all_archs(toy())]
+    points = [50. + 10*a.count('nor_conv') for a in archs]
+    tiny = make_table('invented', 'toy', archs, {('squares', part, 9, 'mean'): points for part in ('test', 'valid')})
+    ax = plot_distribution(tiny, 'squares', 13)
+    assert sum(p.get_height() for p in ax.patches) == 27 and len(ax.lines) == 1
+    assert len(plot_valid_test(tiny, 'squares', {'a cell': 13}).collections) == 2
+    assert len(plot_best_of_n(tiny, 'squares', [1, 2, 4, 8, 16], mark={'a cell': 13}).lines) == 3

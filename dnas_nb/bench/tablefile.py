@@ -643,7 +643,6 @@ def package_tables() -> Path:
     from importlib.resources import files
     return Path(str(files('dnas_nb')))/'tables'
 
-# %% ../../nbs/bench/19_tablefile.ipynb #80038ad4
 def has_header(
     path,  # a file
 ) -> bool:
@@ -653,7 +652,6 @@ def has_header(
     except UserError:
         return False
 
-# %% ../../nbs/bench/19_tablefile.ipynb #359218a3
 def locate(
     name,  # of a table
 ):

@@ -40,7 +40,6 @@ class Table:
         return (f'Table({self.name}: {len(self):,} architectures of space {self.space!r}, '
                 f'{self.frame.shape[1]} accuracies each)')
 
-# %% ../../nbs/bench/20_tables.ipynb #fd21bef0
 _LABELS = ['dataset', 'split', 'epochs', 'seeds']  # of an accuracy column
 
 def _framed(
@@ -219,7 +218,6 @@ def rank(
     better, equal = int((a > mine).sum()), int((a == mine).sum())
     return Rank(1 + better, len(a), equal - 1)
 
-# %% ../../nbs/bench/20_tables.ipynb #6172e3a2
 def regret(
     table: Table,
     arch,          # `Genotype`, architecture string, or row number

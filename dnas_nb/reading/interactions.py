@@ -131,7 +131,6 @@ class Effects:
         shares = ', '.join(percent)
         return f'Effects({self.name}: {shares} of the variance by 1, 2, ... edges)'
 
-# %% ../../nbs/reading/29_interactions.ipynb #2f15dbb8
 def _pair_effects(
     Y,      # (O, ..., O), E axes
     main,   # (E, O) main effects
@@ -560,7 +559,6 @@ class Agreement(NamedTuple):
         chance = f'chance: {band}, p = {self.p:.2g}'
         return f'ρ = {self.rho:+.2f} ({chance}): the matrix {says}'
 
-# %% ../../nbs/reading/29_interactions.ipynb #372a569c
 def agreement(
     learned,        # `Learned`, (E*O, E*O) correlations, or the `Effects` of another data set
     t,              # `Effects`: the truth

@@ -131,7 +131,6 @@ def at_mean(
     phi = _each(_logits, rest)
     return _Around(loss, w, phi)
 
-# %% ../../nbs/reading/30_landscape.ipynb #32c13bf9
 def valid_batch(
     split, # `Data`
     n=64,  # images

@@ -145,7 +145,6 @@ class Live:
         searched = self.clock() - self.began - self.spent
         return self.spent/max(searched, 1e-9)
 
-# %% ../../nbs/running/36_live.ipynb #37cc2ae5
 @patch
 def _look(self:Live, state, s, now) -> None:
     "Measure what `more` asks for, and draw when a drawing is due"

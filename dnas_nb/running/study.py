@@ -446,7 +446,6 @@ def frame(
         f = pd.DataFrame([_row_of(out, n, rows[n]) for n in sorted(rows)])
     return f if clock else f.drop(columns=CLOCK)
 
-# %% ../../nbs/running/42_study.ipynb #e2a8379f
 def read_parquet(
     path, # of a .parquet file
 ):
