@@ -22,7 +22,7 @@ from ..depthwise import fast_depthwise
 from .folder import (Keeper, account, csv_text, digests, lost, owning, same_age,
                             to_continue, versions)
 from ..genotype import Genotype, from_json, to_json, to_str
-from .identity import (about as data_of, described, named, same_run, space_of,
+from .identity import (about as data_of, described, named, same_run, space_named,
                                       stands_for_itself)
 from ..safe import path_text, typed
 from ..schedule import cosine, ramp
@@ -559,7 +559,7 @@ def load_arch(
         raise UserError(f'{path} is of the last epoch, but the run was tested since: '
                         'put the right one back')
     about = _sound(whole, path)
-    space = space_of(space or about['space'], out)
+    space = space_named(space or about['space'], out)
     genotype = from_json(whole['genotype'], space)
     _fits(whole, genotype, space, path)
     net = _network(genotype, about, space)

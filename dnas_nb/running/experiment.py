@@ -29,7 +29,7 @@ from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owni
 from ..dialects import parse
 from ..genotype import Genotype, from_json, to_json
 from .identity import (about as data_of, absolute, ask_for_split, described,
-                              folder_name, given_again, named, placed, same_run, space_of)
+                              folder_name, given_again, named, placed, same_run, space_named)
 from .memory import forecast, forget_peak, free_mb, halving, peak, predict, resident
 from ..methods import find_method
 from ..growing import blueprint, reshape
@@ -99,7 +99,7 @@ def _of_data(given) -> dict:
     "What the presets of the data set and of the space say"
     data = str(given.get('data', Settings.data))
     preset = PRESETS.get(data, PRESETS['own'])
-    space = space_of(given.get('space', Settings.space))
+    space = space_named(given.get('space', Settings.space))
     if space.cells[0].n_in == 1:
         return preset
     deep = dict(_DEEP)                # here `cells` counts the whole network
@@ -109,7 +109,7 @@ def _of_data(given) -> dict:
 
 def _of_paper(given) -> dict:
     "What the method's released search says"
-    space = space_of(given.get('space', Settings.space)).name
+    space = space_named(given.get('space', Settings.space)).name
     return released(given.get('method', Settings.method), space).settings()
 
 _SHORT = dict(channels='C', cells='n')   # as recipes call them
@@ -262,7 +262,7 @@ def prepare(
     dev,    # torch device
 ) -> Job:
     "Names become values. Raises `UserError` for a rule that does not suit the space"
-    method, space = row_and_space(s.method, s.preset, space_of(s.space))
+    method, space = row_and_space(s.method, s.preset, space_named(s.space))
     if hasattr(method.derive, 'suits'):
         method.derive.suits(space)
     if split is not None:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['about', 'differs', 'is_about', 'of_run', 'must_agree', 'same_run', 'ask_for_split',
-           'found_again', 'absolute', 'placed', 'is_digits', 'named', 'described', 'space_of',
+           'found_again', 'absolute', 'placed', 'is_digits', 'named', 'described', 'space_named',
            'stands_for_itself', 'given_again', 'for_workers', 'folder_name']
 
 # %% ../../nbs/running/19_identity.ipynb #c23661dd
@@ -325,7 +325,7 @@ def described(
     if method is not None and not _ours('method', method):
         out['method'] = _method_words(method)
     if space is not None and not _ours('space', name):
-        out['space'] = _space_words(space_of(name) if isinstance(space, str) else space)
+        out['space'] = _space_words(space_named(name) if isinstance(space, str) else space)
     if task is not None and not _ours('task', task):
         out['task'] = _task_words(task)
     files = {kind: Path(plugin_of(kind, out[kind]['name'])).name for kind in out}
@@ -333,7 +333,7 @@ def described(
         out['plugin'] = {k: v for k, v in files.items() if v}
     return json.loads(json.dumps(out))   # lists instead of tuples, as they come back from a file
 
-def space_of(
+def space_named(
     name,      # of a space, or a `Space`
     folder='', # of the run that asks, for the message
 ) -> Space:

@@ -20,7 +20,7 @@ from .folder import account, owning, refuse, written
 from ..dialects import GENOTYPES, parse, published
 from ..genotype import Genotype, from_json
 from .identity import (differs, folder_name, found_again, must_agree, of_run, placed,
-                              space_of)
+                              space_named)
 from ..methods import METHODS
 from ..safe import has_dir, has_file, path_text, read_text
 from ..sources import load_data
@@ -48,12 +48,12 @@ def find_arch(
         return _of_file(path, space, arch)
     if arch in GENOTYPES:
         g = published(arch)
-        return Found(g, space_of(g.space), {})
+        return Found(g, space_named(g.space), {})
     if path:
         names = ', '.join(GENOTYPES)
         raise UserError(f'no architecture {brief(arch)}: give a run folder, a genotype.json, '
                         f'an architecture string, or one of {names}')
-    s = space_of(space or ('darts' if 'Genotype' in arch else 'nb201'))
+    s = space_named(space or ('darts' if 'Genotype' in arch else 'nb201'))
     return Found(parse(arch, s), s, {})
 
 def _as_path(arch):
@@ -70,20 +70,20 @@ def _of_file(path, space, arch):
                         'name the folder of a finished search')
     written(folder, path.name)
     text = read_text(path)
-    s = _space_of(space or from_json(text).space, settings, arch)
+    s = _space_named(space or from_json(text).space, settings, arch)
     return Found(from_json(text, s), s, settings, folder if settings else None)
 
-def _space_of(name, settings, arch):
+def _space_named(name, settings, arch):
     "The space of that name; with the changes that the method of a run made"
     if isinstance(name, Space):
         return name
     known = METHODS.get(settings.get('method'))
     if known and 'space' in settings:
-        searched = space_of(settings['space'], arch)
+        searched = space_named(settings['space'], arch)
         _, space = row_and_space(known.name, settings.get('preset', 'small'), searched)
         if space.name == name:
             return space
-    return space_of(name, arch)
+    return space_named(name, arch)
 
 # %% ../../nbs/running/41_retrain.ipynb #3b65dd51
 @dataclass(frozen=True)
