@@ -35,14 +35,12 @@ def rebuild(
     xs,    # as many values as `tree` has leaves
 ):
     "A tree with the keys of `tree` and the values of `xs`"
-    xs = iter(xs)
-    def build(t):
-        if not isinstance(t, Mapping):
-            return next(xs)
-        return {k: build(v) for k, v in t.items()}
     if tree is None:
         return None
-    return build(tree)
+    xs = iter(xs)   # each branch goes on where the last one ended
+    if not isinstance(tree, Mapping):
+        return next(xs)
+    return {k: rebuild(branch, xs) for k, branch in tree.items()}
 
 # %% ../nbs/11a_trees.ipynb #39db37ac
 def trainable(
