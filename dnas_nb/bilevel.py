@@ -137,6 +137,8 @@ class Calendar:
 
     def waits(self, epoch, epochs) -> bool:
         "Do only weights learn in this epoch?"
+        if not self.wait:
+            return False
         first, length = self.span(epoch, epochs)
         wait = self.wait if isinstance(self.wait, int) else round(self.wait*length)
         return epoch - first < wait

@@ -104,13 +104,6 @@ class _Parser(argparse.ArgumentParser):
     "A parser that complains in one line"
     def error(self, message): _complain(self.prog, f'{message} (--help lists everything)')
 
-def _help_of(
-    a,      # `Argument`
-) -> str:
-    "The comment, and the default where there is one"
-    text = a.help.replace('%', '%%')
-    return text if a.default is None or a.kind is bool else f'{text} [{a.default}]'.lstrip()
-
 def _parser(
     f,          # function
     name=None,  # of the command; None: that of the function
@@ -126,9 +119,11 @@ def _parser(
 
 def _add(p, a):
     "Give the parser one more argument: a flag, a word, or an option with a value"
-    if a.kind is bool: return p.add_argument(a.option, action='store_true', help=_help_of(a))
+    said = a.help.replace('%', '%%')
+    if a.kind is bool: return p.add_argument(a.option, action='store_true', help=said)
+    if a.default is not None: said = f'{said} [{a.default}]'.lstrip()
     read, sign = _READERS[a.kind]
-    about = dict(help=_help_of(a), default=a.default, type=read)
+    about = dict(help=said, default=a.default, type=read)
     if not a.word: return p.add_argument(a.option, metavar=sign, required=a.needed, **about)
     many = None if a.needed else '?'
     return p.add_argument(a.name, metavar=a.name.upper(), nargs=many, **about)

@@ -141,17 +141,15 @@ class _Pool:
     norm: bool
 
     def __call__(self, x):
-        y = self.pooled(x)
-        return _standard(y) if self.norm else y
-
-    def pooled(self, x):
         if self.largest:
-            return F.max_pool2d(x, 3, self.stride, 1)
-        if self.stride == 1:
-            return _mean_of_9(x)
-        if x.device.type != 'cpu':
-            x = x.contiguous()   # see `AvgPool`
-        return F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=False)
+            y = F.max_pool2d(x, 3, self.stride, 1)
+        elif self.stride == 1:
+            y = _mean_of_9(x)
+        else:
+            if x.device.type != 'cpu':
+                x = x.contiguous()   # see `AvgPool`
+            y = F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=False)
+        return _standard(y) if self.norm else y
 
 @dataclass(frozen=True)
 class _Same:
@@ -254,10 +252,7 @@ class _Term:
     "Live operations of one kind that leave one node"
     kind: object
     ops: tuple     # of `_Op`
-
-    @property
-    def dst(self): # nodes that receive them
-        return tuple(op.dst for op in self.ops)
+    dst: tuple     # nodes that receive them
 
 @dataclass(frozen=True)
 class _Leaving:
@@ -266,20 +261,8 @@ class _Leaving:
     stacks: tuple  # `_Term`s with weights
     shared: tuple  # `_Term`s without: computed once
     passing: tuple # (edge, node that receives, stride): channels that no operation sees
-
-    @property
-    def dst(self): # nodes that receive the shared maps
-        out = set()
-        for term in self.shared:
-            out.update(term.dst)
-        return sorted(out)
-
-    @property
-    def sizes(self): # how many mixing weights each term takes; the shared ones together
-        out = [len(term.ops) for term in self.stacks]
-        if self.shared:
-            out.append(len(self.dst)*len(self.shared))
-        return out
+    dst: tuple     # nodes that receive the shared maps
+    sizes: tuple   # how many mixing weights each term takes; the shared ones together
 
     def places(self, O, zero): # where in a flat (E*O,) tensor they are; `zero`: nowhere
         out = []
@@ -346,8 +329,13 @@ def _leaving(net, s, live):
     stacks, shared = [], []
     for k, own in ops.items():
         terms = stacks if hasattr(k, 'weights') else shared
-        terms.append(_Term(k, tuple(own)))
-    node = _Leaving(s, tuple(stacks), tuple(shared), _passing(net, s))
+        terms.append(_Term(k, tuple(own), tuple(op.dst for op in own)))
+    dst = sorted({j for term in shared for j in term.dst})
+    sizes = [len(term.ops) for term in stacks]
+    if shared:
+        sizes.append(len(dst)*len(shared))
+    lists = stacks, shared, _passing(net, s), dst, sizes
+    node = _Leaving(s, *map(tuple, lists))
     return node, [(term.kind, modules[term.kind]) for term in stacks]
 
 def plan_of(
@@ -371,9 +359,7 @@ def plan_of(
     return CellPlan(cell.n_in, tuple(nodes), cell.sizes, net.partial, last), modules
 
 # %% ../nbs/08_fast.ipynb #5d9ce015
-def _full(x):
-    "Is it in single or double precision?"
-    return x.dtype in (torch.float32, torch.float64)
+_FULL = torch.float32, torch.float64   # more than half precision
 
 def _spread(
     maps, # M maps (B, C, H, W)
@@ -381,7 +367,7 @@ def _spread(
 ) -> list: # of J maps
     "Weighted sums of maps that several nodes receive"
     x = maps[0]
-    if torch.compiler.is_compiling() or not _full(x) or not x.is_cpu:
+    if torch.compiler.is_compiling() or x.dtype not in _FULL or not x.is_cpu:
         return [_weighted(maps, row.unbind()) for row in t.unbind()]
     B, C, H, W = x.shape
     flat = torch.stack([m.permute(0, 2, 3, 1).reshape(-1) for m in maps])
@@ -398,17 +384,14 @@ def _weighted(maps, t):
 # %% ../nbs/08_fast.ipynb #dc297f63
 class _Sums(dict):
     "Node -> sum of the maps that it has received"
-    def put(self, j, y):
-        self[j] = self[j] + y if j in self else y
-
-    def put_all(self, dst, maps):
-        for j, y in zip(dst, maps):
-            self.put(j, y)
+    def put(self, nodes, maps):
+        for j, y in zip(nodes, maps):
+            self[j] = self[j] + y if j in self else y
 
 def _parts(y, K):
     "The maps of K stacked operations"
     parts = y.split(y.shape[1]//K, 1)
-    if _full(y) or torch.compiler.is_compiling():
+    if y.dtype in _FULL or torch.compiler.is_compiling():
         return parts
     return [v.contiguous(memory_format=CL) for v in parts]   # slices in half precision add slowly
 
@@ -426,15 +409,15 @@ def _leave(
     for term, own, ws in zip(node.stacks, t, weights):
         y = term.kind(x, r, own, ws)
         if torch.is_tensor(y):
-            wide.put(term.dst, y)   # stacks for the same nodes are added while wide
+            wide.put([term.dst], [y])   # stacks for the same nodes are added while wide
         else:
-            sums.put_all(term.dst, y)
+            sums.put(term.dst, y)
     for dst, y in wide.items():
-        sums.put_all(dst, _parts(y, len(dst)))
+        sums.put(dst, _parts(y, len(dst)))
     if node.shared:
         maps = [term.kind(x) for term in node.shared]
         rows = t[-1].view(-1, len(maps))
-        sums.put_all(node.dst, _spread(maps, rows))
+        sums.put(node.dst, _spread(maps, rows))
 
 # %% ../nbs/08_fast.ipynb #51768b30
 def _passed(node, x, scale, sums):
@@ -444,7 +427,7 @@ def _passed(node, x, scale, sums):
         if stride not in rest:
             rest[stride] = F.max_pool2d(x, 2, 2, ceil_mode=True)
         y = rest[stride]
-        sums.put(j, y if scale is None else y*scale[e])
+        sums.put([j], [y if scale is None else y*scale[e]])
 
 def _joined(plan, j, mixed, passed, start):
     "What node `j` holds"
@@ -505,16 +488,13 @@ def _output(plan, values):
     "The last node, or all that are no inputs; zeros where nothing arrived"
     last = len(plan.sizes) - 1
     first = last if plan.last else plan.n_in
-    out = [_held(plan, values, j) for j in range(first, last + 1)]
-    return out[0] if plan.last else torch.cat(out, 1)
-
-def _held(plan, values, j):
-    "What node `j` holds, zeros where nothing arrived"
-    if j in values:
-        return values[j]
     B, C, H, W = values[0].shape
-    times = plan.sizes[j]
-    return values[0].new_zeros(B, C, -(-H//times), -(-W//times))
+    for j in range(first, last + 1):
+        if j not in values:
+            times = plan.sizes[j]
+            values[j] = values[0].new_zeros(B, C, -(-H//times), -(-W//times))
+    out = [values[j] for j in range(first, last + 1)]
+    return out[0] if plan.last else torch.cat(out, 1)
 
 # %% ../nbs/08_fast.ipynb #5d9ce020
 @cache

@@ -467,7 +467,7 @@ class SuperNet(nn.Module):
         "Per block, what its cell needs besides its input"
         live = live or {}
         shared = {}
-        for name, weights in theta.items():
+        for name, weights in theta.weights.items():
             shared[name] = weights.unbind(0), _to_run(weights, live.get(name))
         out = []
         for k, name in enumerate(self.names):
