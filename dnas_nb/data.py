@@ -591,11 +591,11 @@ class _Batches:
         key = None
         if self.augment is not None:
             key = (*self.augment, k)
-        index = self.order[k % len(self)]
+        index = self.order[k % len(self.order)]
         return self.part.take(index, key, self.cutout)
 
     def __iter__(self):
-        for k in range(len(self)):
+        for k in range(len(self.order)):
             yield self[k]
 
 @patch

@@ -142,7 +142,8 @@ class Cell(Group):
         _check_edges(self)
         _check_paths(self)
         _check_sizes(self)
-        _check_keep(self)
+        if self.keep:
+            _check_keep(self)
 
     def _keep_tuples(self):
         "Lists are welcome, tuples are kept"
@@ -271,11 +272,11 @@ def _check_sizes(
         _bad(c, '', f'widths {c.widths}: give a multiple for each of its {c.n_nodes} nodes')
 
 def _check_keep(
-    c, # a `Cell` whose edges are in order
+    c, # a `Cell` with `keep`, whose edges are in order
 ) -> None:
     "How many inputs a node keeps"
     given, nodes = len(c.keep), len(c.inner)
-    if c.keep and given != nodes:
+    if given != nodes:
         _bad(c, '', f'{given} numbers in keep for {nodes} nodes that are not inputs')
     for j, k in zip(c.inner, c.keep):
         usable = sum(set(c.ops[e]) != {'none'} for e in c.into(j))

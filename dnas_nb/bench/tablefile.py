@@ -112,13 +112,10 @@ def _checked_header(
     return header
 
 # %% ../../nbs/bench/19_tablefile.ipynb #2e6d0c87
-def _unsealed(header):
-    "The header without its own checksum"
-    return {key: value for key, value in header.items() if key != 'sha256'}
-
 def _seal(header):
-    "SHA-256 of an unsealed header"
-    text = json.dumps(header, sort_keys=True)
+    "SHA-256 of a header without its own checksum"
+    unsealed = {key: value for key, value in header.items() if key != 'sha256'}
+    text = json.dumps(unsealed, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 def _described(a):
@@ -132,7 +129,7 @@ def _sealed(
     "The header with format, checksums and a checksum of itself"
     about = {name: _described(a) for name, a in sorted(columns.items())}
     own = dict(format=_FORMAT, columns=about, order=list(columns))
-    whole = _unsealed(header) | own
+    whole = header | own
     return whole | dict(sha256=_seal(whole))
 
 # %% ../../nbs/bench/19_tablefile.ipynb #69010771
@@ -224,7 +221,7 @@ def _verify(
     again = '(checksum mismatch); copy the file again'
     if bad:
         raise UserError(f"{where}: {brief_line(', '.join(bad))} not as written {again}")
-    if _seal(_unsealed(header)) != header.get('sha256'):
+    if _seal(header) != header.get('sha256'):
         raise UserError(f'{where}: its header was changed {again}')
     if unsaid := _unsaid(header):
         raise UserError(f'{where}: its header does not say {unsaid}')
@@ -289,10 +286,6 @@ def _options(
     return options
 
 # %% ../../nbs/bench/19_tablefile.ipynb #56174d46
-def _longest(names):
-    "Characters of the longest"
-    return max(len(str(name)) for name in names)
-
 def arch_names(
     columns,  # dict with 'arch', or with 'codes' (M, E)
     header,   # with 'options' of the codes (per column, or for all) and E holes in its 'template'
@@ -303,7 +296,9 @@ def arch_names(
     codes = columns['codes']
     pieces = _pieces(codes, header)
     options = _options(codes, header)
-    most = len('{}'.join(pieces)) + sum(map(_longest, options))
+    most = len('{}'.join(pieces))   # characters of a name
+    for names in options:
+        most += max(len(str(name)) for name in names)
     if most*len(codes) > _LIMIT:
         raise UserError(f'the names of its rows would take more than {_LIMIT >> 20} MB')
     begin, *ends = pieces
@@ -317,10 +312,6 @@ def arch_names(
     return out
 
 # %% ../../nbs/bench/19_tablefile.ipynb #d1448094
-def _row_bytes(a):
-    "What one row of a column takes"
-    return a.itemsize*(a.size//max(len(a), 1))
-
 def expanded(
     columns,  # as read
 ) -> dict:
@@ -328,7 +319,7 @@ def expanded(
     if 'row_of' not in columns:
         return columns
     row_of = columns['row_of']
-    width = sum(_row_bytes(a) for a in columns.values())
+    width = sum(a.nbytes//max(len(a), 1) for a in columns.values())   # bytes of a row
     if width*len(row_of) > _LIMIT:
         raise UserError(f'its rows would take more than {_LIMIT >> 20} MB')
     out = dict(columns)
@@ -675,13 +666,11 @@ def _file_of(name):
     "What the file of a table is called"
     return PUBLISHED[name].file if name in PUBLISHED else f'{name}.npz'
 
-def _found(
+def _below(
     name,  # of a table
-    path,  # its file, the folder it lies in, or None
-):
-    "Where the table should be, or None"
-    if path is None:
-        return locate(name)
+    path,  # its file, or the folder it lies in
+) -> Path:
+    "Where the table should be"
     path = Path(path)
     if not has_dir(path):
         return path
@@ -693,9 +682,9 @@ def open_table(
     path=None,  # its file, or the folder it lies in; None: see `locate`
 ) -> tuple: # (columns, header)
     "A table by name. Raises `UserError` if it is not here or is not what it should be"
-    if path is None and locate(name) is None:
+    found = locate(name) if path is None else _below(name, path)
+    if found is None and path is None:
         choose(name, table_names(), 'benchmark table')
-    found = _found(name, path)
     if found is None or not has_file(found):
         at = '' if found is None else f' at {path_text(found)}'
         raise UserError(

@@ -246,16 +246,17 @@ def _summed_up(
         valid = accuracies(table, dataset, 'valid', epochs).iloc[i]
     place = rank(table, i, dataset, epochs=epochs)
     _, _, trained, seeds = test.name
+    mine, best = test.iloc[i], test.max()
     return dict(
         dataset=dataset,
         epochs=trained,
         seeds=seeds,
         valid=valid,
-        test=test.iloc[i],
+        test=mine,
         rank=place.rank,
         of=place.of,
-        regret=regret(table, i, dataset, epochs=epochs),
-        best=test.max(),
+        regret=float(best - mine),
+        best=best,
     )
 
 def summary(

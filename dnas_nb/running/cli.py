@@ -9,6 +9,7 @@ __all__ = ['whole_numbers', 'dnas_search', 'train_lines', 'dnas_train', 'dnas_ex
 
 # %% ../../nbs/running/43_cli.ipynb #6d471625
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Callable
 from ..command import command
@@ -26,9 +27,7 @@ class _Bar:
         self.bar.set_postfix_str(self.words(row), refresh=False)
         self.bar.update(row['epoch'] - self.bar.n)
 
-    def __enter__(self): return self
-
-    def __exit__(self, *_):
+    def close(self):
         if self.bar is not None: self.bar.close()
 
 def _bar(total, done, unit):
@@ -46,7 +45,7 @@ def _know(plugin):
     "The names of installed packages and of the files given with --plugin"
     from dnas_nb.plugins import load_installed, load_plugins
     load_installed()
-    load_plugins(plugin)
+    if plugin is not None: load_plugins(plugin)
 
 def _say(line):
     "One line on standard error, also while a bar is drawn there"
@@ -60,7 +59,7 @@ def _search_seeds(seeds, out, resume, device, **given) -> list: # of `Result`s
     results = []
     for seed in seeds:
         where = f'{out}/s{seed}' if out and len(seeds) > 1 else out
-        with _Bar(_searched) as bar:
+        with closing(_Bar(_searched)) as bar:
             r = run(where, resume, device, on_epoch=bar, seed=seed, tell=_say, **given)
         results.append(r)
     return results
@@ -169,7 +168,7 @@ def dnas_train(
     "Train a found architecture from scratch; writes a run folder that load_arch reads"
     _know(plugin)
     from dnas_nb.running.retrain import retrain
-    with _Bar(_trained) as bar:
+    with closing(_Bar(_trained)) as bar:
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,
                     on_epoch=bar, layout=layout, epochs=epochs, C=channels, n=cells,
                     batch=batch, lr=lr)

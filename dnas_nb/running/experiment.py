@@ -222,7 +222,8 @@ class Job:
         images = s.epochs*len(self.split.train)
         with seeded(s.seed, 'net'):
             net = self.space.supernet(spec)
-            compiled = worth_compiling(net, self.when, about.shape, images)
+            compiled = self.when != 'never'
+            compiled = compiled and worth_compiling(net, self.when, about.shape, images)
             net = fast(net, compiled)
         return start(net, self.method, self.plan(s.batch), self.device, self.task)
 

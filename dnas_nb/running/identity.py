@@ -239,6 +239,8 @@ def _ours(kind, name):
         return name in BUILT_IN_TASKS and TASKS.get(name) is BUILT_IN_TASKS[name]
     if kind == 'data':
         return is_file(name) or SOURCES.get(name) is BUILT_IN_DATA.get(name)
+    if name in BUILT_IN:
+        return all_spaces()[name] is BUILT_IN[name]
     return _package_space(name) is not None
 
 def _meaning(kind, name):
