@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from .core import UserError, brief, choose, seeded
 from .cost import evaluating
-from .genotype import Genotype
+from .genotype import to_ops
 from .space import Choice, Group, Space
 from .supernet import Spec, Theta, batch_stats
 
@@ -765,6 +765,14 @@ class Modules:
         net = _plain(_build(self.build), _indices(space, genotype), {})
         return batch_stats(net) if spec.batch_stats else net
 
+    def extract(self,
+        space,    # the `Space` that has this plan
+        genotype, # a `Genotype` of it
+        net,      # a `ModuleNet`
+    ) -> nn.Module:
+        "The plain module of a genotype, with the weights of the supernet"
+        return extract(net, genotype)
+
 def space_of(
     source,    # class or function that builds a module (called without arguments), or a module
     name=None, # of the space; None: that of the class or function
@@ -911,10 +919,8 @@ def _indices(
 ) -> dict:    # choice -> index of its option
     "What a genotype chooses. Raises `UserError` if it does not fit"
     group = space['net']
-    words = dict(getattr(genotype, 'groups', None) or genotype.cells)['net']
     out = {}
-    for choice, word in zip(group.choices, words):
-        choose(word, choice.options, f'option of {choice.place!r}:')
+    for choice, word in zip(group.choices, to_ops(genotype, space)['net']):
         out[choice.place] = choice.options.index(word)
     return out
 

@@ -5,7 +5,7 @@ images."""
 
 # %% auto #0
 __all__ = ['LARGEST', 'RECIPES', 'Recipe', 'buildable', 'is_published', 'called', 'train_epoch',
-           'judge', 'Trained', 'train_arch', 'load_arch', 'seeds_report']
+           'judge', 'Trained', 'channels_of', 'train_arch', 'load_arch', 'seeds_report']
 
 # %% ../../nbs/running/21_evaluate.ipynb #994ca56f
 import inspect
@@ -27,7 +27,7 @@ from .identity import (about as data_of, described, named, same_run, space_named
 from ..safe import path_text, typed
 from ..schedule import cosine, ramp
 from ..space import Space
-from ..supernet import enough_pixels, n_weights, set_drop_path, subnet
+from ..supernet import SuperNet, enough_pixels, n_weights, set_drop_path, subnet
 from ..tasks import task_of
 from ..unpickle import load_tensors
 
@@ -331,15 +331,25 @@ def _about(
     "Everything that decides the result; two runs that agree in it agree in every bit"
     known = data.about
     of_network = dict(arch=to_str(genotype), space=genotype.space, seed=seed, **asdict(r))
-    of_data = dict(data=known.name, classes=len(known.classes), channels=known.shape[0],
+    of_data = dict(data=known.name, classes=len(known.classes), channels=channels_of(known),
                    images=len(data.train) + len(data.valid), pixels=known.fingerprint)
     return of_network | of_data | dict(task=task.name, threads=torch.get_num_threads())
+
+def channels_of(
+    known, # what is known of a data set: `About`
+) -> int:
+    "Channels of its pictures; what has no pictures gets those of a photo, and no stem to use them"
+    shape = known.shape
+    pictures = isinstance(shape, tuple) and len(shape) == 3 and isinstance(shape[0], int)
+    return shape[0] if pictures else 3
 
 def _network(genotype, about, space):
     "The untrained network of a run, its initial weights decided by the seed"
     size = [about[k] for k in ('C', 'n', 'classes', 'channels')]
     with seeded('retrain', about['seed']):
         net = subnet(space, genotype, *size, True, about['stem'], about['auxiliary'] > 0)
+    if not isinstance(net, SuperNet):
+        return net                                    # it is used as it is
     return fast_depthwise(net).to(memory_format=torch.channels_last)
 
 # %% ../../nbs/running/21_evaluate.ipynb #d2c151a4
@@ -477,6 +487,9 @@ def train_arch(
         if out:
             same_run(out, split, 'retraining')
         stands_for_itself(space)
+        if r.auxiliary and not space.cells:
+            raise UserError(f'space {space.name!r} has no cells, so there is no second head: '
+                            'give auxiliary=0, or another recipe')
         r = replace(r, source=called(r, split))
         task = task_of(named(dict(task=task))['task']).fitted(split.train)
         if r.smoothing and 'smoothing' not in inspect.signature(task.loss).parameters:
@@ -539,7 +552,7 @@ def _shapes(values) -> dict:
 def _fits(whole, genotype, space, path):
     "Raise `UserError` unless the weights are those of the network, before memory is taken for it"
     about, have, want = whole['settings'], _shapes(whole['net']), None
-    if about['n'] <= len(have):                       # every cell has weights
+    if about['n'] <= len(have) or not space.cells:                       # every cell has weights
         with torch.device('meta'):
             net = _network(genotype, about, space)
         want = _shapes(net.state_dict())

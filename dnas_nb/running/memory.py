@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from ..core import UserError, peak_mem, seeded
 from ..bilevel import Step, arch_step, dists, weight_step
-from ..data import JUDGED
+from ..data import JUDGED, tensors_in
 from ..hypergrad import first_order
+from ..supernet import SuperNet
 
 # %% ../../nbs/running/34_memory.ipynb #bfb0448c
 try:
@@ -118,7 +119,7 @@ def _listed(path, name):
 # %% ../../nbs/running/34_memory.ipynb #554aa31c
 def _prime(*sizes) -> int:
     "A small prime that divides none of a network's sizes"
-    for p in (13, 17, 11, 19, 23, 29, 31, 37):
+    for p in (13, 17, 11, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71):
         if all(n % p for n in sizes):
             return p
     raise ValueError(f'no small prime leaves a rest in all of {sizes}')
@@ -151,8 +152,7 @@ def tensors_of_search(
     seen=JUDGED, # images of an evaluation
 ) -> tuple: # MB in a step, MB in an evaluation
     "Tensors held at the worst moment of a step and of an evaluation, from a few images"
-    shape = split.train.x.shape[1:]
-    B = _prime(_channels(state.net), *shape, len(split.about.classes))
+    B = _prime(*_sizes(state.net, split))
     there = min(len(split.train), len(split.valid))
     pick = torch.arange(B) % there
     train = split.train.take(pick, ('trial', 0))
@@ -165,6 +165,17 @@ def tensors_of_search(
     with Held(B, min(seen, len(split.valid))) as h:
         _look(state, method, valid[0])
     return max(peaks)/2**20, h.peak/2**20
+
+def _sizes(net, split) -> set: # of whole numbers
+    "What else a size of a tensor may be, besides images"
+    out = {len(split.about.classes)}
+    for x in tensors_in(split.train.x):
+        out.update(x.shape[1:])
+    if isinstance(net, SuperNet):
+        return out | {_channels(net)}
+    for p in net.parameters():
+        out.update(p.shape)
+    return out
 
 def _channels(net) -> int:
     "Of the first block"
@@ -207,9 +218,10 @@ def predict(
     if TorchDispatchMode is None:
         return None
     here = resident(dev)
-    most = _at_most(state.net, split, batch)
-    if most < _SMALL*here:
-        return here + most
+    if isinstance(state.net, SuperNet):
+        most = _at_most(state.net, split, batch)
+        if most < _SMALL*here:
+            return here + most
     step, look = tensors_of_search(state, method, split, batch, bf16)
     tensors = max(step, look) if _on_gpu(dev) else step + look
     return here + _HOLES*tensors

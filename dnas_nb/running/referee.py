@@ -17,12 +17,12 @@ from ..bilevel import (Loss, Method, State, Step, arch_step, by_mean, dists, eva
 from ..core import UserError, seeded
 from ..data import Data, JUDGED, Part, Task, classification
 from ..derive import Judge, by_joint_mode, by_sequence
-from .evaluate import Recipe, judge, train_epoch
+from .evaluate import Recipe, channels_of, judge, train_epoch
 from ..genotype import one_hot, to_str
 from .identity import is_digits
 from ..methods import slot_name
 from ..space import Space
-from ..supernet import subnet
+from ..supernet import SuperNet, subnet
 
 # %% ../../nbs/running/39_referee.ipynb #e21a55cc
 @dataclass(frozen=True)
@@ -229,10 +229,12 @@ class _Referee:
         "The network after its epochs"
         r = self.recipe
         about = self.split.about
-        channels = about.shape[0]
+        channels = channels_of(about)
         with seeded(self.seed, 'fresh'):
             net = subnet(self.space, g, r.C, r.n, len(about.classes), channels)
-            net = net.to(self.dev, memory_format=torch.channels_last)
+            net = net.to(self.dev)
+            if isinstance(net, SuperNet):
+                net = net.to(memory_format=torch.channels_last)
         opt = torch.optim.SGD(
             net.parameters(),
             r.lr,

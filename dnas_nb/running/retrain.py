@@ -215,7 +215,7 @@ def _check(wanted, threads, seed, recipe):
 def _recipe_for(space, preset, changes) -> Recipe:
     "The recipe with what was given over it"
     r = choose(preset, RECIPES, 'preset')
-    deep = space.cells[0].n_in > 1             # then `n` counts all cells, two of them reductions
+    deep = any(c.n_in > 1 for c in space.cells) # then `n` counts all cells, two of them reductions
     if deep and r.n < 3:
         r = dataclasses.replace(r, n=5)
     given = {k: v for k, v in changes.items() if v is not None}
