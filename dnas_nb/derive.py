@@ -336,7 +336,7 @@ def _sizes_of_networks(
 ) -> list: # numbers of weights
     "What the network weighs with each option of one choice, the others as they are"
     near = [_changed(g, space, group.name, e, o) for o in range(len(group.options[e]))]
-    with torch.device('meta'):
+    with seeded('sizes of networks'):      # building one draws its weights
         return [n_weights(space.network(other)) for other in near]
 
 @dataclass(frozen=True, repr=False)

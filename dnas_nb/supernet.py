@@ -572,6 +572,15 @@ def network(self:Stack,
     return self.supernet(space, spec, keep)
 
 @patch
+def extract(self:Stack,
+    space,    # the `Space` that has this plan
+    genotype, # a `Genotype` of it
+    net,      # a supernet of it
+) -> SuperNet:
+    "The network with only the chosen operations, and with the weights of the supernet"
+    return inherit(self.network(space, genotype, net.spec), net)
+
+@patch
 def supernet(self:Space,
     spec=Spec(), # what it is built from
 ):
@@ -586,6 +595,14 @@ def network(self:Space,
     "The network of one architecture"
     return self.plan.network(self, genotype, spec)
 
+@patch
+def extract(self:Space,
+    genotype, # a `Genotype` of this space
+    net,      # a supernet of it
+):
+    "The network of one architecture, with the weights of a supernet"
+    return self.plan.extract(self, genotype, net)
+
 # %% ../nbs/05_supernet.ipynb #subnet01
 def subnet(
     space,     # a `Space`
@@ -599,7 +616,7 @@ def subnet(
     auxiliary=False, # a second head for training
 ) -> SuperNet:
     "The network of one genotype with the sizes of its paper; call it as `net(x)`"
-    deep = space.cells[0].n_in > 1
+    deep = any(cell.n_in > 1 for cell in space.cells)
     C = C or (36 if deep else 16)
     n = n or (20 if deep else 5)
     to_ops(genotype, space)   # refused by name, before any layer is built

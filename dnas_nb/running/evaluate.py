@@ -553,7 +553,7 @@ def _fits(whole, genotype, space, path):
     "Raise `UserError` unless the weights are those of the network, before memory is taken for it"
     about, have, want = whole['settings'], _shapes(whole['net']), None
     if about['n'] <= len(have) or not space.cells:                       # every cell has weights
-        with torch.device('meta'):
+        with torch.device('meta' if space.cells else 'cpu'):   # other modules may want real tensors
             net = _network(genotype, about, space)
         want = _shapes(net.state_dict())
     if want != have:

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 import torch
@@ -22,7 +22,7 @@ from ..checkpoint import fill, read, save
 from ..core import (UserError, brief, choose, counted, device as get_device, finite, seeded,
                           write_atomic)
 from ..data import Data, Task
-from .evaluate import LARGEST, buildable
+from .evaluate import LARGEST, buildable, channels_of
 from ..fast import fast, worth_compiling
 from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owning,
                             save_arrays, to_continue, versions, written)
@@ -100,7 +100,7 @@ def _of_data(given) -> dict:
     data = str(given.get('data', Settings.data))
     preset = PRESETS.get(data, PRESETS['own'])
     space = space_named(given.get('space', Settings.space))
-    if space.cells[0].n_in == 1:
+    if all(cell.n_in == 1 for cell in space.cells):
         return preset
     deep = dict(_DEEP)                # here `cells` counts the whole network
     if 'images' not in preset:
@@ -145,6 +145,14 @@ class Result:
     trace: Trace        # of the search
     settings: Settings
     seconds: float
+    space: Space        # in which it was found
+    job: object = field(default=None, repr=False, compare=False)   # `Job` that found it
+
+    @property
+    def network(self) -> torch.nn.Module:
+        "What was found, with the weights that it had in the search; made anew each time"
+        state = self.job.begin(read(self.out/'last.pt'))
+        return self.space.extract(self.genotype, state.net)
 
 # %% ../../nbs/running/40_experiment.ipynb #a69cd487
 def _asked(out, split, given) -> Settings:
@@ -215,7 +223,7 @@ class Job:
             C=s.channels,
             n=s.cells,
             classes=len(about.classes),
-            in_ch=about.shape[0],
+            in_ch=channels_of(about),
             partial=self.method.partial,
             batch_stats=True,
         )
@@ -266,6 +274,11 @@ def prepare(
     method, space = row_and_space(s.method, s.preset, space_named(s.space))
     if hasattr(method.derive, 'suits'):
         method.derive.suits(space)
+    for slot in (method.w_extra, *method.stages):
+        if hasattr(slot, 'suits'):
+            slot.suits(space)
+    if method.partial > 1:
+        space.wired('a search on a part of the channels')
     if split is not None:
         _must_suit(task_of(s.task), split)
     return Job(s, split and split.to(dev), dev, method, space)
@@ -339,7 +352,8 @@ def _pictures(s, split, out, whole, over):
 
 def _result(job, keeper, trace, genotype) -> Result:
     about = keeper.about
-    return Result(keeper.out, genotype, about['result'], trace, job.settings, about['seconds'])
+    found, seconds = about['result'], about['seconds']
+    return Result(keeper.out, genotype, found, trace, job.settings, seconds, job.space, job)
 
 # %% ../../nbs/running/40_experiment.ipynb #d3f852aa
 def _foresee(job, keeper, whole, tell):
@@ -567,6 +581,6 @@ def _again(job, out, whole, report) -> Result:
     if report and not (there and all(there)):
         _draw(Keeper(out, about))
     g = from_json(written(out, 'genotype.json').decode(), job.space)
-    trace = Trace.from_rows(history, job.space.cells)
+    trace = Trace.from_rows(history, job.space.groups)
     keeper = Keeper(out, about)
     return _result(job, keeper, trace, g)

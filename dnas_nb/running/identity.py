@@ -312,8 +312,13 @@ def _cell_words(cell):
     del words['choices']
     return words
 
+def _choices(space) -> dict: # group name -> {place: options}
+    return {g.name: dict(zip(g.labels, map(list, g.options))) for g in space.groups}
+
 def _space_words(space):
-    "Cells and operations of a space"
+    "Cells and operations of a space, or its choices and its plan"
+    if not space.cells:
+        return dict(name=space.name, groups=_choices(space), plan=_plain(space.plan))
     ops = {name: _plain(f) for name, f in space.plan.ops.items()}
     return dict(name=space.name, cells=[_cell_words(c) for c in space.cells], ops=ops)
 

@@ -1,0 +1,142 @@
+"Any module of one's own goes the whole way of a search: nothing after the supernet asks for cells, or one line says so."
+import io
+import json
+import tempfile
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+import pytest
+import torch
+from torch import nn
+from conftest import fails
+from dnas_nb.dialects import parse
+from dnas_nb.genotype import all_archs, draw, from_json, from_ops, neighbours, to_json, to_ops
+from dnas_nb.methods import METHODS, ROWS
+from dnas_nb.modules import Depth, Gate, Mixed, Wide, space_of
+from dnas_nb.running.experiment import run
+from dnas_nb.running.retrain import retrain
+from dnas_nb.space import Choice, Group, Space, toy
+from dnas_nb.trace import Column, Trace
+
+torch.set_num_threads(1)
+TINY = dict(data='digits', images=64, size=8, batch=16, epochs=2, device='cpu', tell=lambda line: None)
+NEED_CELLS = ['lambda-darts', 'fadarts', 'drnas-progressive', 'pc-darts', 'p-darts']   # by their nature
+ANY = [name for name in ROWS if name not in NEED_CELLS]
+
+
+class Net(nn.Module):
+    "Four choices of four kinds, and a dropout"
+    def __init__(self):
+        super().__init__()
+        self.first = Wide('mlp', nn.Linear(64, 16), out=(4, 8, 16))
+        self.act = Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh())
+        self.deep = Depth('deep', [nn.Sequential(nn.Tanh(), nn.Dropout(.1)) for _ in range(2)], (0, 1, 2))
+        self.gate = Gate('gate', nn.Tanh())
+        self.head = Wide('mlp', nn.Linear(16, 10), in_=(4, 8, 16))
+
+    def forward(self, x):
+        x = self.deep(self.act(self.first(x.flatten(1))))
+        return self.head(x + self.gate(x))
+
+
+class Killed(BaseException): "What a process cannot catch"
+
+
+def kill(state, settings):
+    if state.epoch == 1: raise Killed
+
+
+def go(out, method, **more): return run(out=out, method=method, space=space_of(Net), **TINY | dict(report=False) | more)
+
+
+def files(out): return {name: (Path(out)/name).read_bytes() for name in ('history.csv', 'genotype.json', 'last.pt')}
+
+
+@pytest.mark.parametrize('method', ANY)
+def test_every_row_searches_a_module_and_is_resumed_to_the_same_bits(method, tmp_path):
+    "Stopped after its first epoch and continued, it is the undisturbed run; what was found is a plain module"
+    whole = go(tmp_path/'whole', method)
+    with pytest.raises(Killed): go(tmp_path/'cut', method, on_epoch=kill)
+    again = go(tmp_path/'cut', method, resume=True)
+    for name in ('history.csv', 'genotype.json'):
+        assert files(tmp_path/'cut')[name] == files(tmp_path/'whole')[name], name
+    assert again.genotype == whole.genotype and parse(str(whole.genotype), whole.space) == whole.genotype
+    assert len(whole.trace) == 2 and whole.trace.weights['net'].shape == (2, 4, 3)
+    net = whole.network.eval()
+    assert not [m for m in net.modules() if type(m).__module__.startswith('dnas_nb')]
+    x = torch.rand(3, 1, 8, 8)
+    assert net(x).shape == (3, 10) and torch.equal(net(x), again.network.eval()(x))
+
+
+@pytest.mark.parametrize('method', NEED_CELLS)
+def test_what_needs_cells_says_so(method, tmp_path):
+    fails(lambda: go(tmp_path/'run', method), 'needs cells', 'Net', 'net')
+
+
+def test_texts_come_back():
+    space = space_of(Net)
+    archs = list(all_archs(space))
+    assert len(archs) == 3*2*3*2
+    for g in archs:
+        assert parse(str(g), space) == from_json(to_json(g)) == from_json(to_json(g), space) == g
+        assert from_ops(space, to_ops(g, space)) == g and len(neighbours(g, space)) == 2 + 1 + 2 + 1
+    assert str(archs[0]) == 'mlp=4 act=relu deep=0 gate=off'
+    assert json.loads(to_json(archs[0]))['groups'] == {'net': dict(mlp='4', act='relu', deep='0', gate='off')}
+
+
+@dataclass(frozen=True)
+class Nothing:
+    "A plan that builds nothing"
+    def check(self, space): pass
+
+
+def test_several_groups_and_cells_together():
+    "Two groups may have places of one name"
+    shape = [Choice('mlp', ('64', '128')), Choice('deep', ('2', '4'))]
+    both = Space('both', [Group('a', shape), Group('b', shape), *toy().cells], Nothing())
+    g = next(iter(all_archs(both)))
+    assert str(g) == 'a/mlp=64 a/deep=2 b/mlp=64 b/deep=2 cell=|none~0|+|none~0|none~1|'
+    assert parse(str(g), both) == from_json(to_json(g)) == g
+    trace = Trace(both.groups).then(dict(epoch=1), {c.name: torch.rand(c.E, c.O).numpy() for c in both.groups})
+    assert Trace.from_rows(trace.rows(), both.groups) == trace
+    assert [str(c) for c in Column.among(trace.rows()[0])][:2] == ['p/a/mlp/64', 'p/a/mlp/128']
+
+
+HOSTILE = ['', 'mlp=4', 'mlp=4 act=relu deep=0 gate', 'mlp=4 act=relu deep=0 gate=ajar', 'mlp=4 mlp=8', 'mlp=4\0',
+           'a'*200_000, '=', 'mlp==4 act=relu deep=0 gate=on', 'net/mlp=4', '|none~0|', "Genotype(normal=[])", 7, None,
+           'mlp=4 act=relu deep=0 gate=on more=1', 'mlp=\u2028 act=relu deep=0 gate=on']
+FILES = ['{}', '[]', '{"space": "Net", "groups": []}', '{"space": "Net", "groups": {"net": {"mlp": 4}}}',
+         '{"space": "Net", "groups": {"net": {"mlp": "4"}}}', '{"space": "Net", "groups": {"net": [[0, 1, "none"]]}}',
+         '{"space": "Net", "cells": {"cell": {"mlp": "4"}}}', '{"space": "Net", "groups": {}}',
+         '{"space": "Net", "groups": {"net": {"mlp": "4", "act": "relu", "deep": "0", "gate": "off"}}, "text": "mlp=8"}']
+
+
+@pytest.mark.parametrize('text', HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_text_is_refused_in_one_line(text): fails(lambda: parse(text, space_of(Net)))
+
+
+@pytest.mark.parametrize('text', FILES, ids=range(len(FILES)))
+def test_a_hostile_file_is_refused_in_one_line(text): fails(lambda: from_json(text, space_of(Net)))
+
+
+@pytest.mark.parametrize('name', ['a b', 'a=b', 'a/b', 'a|b', '', 'x'*61, 'a\n', 7])
+def test_a_place_is_one_word(name): fails(lambda: Group('net', [Choice(name, ('1', '2'))]), 'group')
+
+
+def test_what_truly_needs_wiring_says_so():
+    from dnas_nb.dialects import parse_darts, to_darts
+    from dnas_nb.equality import canon
+    space = space_of(Net)
+    g = next(iter(all_archs(space)))
+    for f in (lambda: canon(g, space), lambda: to_darts(g), lambda: parse_darts('Genotype()', space), lambda: draw(g)):
+        fails(f, 'Net')
+
+
+def test_found_options_are_trained_alone_and_loaded_again(tmp_path):
+    from dnas_nb.running.evaluate import load_arch
+    found = go(tmp_path/'search', 'darts')
+    trained = retrain(tmp_path/'search', out=tmp_path/'alone', epochs=2, device='cpu')
+    assert trained.genotype == found.genotype
+    net = load_arch(tmp_path/'alone', space_of(Net))
+    x = torch.rand(3, 1, 8, 8)
+    assert torch.equal(net(x), trained.net(x))
