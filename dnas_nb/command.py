@@ -205,6 +205,17 @@ def _at_shell(
     "Was this process started as that command?"
     return Path(sys.argv[0] or '-').stem.removesuffix('-script') == name
 
+def _unread(
+    f,  # a command that was called without arguments by another program
+):
+    "Options of the command in that program's own line: nobody reads them, so `_complain`"
+    known = {a.option for a in arguments(f) if not a.word}
+    words = [word for word in sys.argv[1:] if word.partition('=')[0].replace('_', '-') in known]
+    if words:
+        script, name = Path(sys.argv[0]).name, f.__name__
+        _complain(name, f'{words[0]} was given to {script}, which does not read it: '
+                  f'start {name}, or call {name}(…) with its values')
+
 def _any_terminal():
     "A terminal that lacks a character shows `?` for it, and no traceback"
     for stream in (sys.stdout, sys.stderr):
@@ -218,9 +229,12 @@ def command(
         name = f.__name__
         @functools.wraps(f)
         def go(*args, **kwargs):
-            if not args and not kwargs and _at_shell(name):
-                _any_terminal()
-                kwargs = from_line(f, sys.argv[1:])
+            if not args and not kwargs:
+                if _at_shell(name):
+                    _any_terminal()
+                    kwargs = from_line(f, sys.argv[1:])
+                else:
+                    _unread(f)
             given = inspect.signature(f).bind(*args, **kwargs).arguments
             for a in arguments(f):
                 value = given.get(a.name)

@@ -68,6 +68,15 @@ def test_dashes_and_underscores_are_one_spelling():
     assert given['arch'] == 'my_run_of_today' and given['out'] == 'a_b'   # only options are respelled
 
 
+def test_options_given_to_another_program_are_not_ignored(monkeypatch, capsys):
+    "A script that calls a command without arguments does not start a search with other settings than it was asked for"
+    for word in ('--epochs=1', '--arch_lr'):
+        monkeypatch.setattr(sys, 'argv', ['mine.py', word, '1'])
+        with pytest.raises(SystemExit) as e: dnas_search()
+        said = capsys.readouterr().err.strip().splitlines()
+        assert e.value.code == 2 and len(said) == 1 and 'mine.py' in said[0] and word in said[0]
+
+
 @pytest.mark.parametrize('f, words, says', [
     (dnas_search, ['--epohcs', '3'], ['--epohcs', 'did you mean --epochs?']), (dnas_search, ['-lr', '1'], ['-lr', 'did you mean --lr?']),
     (dnas_search, ['--epoch', '3'], ['did you mean --epochs?']), (dnas_search, ['danas'], ["'danas'"]), (dnas_search, ['--epochs'], ['--epochs']),
