@@ -276,7 +276,7 @@ class Plan:
         rate = method.calendar.rate(epoch, self.epochs, self.lr, self.lr_min)
         learns = self.learns(method, epoch)
         valid = self._batches(data.valid, 'valid', 'augment-valid', epoch)
-        whole = max(1, len(data.train.y)//self.batch)
+        whole = max(1, len(data.train)//self.batch)
         for k, train in enumerate(self._batches(data.train, 'train', 'augment', epoch)):
             moves = learns and k % method.every == 0
             yield Step(

@@ -221,6 +221,11 @@ class Part:
         return mapped(of_one, self.x)
 
     @property
+    def dtype(self) -> str:
+        "Of the inputs, in words"
+        return ', '.join(str(t.dtype).removeprefix('torch.') for t in tensors_in(self.x))
+
+    @property
     def kinds(self) -> torch.Tensor:
         "(N,) int64: the class of each example; 0 where labels are no classes"
         y = self.y

@@ -6,7 +6,7 @@ to. Only then is it opened."""
 # %% auto #0
 __all__ = ['TEXT', 'DEPTH', 'PLAN', 'has_file', 'has_dir', 'path_text', 'read_bytes', 'read_text',
            'digest_of', 'brief_line', 'parse_json', 'read_json', 'typed', 'parse_toml', 'read_csv',
-           'allowance', 'archive', 'read_arrays', 'webp_size', 'picture']
+           'allowance', 'archive', 'read_arrays', 'webp_size', 'square', 'picture']
 
 # %% ../nbs/00b_safe.ipynb #9ea79f52
 import contextlib, csv, hashlib, io, json, math, re, warnings, zipfile
@@ -434,7 +434,7 @@ def webp_size(
         return number(26, 2) & 0x3fff, number(28, 2) & 0x3fff
     return None
 
-def _square(
+def square(
     im,    # an open picture
     side,  # in pixels
 ) -> np.ndarray:  # (side, side, 3) uint8
@@ -472,7 +472,7 @@ def picture(
             if W*H > most:
                 raise UserError(f'a picture of {W} × {H} pixels is more than {most:,}')
             if side:
-                return _square(im, side)
+                return square(im, side)
             return np.asarray(im.convert('RGB'))
     except UserError:
         raise

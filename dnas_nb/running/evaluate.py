@@ -317,9 +317,7 @@ def _together(
     data,  # `Data`
 ) -> Part:
     "What trains a stand-alone network: train and valid"
-    x = torch.cat([data.train.x, data.valid.x])
-    y = torch.cat([data.train.y, data.valid.y])
-    return Part(x, y, data.about)
+    return data.train + data.valid
 
 def _about(
     genotype, # a `Genotype`

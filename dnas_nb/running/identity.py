@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from ..core import UserError, choose
 from ..bilevel import Method, keep
-from ..data import Data, PARTS, Task, fingerprints
+from ..data import Data, PARTS, Part, Task, fingerprints
 from ..tasks import BUILT_IN_TASKS, TASKS, task_of
 from ..sources import (BUILT_IN_DATA, SOURCES, digits, is_file, resize, source_of,
                              split_of)
@@ -26,6 +26,22 @@ from ..space import Space
 from ..spaces import BUILT_IN, FURTHER, all_spaces
 
 # %% ../../nbs/running/19_identity.ipynb #fb2a97e6
+def _shape_of(part) -> list:
+    "Number of examples, then the sizes of one; a nest of tensors in words"
+    shape = part.shape
+    plain = isinstance(shape, tuple) and all(type(n) is int for n in shape)
+    return [len(part), *(shape if plain else [str(shape)])]
+
+def _numbers(nest) -> list:
+    "The numbers of a nest one after the other; None holds none"
+    if nest is None:
+        return []
+    if isinstance(nest, (tuple, list)):
+        return [v for part in nest for v in _numbers(part)]
+    if isinstance(nest, dict):
+        return [v for name in sorted(nest) for v in _numbers(nest[name])]
+    return [float(nest)]
+
 def about(
     data,  # `Data`
 ) -> dict: # plain values, for run.json
@@ -33,10 +49,10 @@ def about(
     said = data.about
     return dict(
         name=said.name, origin=said.source,
-        shapes={name: list(part.x.shape) for name, part in data.parts.items()},
-        pixels=str(data.train.x.dtype).removeprefix('torch.'),
+        shapes={name: _shape_of(part) for name, part in data.parts.items()},
+        pixels=data.train.dtype,
         classes=[str(c) for c in said.classes],
-        mean=[float(v) for v in said.mean], std=[float(v) for v in said.std],
+        mean=_numbers(said.mean), std=_numbers(said.std),
         flip=bool(said.flip), shift=int(said.shift), fingerprint=said.fingerprint)
 
 # %% ../../nbs/running/19_identity.ipynb #b4706b75
@@ -93,7 +109,7 @@ def is_about(
         return False
     shapes = [stored['shapes'].get(part) for part in PARTS]
     numbers = [v for k in ('mean', 'std') for v in stored[k]]
-    good = all(isinstance(s, list) and len(s) == 4 for s in shapes)
+    good = all(isinstance(s, list) and s and type(s[0]) is int for s in shapes)
     return good and all(isinstance(v, (int, float)) for v in numbers)
 
 def of_run(
@@ -208,7 +224,10 @@ def is_digits(
     split, # `Data`
 ) -> bool:
     "Is every picture of the split, with its label, one of the digits, perhaps in another size?"
-    C, H, W = split.train.x.shape[1:]
+    shape = split.train.shape
+    if not isinstance(split.train, Part) or not isinstance(shape, tuple) or len(shape) != 3:
+        return False
+    C, H, W = shape
     plain = split.train.x.element_size() == 1 and C == 1 and H == W
     if not plain or tuple(split.about.classes) != tuple(map(str, range(10))):
         return False

@@ -169,7 +169,8 @@ def tensors_of_search(
 def _sizes(net, split) -> set: # of whole numbers
     "What else a size of a tensor may be, besides images"
     out = {len(split.about.classes)}
-    for x in tensors_in(split.train.x):
+    inputs, _ = split.train.take(torch.arange(1))
+    for x in tensors_in(inputs):
         out.update(x.shape[1:])
     if isinstance(net, SuperNet):
         return out | {_channels(net)}
@@ -200,7 +201,7 @@ def _at_most(
     batch,  # images of a step
 ) -> float: # MB
     "More than a step and an evaluation hold, if each operation of a block keeps `_MAPS` maps"
-    *_, H, W = split.train.x.shape
+    *_, H, W = split.train.shape
     options = max(cell.E*cell.O for cell in net.space.cells)
     maps = _MAPS*options*len(net.blocks)
     looks = options*min(JUDGED, len(split.valid))     # one block at a time, without gradients
