@@ -16,6 +16,7 @@ from .bilevel import dists
 from .core import Described, UserError, generator
 from .conditioning import condition
 from .dependence import CorrelatedNormal, lower, white
+from .modules import ModuleNet
 from .supernet import SuperNet
 
 # %% ../nbs/16_prune.ipynb #21b5ccc7
@@ -180,7 +181,7 @@ def edges_of(
 ):
     "Yield (cell name, edge number, `MixedEdge`) for every edge of every cell"
     if not isinstance(net, SuperNet):
-        return                # other networks keep the weights of what does not run
+        return                # a module has choices, no edges
     for name, block in zip(net.names, net.blocks):
         dag = getattr(block, 'dag', block)
         for e, edge in enumerate(getattr(dag, 'edges', ())):
@@ -193,14 +194,32 @@ def strip(
 ):
     "`state` without the parameters of pruned operations, neither in network nor in optimiser"
     old = dict(state.net.named_parameters())
+    cut = {}
+    if isinstance(state.net, ModuleNet):
+        cut = state.net.strip(state.live)
     for c, e, edge in edges_of(state.net):
         for o, op in enumerate(edge.columns):
             if op in edge and not state.live[c][e, o]:
                 del edge[op]
     new = dict(state.net.named_parameters())
-    if len(new) < len(old):
+    for name, index in cut.items():
+        _cut_memory(state.w_opt, old[name], index)
+    if len(new) < len(old) or cut:
         state.w_opt = carry(state.w_opt, old, new)
     return state
+
+def _cut_memory(
+    opt,   # optimiser of the weights
+    p,     # a parameter before it was cut
+    index, # per axis, what is left of it
+):
+    "What an optimiser remembers of a parameter, cut like it"
+    memory = opt.state.get(p, {})
+    for name, value in memory.items():
+        if torch.is_tensor(value) and value.shape == p.shape:
+            for axis, at in enumerate(index):
+                value = value[(slice(None),)*axis + (at,)]
+            memory[name] = value.clone()
 
 # %% ../nbs/16_prune.ipynb #d5acd043
 def edge_means(

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from dnas_nb.core import UserError
-from dnas_nb.genotype import Genotype
+from dnas_nb.genotype import from_ops
 from dnas_nb.modules import Depth, Gate, Mixed, Wide, extract, space_of
 
 SIZES = 4, 6, 8   # of everything that is wide
@@ -58,7 +58,7 @@ class Maker:
 
     def block(self, n, depth=0):
         "A module of n features in and out"
-        kinds = ['plain', 'wide'] if depth >= DEPTH else ['wide', 'wide', 'mixed', 'depth', 'gate', 'chain']
+        kinds = ['plain', 'wide'] if depth >= DEPTH else ['wide', 'wide', 'mixed', 'depth', 'gate', 'parts', 'chain']
         kind = self.random.choice(kinds)
         deeper = lambda: self.block(n, depth + 1)
         if kind == 'plain': return nn.Sequential(self.layer(n, n), nn.Tanh())
@@ -66,6 +66,9 @@ class Maker:
         if kind == 'mixed': return Mixed(self.name('mixed'), a=deeper(), b=nn.Identity(), c=deeper())
         if kind == 'depth': return Depth(self.name('depth'), [Around(deeper()) for _ in range(3)], (0, 1, 3))
         if kind == 'gate': return Around(Gate(self.name('gate'), deeper()))
+        if kind == 'parts':
+            name = self.name('parts')
+            return nn.Sequential(Gate(name, self.layer(n, 6), out=3), nn.Tanh(), Gate(name, self.norm(6), out=3), Gate(name, self.layer(6, n), in_=3))
         return nn.Sequential(deeper(), deeper())
 
 
@@ -83,8 +86,10 @@ def made(seed):
 
 
 def words(space, seed):
-    pick = random.Random(seed)
-    return tuple(pick.choice(c.options) for c in space['net'].choices)
+    "A random option of each choice; of three parts one is on"
+    pick, out = random.Random(seed), []
+    for c in space['net'].choices: out.append(('on' if c.place.endswith('.1') else None) or pick.choice(c.options))
+    return tuple(out)
 
 
 def corner(space, chosen):
@@ -94,7 +99,7 @@ def corner(space, chosen):
     return out
 
 
-def genotype(space, chosen): return Genotype(space.name, (('net', chosen),))
+def genotype(space, chosen): return from_ops(space, list(chosen))
 
 
 def distance(a, b): return max([(p - q).abs().max().item() for p, q in zip(a, b, strict=True) if p.numel()], default=0.)
@@ -265,3 +270,112 @@ def test_dead_options_do_not_run():
     calls.clear()
     net(x, {'net': torch.full((2, 3), 1/3)}, {'net': torch.tensor([[True, False, False], [True, False, False]])})
     assert calls == [(4, 4), (2, 4), (1, 2)]
+
+
+def test_strip_is_pruning_without_the_dead():
+    "The stage of a search: momentum goes on as if nothing had been taken away, and what is dead is no longer stored."
+    from dnas_nb.bilevel import Plan, start
+    from dnas_nb.methods import METHODS
+    from dnas_nb.prune import set_live, strip
+    sizes = 2, 4, 8
+    build = lambda: nn.Sequential(Wide('d', nn.Linear(4, 8), out=sizes), Mixed('m', a=nn.Tanh(), b=nn.Sequential(nn.Tanh())), Gate('g', nn.Sequential(Wide('d', nn.Linear(8, 8), out=sizes, in_=sizes))), Wide('d', nn.Linear(8, 1), in_=sizes))
+    space = space_of(build, 'stripped')
+    x, y, ends = torch.randn(6, 4), torch.randn(6, 1), []
+    for stripped in (False, True):
+        torch.manual_seed(0)
+        state = start(space.supernet(), METHODS['darts'], Plan())
+        theta = torch.tensor([[.2, .3, .5], [.5, .5, 0], [.5, .5, 0]])
+        for step in range(4):
+            loss = F.mse_loss(state.net(x, {'net': theta}, state.live), y)
+            state.w_opt.zero_grad(set_to_none=False)
+            loss.backward()
+            state.w_opt.step()
+            if step == 1:
+                theta = torch.tensor([[.4, .6, 0], [1., 0, 0], [.5, .5, 0]])
+                set_live(state, {'net': theta > 0})
+                if stripped:
+                    strip(state)
+                    assert state.net.module[0].layer.weight.shape == (4, 4) and state.net.module[3].layer.weight.shape == (1, 4)
+                    held = sum(v['momentum_buffer'].numel() for v in state.w_opt.state.values())
+                    assert held == sum(p.numel() for p in state.net.parameters()) < sum(p.numel() for p in build().parameters())
+        ends.append(state.net(x, {'net': theta}, state.live))
+    assert distance(ends[:1], ends[1:]) < 1e-6
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_prices_are_those_of_plain_networks(seed):
+    "Parameters and multiply-adds of random nested modules at random corners; between corners, the mean of drawn ones."
+    from dnas_nb.budgets import macs, price
+    from dnas_nb.genotype import one_hot
+    from dnas_nb.supernet import n_weights
+    space, net, x = made(seed)
+    params, work = price(space), price(space, 'macs', x.float())
+    for k in range(5):
+        g = genotype(space, words(space, k))
+        plain = extract(net, g)
+        assert params.of(g) == n_weights(plain)
+        assert work.of(g) == pytest.approx(macs(plain, x), rel=1e-12)
+    assert float(params({'net': corner(space, words(space, 0))})) == params.of(genotype(space, words(space, 0)))
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_within_is_the_best_that_keeps_the_limits(seed):
+    "Against all architectures of a module, one and two limits, at random weights with dead options."
+    from types import SimpleNamespace
+    from dnas_nb.budgets import price, within
+    from dnas_nb.genotype import all_archs, one_hot
+    sizes, pick = (2, 5, 8), random.Random(seed)
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            inner = lambda k: nn.Sequential(Wide(f'w{k}', Wide('d', nn.Linear(8, 8), in_=sizes), out=sizes), nn.ReLU(), Wide('d', Wide(f'w{k}', nn.Linear(8, 8), in_=sizes), out=sizes))
+            self.first, self.deep = Wide('d', nn.Linear(3, 8), out=sizes), Depth('deep', [Around(inner(k)) for k in range(2)], (0, 1, 2))
+            self.last = Wide('d', nn.Linear(8, 2), in_=sizes)
+        def forward(self, x): return self.last(self.deep(self.first(x)))
+    space = space_of(Net)
+    group, x = space['net'], torch.randn(2, 3)
+    torch.manual_seed(seed)
+    mean = torch.rand(group.E, group.O).pow(3)*(torch.rand(group.E, group.O) > .2) + 1e-6*torch.eye(group.E, group.O)
+    dists = {'net': SimpleNamespace(mean=mean)}
+    params, work = price(space), price(space, 'macs', x)
+    found = []
+    for g in all_archs(space):
+        chosen = one_hot(g, space)['net'].bool()
+        found.append((mean[chosen].double().log().sum().item(), params.of(g), work.of(g), str(g)))
+    for limit, most in [(pick.choice(found)[1], None), (None, pick.choice(found)[2]), (pick.choice(found)[1], pick.choice(found)[2])]:
+        rule = within(space, params=limit, macs=most, x=x)
+        fits = [f for f in found if (limit is None or f[1] <= limit) and (most is None or f[2] <= most) and f[0] > -1e300]
+        if not fits:
+            with pytest.raises(UserError, match='within: no architecture'): rule(dists, space)
+            continue
+        g = rule(dists, space)
+        chosen = one_hot(g, space)['net'].bool()
+        assert (limit is None or params.of(g) <= limit) and (most is None or work.of(g) <= most)
+        assert mean[chosen].double().log().sum().item() == pytest.approx(max(fits)[0], abs=1e-9)
+
+
+def test_within_in_cells_that_keep_inputs():
+    "DARTS cells: without a limit it is the usual choice, with one it keeps it."
+    from types import SimpleNamespace
+    from dnas_nb.budgets import price, within
+    from dnas_nb.genotype import keep_best
+    from dnas_nb.space import darts
+    from dnas_nb.supernet import Spec
+    space, spec = darts(), Spec(C=4, n=3)
+    torch.manual_seed(0)
+    means = {c.name: torch.rand(c.E, c.O).softmax(-1) for c in space.cells}
+    dists = {name: SimpleNamespace(mean=mean) for name, mean in means.items()}
+    cost, free = price(space, spec=spec), keep_best(means, space)
+    loose = within(space, params=1e12, spec=spec)
+    assert loose(dists, space) == free
+    limit = .9*cost.of(free)
+    assert cost.of(within(space, params=limit, spec=spec)(dists, space)) <= limit
+
+
+def test_bad_limits_are_named():
+    from types import SimpleNamespace
+    from dnas_nb.budgets import price, within
+    space = space_of(lambda: Wide('d', nn.Linear(4, 8), out=(2, 8)), 'small')
+    for ask, text in [(lambda: within(space), 'give a limit'), (lambda: within(space, params=-1), 'above 0'), (lambda: within(space, macs=10), 'give a batch'), (lambda: price(space, 'joules', torch.randn(1, 4)), 'joules'),
+                      (lambda: within(space, params=3)({'net': SimpleNamespace(mean=torch.tensor([[.5, .5]]))}, space), 'the cheapest has 10')]:
+        with pytest.raises(UserError, match=text): ask()

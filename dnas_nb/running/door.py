@@ -30,6 +30,7 @@ NAMES = MappingProxyType(dict(
     Depth=('modules', 'Depth'),
     Gate=('modules', 'Gate'),
     space_of=('modules', 'space_of'),
+    within=('budgets', 'within'),
     Genotype=('genotype', 'Genotype'),
     Data=('data', 'Data'),
     Task=('tasks', 'Task'),
