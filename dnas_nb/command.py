@@ -36,7 +36,7 @@ def _comments(
 class Argument:
     "One argument of a command"
     name: str        # in Python: oven_heat
-    kind: type       # str, int, float, or bool: a flag
+    kind: type       # str, int, float; bool: a flag; list: one word or more
     default: object
     help: str        # its comment
     word: bool       # given by position?
@@ -97,7 +97,8 @@ def _number(
     if abs(value) < float('inf'): return value
     raise argparse.ArgumentTypeError(f'takes a number, not {text!r}')
 
-_READERS = {int: (_whole_number, 'N'), float: (_number, 'X'), str: (str, 'TEXT')}
+_READERS = {int: (_whole_number, 'N'), float: (_number, 'X'), str: (str, 'TEXT'),
+            list: (str, 'TEXT')}
 
 # %% ../nbs/00a_command.ipynb #207c2081
 class _Parser(argparse.ArgumentParser):
@@ -126,6 +127,7 @@ def _add(p, a):
     about = dict(help=said, default=a.default, type=read)
     if not a.word: return p.add_argument(a.option, metavar=sign, required=a.needed, **about)
     many = None if a.needed else '?'
+    if a.kind is list: many = '+' if a.needed else '*'
     return p.add_argument(a.name, metavar=a.name.upper(), nargs=many, **about)
 
 # %% ../nbs/00a_command.ipynb #b536e206
@@ -238,7 +240,9 @@ def command(
             given = inspect.signature(f).bind(*args, **kwargs).arguments
             for a in arguments(f):
                 value = given.get(a.name)
-                why = _no_text(value) if isinstance(value, str) else ''
+                texts = value if isinstance(value, list) else [value]
+                whys = [_no_text(text) for text in texts if isinstance(text, str)]
+                why = next(filter(None, whys), '')
                 if why: _complain(name, f'{a.name.upper() if a.word else a.option} {why}')
             return _guarded(lambda: f(**given), name, kept)
         return go

@@ -5,16 +5,17 @@ word, or whatever a loss of one's own says."""
 
 # %% auto #0
 __all__ = ['multilabel', 'regression', 'UNASKED', 'segmentation', 'tokens', 'nodes',
-           'BUILT_IN_TASKS', 'TASKS', 'asked_at', 'task_of']
+           'BUILT_IN_TASKS', 'TASKS', 'asked_at', 'task_of', 'task_by']
 
 # %% ../nbs/06b_tasks.ipynb #tsk00004
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .core import UserError, brief, choose
 from .data import Part, Task, classification, tensors_in
+from .safe import typed
 
 # %% ../nbs/06b_tasks.ipynb #tsk00008
 def _total(
@@ -269,3 +270,23 @@ def of(cls: Task,
 ) -> Task:
     "A task that has nothing but a loss"
     return task_of(loss)
+
+# %% ../nbs/06b_tasks.ipynb #tsk00033
+@patch
+def rule(self: Task) -> dict:
+    "What to keep of a task, as plain values: its name, and its units where it has them"
+    units = getattr(self.decide, '__self__', None)
+    if not isinstance(units, _Units):
+        return dict(task=self.name)
+    measured = {name: list(values) for name, values in asdict(units).items()}
+    return dict(task=self.name, **measured)
+
+def task_by(
+    rule,  # from `Task.rule`, perhaps by way of a file
+) -> Task:
+    "The task that decides by a rule. Raises `UserError` for one that is not known here"
+    typed(rule, 'the rule of a task', task=str, mean=[float], std=[float])
+    task = choose(str(rule.get('task')), TASKS, 'task')
+    if not rule.get('mean') or not rule.get('std'):
+        return task
+    return _regression(_Units(tuple(rule['mean']), tuple(rule['std'])))

@@ -1,4 +1,4 @@
-"The five commands as a terminal meets them: spelling, help, and values that cannot work. One line, exit code 2, nothing started."
+"The six commands as a terminal meets them: spelling, help, and values that cannot work. One line, exit code 2, nothing started."
 import contextlib, io, os, subprocess, sys
 
 import pytest
@@ -6,9 +6,9 @@ import pytest
 import dnas_nb
 from conftest import ROOT
 from dnas_nb import command
-from dnas_nb.running.cli import dnas_export, dnas_search, dnas_study, dnas_table, dnas_train
+from dnas_nb.running.cli import dnas_export, dnas_predict, dnas_search, dnas_study, dnas_table, dnas_train
 
-COMMANDS = [dnas_search, dnas_train, dnas_export, dnas_table, dnas_study]
+COMMANDS = [dnas_search, dnas_train, dnas_export, dnas_predict, dnas_table, dnas_study]
 LONG = 'x'*300
 by_command = pytest.mark.parametrize('f', COMMANDS, ids=lambda f: f.__name__)
 
@@ -47,7 +47,7 @@ def test_help_and_version_do_not_wait_for_torch():
     code = '''
 import sys
 from dnas_nb.running import cli
-for name in ("dnas_search", "dnas_train", "dnas_export", "dnas_table", "dnas_study"):
+for name in ("dnas_search", "dnas_train", "dnas_export", "dnas_predict", "dnas_table", "dnas_study"):
     for word in ("--help", "--version", "--no-such-option"):
         sys.argv = ["/somewhere/" + name, word]
         try: getattr(cli, name)()
@@ -57,7 +57,7 @@ print(sorted({"torch", "numpy", "pandas", "matplotlib", "fastcore", "sklearn"} &
 '''
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     assert done.returncode == 0 and done.stderr.splitlines()[-1] == '[]', done.stderr
-    assert done.stdout.count('usage:') == 5 and done.stdout.count(f' {dnas_nb.__version__}\n') == 5
+    assert done.stdout.count('usage:') == 6 and done.stdout.count(f' {dnas_nb.__version__}\n') == 6
 
 
 def test_dashes_and_underscores_are_one_spelling():
@@ -85,6 +85,7 @@ def test_options_given_to_another_program_are_not_ignored(monkeypatch, capsys):
     (dnas_search, ['--resume=yes'], ['--resume']), (dnas_search, ['--' + LONG], ['unknown option']), (dnas_search, ['--method', 'drnass'], ["'drnas'"]),
     (dnas_train, [], ['ARCH']), (dnas_train, ['DARTS_V2', 'x'], ["'x'"]), (dnas_train, ['--no-such', 'DARTS_V2'], ['--no-such']), (dnas_train, ['DARTS_V2', '--preset', 'smal'], ["'small'"]),
     (dnas_export, [], ['RUN']), (dnas_export, ['r', '--fromats', 'py'], ['did you mean --formats?']), (dnas_export, ['r', '--size', 'big'], ['--size']),
+    (dnas_predict, [], ['RUN']), (dnas_predict, ['r'], ['FILES']), (dnas_predict, ['r', 'a.png', '--pgae', 'p'], ['did you mean --page?']),
     (dnas_table, ['verfy'], ["'verify'"]), (dnas_table, ['list', 'a', 'b'], ["'b'"]), (dnas_table, ['--mesure'], ['--measure']),
     (dnas_study, ['--method', 'darts'], ['did you mean --methods?']), (dnas_study, ['a.toml', 'b.toml'], ['b.toml']), (dnas_study, ['--methods', 'darts', '--backend', 'rai'], ["'ray'"]),
 ])
@@ -94,7 +95,7 @@ def test_a_wrong_option_choice_or_value_is_one_line_with_the_nearest(f, words, s
 TEXTS = [(f, a) for f in COMMANDS for a in command.arguments(f) if a.kind is str]
 NUMBERS = [(f, a) for f in COMMANDS for a in command.arguments(f) if a.kind in (int, float)]
 NEEDED = {dnas_search: dict(space='toy', images=40, epochs=1, device='cpu'), dnas_train: dict(arch='|none~0|+|none~0|none~1|', space='toy', images=40, epochs=1, device='cpu'),
-          dnas_export: dict(run='nowhere'), dnas_table: dict(), dnas_study: dict(methods='darts', space='toy', images=40, epochs=1, device='cpu')}
+          dnas_export: dict(run='nowhere'), dnas_predict: dict(run='nowhere', files=['a.png']), dnas_table: dict(), dnas_study: dict(methods='darts', space='toy', images=40, epochs=1, device='cpu')}
 
 
 @pytest.mark.parametrize('f, a', TEXTS, ids=lambda v: getattr(v, '__name__', None) or v.name)

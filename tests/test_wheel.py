@@ -126,9 +126,15 @@ def versions(here) -> dict:
     return json.loads(done.stdout)
 
 
-FIVE = 'dnas_search', 'dnas_train', 'dnas_export', 'dnas_table', 'dnas_study'
+SIX = 'dnas_search', 'dnas_train', 'dnas_export', 'dnas_predict', 'dnas_table', 'dnas_study'
 
-def five_commands(here, only=FIVE, **env) -> dict:
+def picture_file(path):
+    "A grey square as a PNG."
+    from PIL import Image
+    Image.new('L', (8, 8), 128).save(path)
+
+
+def six_commands(here, only=SIX, **env) -> dict:
     "Every command, for real, one after the other's result; name -> what it printed."
     said = {}
     def go(name, *words):
@@ -140,10 +146,12 @@ def five_commands(here, only=FIVE, **env) -> dict:
     go('dnas_search', *SMALL, '--out', out/'run')
     go('dnas_train', out/'run', '--epochs', '1', '--channels', '2', '--images', '160', '--device', 'cpu', '--out', out/'net')
     go('dnas_export', out/'net', '--formats', 'pt2,py')
+    picture_file(here/'0.png')
+    go('dnas_predict', out/'net'/'export'/'net.pt2', here/'0.png')
     go('dnas_table', 'verify', 'digits201')
     go('dnas_study', *SMALL, '--methods', 'darts,random', '--seeds', '0', '--workers', '1', '--out', out/'study')
     assert (out/'run'/'report.html').stat().st_size
-    if only != FIVE: return said
+    if only != SIX: return said
     for file in ('run/history.csv', 'net/last.pt', 'net/export/net.pt2', 'net/export/net.py', 'study/results.csv'): assert (out/file).stat().st_size, file
     study = json.loads((out/'study'/'study.json').read_text(encoding='utf-8'))
     assert [r['status'] for r in study.values()] == ['finished']*2
@@ -203,24 +211,24 @@ def test_environment_holds_what_is_stated(environment, kind):
 @grouped(KINDS)
 def test_help_of_every_command(environment, kind):
     here = environment(kind)
-    for f in (getattr(cli, name) for name in FIVE):
+    for f in (getattr(cli, name) for name in SIX):
         done = run(here/'venv'/'bin'/f.__name__, '--help', cwd=here)
         assert done.returncode == 0 and not done.stderr and done.stdout.startswith(f'usage: {f.__name__}'), told(done)
         assert all((a.name.upper() if a.word else a.option) in done.stdout for a in arguments(f))
 
 
 @grouped(KINDS)
-def test_five_commands(environment, kind):
-    said = five_commands(environment(kind))
-    for name, part in dict(dnas_search='report ', dnas_train='alone ', dnas_export='difference', dnas_table='in order', dnas_study='mean over seeds').items(): assert part in said[name]
+def test_six_commands(environment, kind):
+    said = six_commands(environment(kind))
+    for name, part in dict(dnas_search='report ', dnas_train='alone ', dnas_export='difference', dnas_predict='input,answer', dnas_table='in order', dnas_study='mean over seeds').items(): assert part in said[name]
 
 
 @grouped(['newest'])
-def test_five_commands_without_the_modules_of_unix(environment, kind):
-    "As on Windows: no `resource`, no `fcntl`; the same architecture is found. A search and a table here, all five with DNAS_FLAGS=wheel."
+def test_six_commands_without_the_modules_of_unix(environment, kind):
+    "As on Windows: no `resource`, no `fcntl`; the same architecture is found. A search and a table here, all six with DNAS_FLAGS=wheel."
     here = environment(kind)
-    only = FIVE if WHOLE else ('dnas_search', 'dnas_table')
-    five_commands(here, only, DNAS_HIDE='resource fcntl pwd grp termios')
+    only = SIX if WHOLE else ('dnas_search', 'dnas_table')
+    six_commands(here, only, DNAS_HIDE='resource fcntl pwd grp termios')
     found = [(here/d/'run'/'genotype.json').read_text(encoding='utf-8') for d in ('plain', 'hidden') if (here/d).exists()]
     assert len(set(found)) == 1
 

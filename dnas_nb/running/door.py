@@ -15,6 +15,7 @@ NAMES = MappingProxyType(dict(
     search=('running.experiment', 'run'),
     retrain=('running.retrain', 'retrain'),
     export=('running.export', 'export_run'),
+    predict=('running.predict', 'predict'),
     study=('running.study', 'study'),
     compare=('running.compare', 'compare'),
     report=('running.report', 'report'),

@@ -415,7 +415,7 @@ class _Job:
         return Keeper(self.out, dict(
             task='retraining', settings=about, status='running', space=about['space'],
             data=about['data'], device=str(self.device), trained_on='train + valid',
-            versions=versions(), dataset=data_of(self.data),
+            versions=versions(), dataset=data_of(self.data), rule=self.task.rule(),
             own=described(space=self.space, task=self.task.name)))
 
     def write_again(self, history):

@@ -5,8 +5,8 @@ one can read."""
 
 # %% auto #0
 __all__ = ['RUNNERS', 'plain', 'Normalised', 'to_program', 'program_bytes', 'onnx_bytes',
-           'onnx_runner', 'parts', 'renamed', 'to_python', 'python_runner', 'Intake', 'export',
-           'export_run']
+           'onnx_runner', 'parts', 'renamed', 'to_python', 'python_runner', 'Intake',
+           'exported_network', 'export', 'trained_network', 'export_run']
 
 # %% ../../nbs/running/25_export.ipynb #6c258fa4
 import ast
@@ -39,6 +39,7 @@ from ..ops import FactorizedReduce, ResBlock, relu_conv_bn
 from ..supernet import CellNet, MixedEdge, SuperNet, TwoStems, WideCell, n_weights
 from ..data import Data
 from .identity import must_agree, of_run
+from ..safe import has_file, parse_json, path_text, typed
 
 # %% ../../nbs/running/25_export.ipynb #ee9bf75d
 def _zeros(
@@ -726,6 +727,8 @@ def python_runner(
 
 # %% ../../nbs/running/25_export.ipynb #2ac41b25
 _WORDS = dict(uint8='bytes, 0 to 255', float32='images as in the data', unit='images in [0, 1]')
+_TOLD_TYPES = dict(channels=int, size=[int], input=str, pixels=str, classes=[str], mean=[float],
+                   std=[float], rule=dict)
 
 @dataclass(frozen=True)
 class Intake:
@@ -736,6 +739,7 @@ class Intake:
     std: tuple = None      # per channel
     pixels: str = 'unit'   # 'uint8': bytes; 'float32': numbers as in the data; 'unit': from 0 to 1
     classes: tuple = ()    # names, in the order of the logits; (): not known
+    rule: dict = None      # how an output is decided by, see `Task.rule`; None: not known
 
     @property
     def words(self):
@@ -749,9 +753,28 @@ class Intake:
         known = dict(size=list(self.size), channels=self.channels, pixels=kind, input=self.words)
         if self.classes:
             known['classes'] = list(self.classes)
+        if self.rule:
+            known['rule'] = self.rule
         if self.mean is not None:
             known |= dict(mean=list(self.mean), std=list(self.std))
         return known
+
+    @classmethod
+    def read(cls,
+        told,  # what `told` gave, by way of a file
+        what,  # the file is called this in a message
+    ):         # Intake
+        "What a file says that its network takes. Raises `UserError` if it does not say it"
+        typed(told, what, **_TOLD_TYPES)
+        for name in ('channels', 'size', 'input'):
+            if name not in told:
+                raise UserError(f'{what} does not say what it takes ({name}): export it again')
+        pixels = told.get('pixels', 'float32')
+        if told['input'] == _WORDS['unit']:
+            pixels = 'unit'
+        mean, std = told.get('mean'), told.get('std')
+        return cls(told['channels'], tuple(told['size']), mean and tuple(mean), std and tuple(std),
+                   pixels, tuple(told.get('classes') or ()), told.get('rule'))
 
     def example(
         self,
@@ -772,6 +795,41 @@ def _program_runner(
 
 _WRITERS = ('pt2', 'onnx', 'py')
 RUNNERS = dict(pt2=_program_runner, onnx=onnx_runner, py=python_runner)
+
+def _program_says(path) -> dict:
+    "What lies in a .pt2 file beside the program"
+    extra = {'about.json': ''}
+    torch.export.load(path, extra_files=extra)
+    return parse_json(extra['about.json'] or '{}', what=path_text(path))
+
+def _graph_says(path) -> dict:
+    "The metadata of an .onnx file"
+    session = onnx_runner(path).session
+    said = session.get_modelmeta().custom_metadata_map
+    values = {}
+    for name in ('channels', 'size', 'input', 'pixels', 'classes', 'mean', 'std', 'rule'):
+        if name in said:
+            values |= parse_json(f'{{"{name}": {said[name]}}}', what=path_text(path))
+    return values
+
+_SAYS = dict(pt2=_program_says, onnx=_graph_says)
+
+def exported_network(
+    path,      # of a .pt2 or .onnx file
+) -> tuple:    # (function from pictures to outputs, `Intake`)
+    "An exported network, and what it takes by its own account. Raises `UserError` for others"
+    kind = Path(path).suffix[1:]
+    if kind not in _SAYS or not has_file(path):
+        raise UserError(f'{path_text(path)} is no network: give the folder of a retraining '
+                        '(dnas_train), or a .pt2 or .onnx file (dnas_export)')
+    try:
+        told = _SAYS[kind](path)
+        run = RUNNERS[kind](path)
+    except UserError:
+        raise
+    except Exception as e:     # zip, protocol buffers, pickle: each with errors of its own
+        raise UserError(f'{path_text(path)} cannot be read: {brief(e)}') from None
+    return run, Intake.read(told, path_text(path))
 
 def _check(
     net,     # the network that was exported
@@ -858,6 +916,7 @@ def _told_of(
         pixels=take.told['pixels'],
         normalises=norm,
         class_names=list(take.classes),
+        rule=take.rule,
         classes=want.shape[1],
         parameters=n_weights(net),
         versions=versions(),
@@ -980,7 +1039,8 @@ def _intake(
         normalise = stored['mean'], stored['std']
         pixels = 'uint8' if stored.get('pixels') == 'uint8' else 'float32'
     mean, std = _moments(None if normalise is False else normalise, channels)
-    return Intake(channels, tuple(size), mean, std, pixels, tuple(classes))
+    rule = stored.get('rule')
+    return Intake(channels, tuple(size), mean, std, pixels, tuple(classes), rule)
 
 def _size_of(
     stored,  # what a run says about its data, or {}
@@ -1006,10 +1066,25 @@ def _trained(
     if about.get('status') != 'finished':
         raise UserError(f'{run} is not finished: dnas_train with --resume goes on')
     stored = of_run(run, 'train it again (dnas_train)')
+    task = about.get('settings', {}).get('task', 'classification')
     if split is not None:
         cure = 'give the data it was trained on, or none: it knows how to normalise'
         must_agree(stored, split, run, cure)
-    return load_arch(run, space), stored
+    rule = about.get('rule')
+    if not isinstance(rule, dict):     # written before runs had one
+        rule = dict(task=task)
+    return load_arch(run, space), stored | dict(rule=rule)
+
+def trained_network(
+    run,        # folder of a retraining
+    space=None, # a `Space` of the caller's that the run was made in
+) -> tuple:     # (network for pictures as they lie in the data, `Intake`)
+    "What leaves when a run is exported. Raises `UserError` for a folder of another kind"
+    net, stored = _trained(run, space)
+    net = plain(net)
+    take = _intake(net, _size_of(stored), None, stored)
+    return Normalised(net, take.mean, take.std).eval(), take
+
 
 # %% ../../nbs/running/25_export.ipynb #16fb6628
 def _numbers(
