@@ -75,6 +75,13 @@ class Group:
             out += [f'{c.place} {option}' for option in c.options]
         return tuple(out)
 
+    def of_picks(self,
+        matrix, # (E*O, E*O)
+    ) -> torch.Tensor:
+        "The rows and columns of the entries that exist, in the order of `picks`"
+        there = self.live.flatten().to(matrix.device)
+        return matrix[there][:, there]
+
 _WORD = re.compile(r'[^\s=/|]{1,60}')   # of a text such as 'mlp=128', and of a table's columns
 _OPTION = re.compile(r'[^\s=|]{1,60}')
 

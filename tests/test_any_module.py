@@ -140,3 +140,30 @@ def test_found_options_are_trained_alone_and_loaded_again(tmp_path):
     net = load_arch(tmp_path/'alone', space_of(Net))
     x = torch.rand(3, 1, 8, 8)
     assert torch.equal(net(x), trained.net(x))
+
+
+@pytest.mark.parametrize('method', ['darts', 'danas'])
+def test_the_page_shows_choices_and_no_cell(method, tmp_path):
+    found = go(tmp_path, method, report=True)
+    page = (tmp_path/'report.html').read_text()
+    assert 'What was chosen' in page and 'How the choices decided' in page and 'edge' not in page.lower().split('<style>')[0]
+    assert str(found.genotype) in page and (tmp_path/'weights-net.png').stat().st_size
+    assert not list(tmp_path.glob('cell-*.png'))
+    for place, option in found.genotype.groups[0][1]: assert f'{place} {option}' in page
+    assert (method == 'danas') == (tmp_path/'correlation-net.png').exists()
+
+
+def test_the_live_view_draws_choices(tmp_path):
+    from dnas_nb.running.live import Live
+    shown = []
+    go(tmp_path, 'danas', on_epoch=Live(show=shown.append, share=None))
+    assert len(shown) == 2 and shown[0] != shown[1]
+
+
+def test_what_was_learned_is_read_between_choices(tmp_path):
+    from dnas_nb.running.learned import read_distribution, read_history, read_learned
+    go(tmp_path, 'danas')
+    learned = read_learned(tmp_path)
+    assert learned.labels == space_of(Net)['net'].picks and learned.corr.shape == (10, 10)
+    assert list(learned.edges) == ['mlp', 'act', 'deep', 'gate']
+    assert len(read_history(tmp_path)) == 2

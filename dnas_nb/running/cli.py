@@ -35,8 +35,11 @@ def _bar(total, done, unit):
     return tqdm(total=total, initial=done, unit=unit, dynamic_ncols=True, file=sys.stderr)
 
 def _searched(row) -> str:
-    return (f"train {row['train_loss']:.3f} valid {row['valid_loss']:.3f} "
-            f"entropy {row['entropy']:.2f} skips {row['skip_share']:.0%}")
+    said = (f"train {row['train_loss']:.3f} valid {row['valid_loss']:.3f} "
+            f"entropy {row['entropy']:.2f}")
+    if 'skip_share' in row:          # a number of cells
+        said += f" skips {row['skip_share']:.0%}"
+    return said
 
 def _trained(row) -> str:
     return f"loss {row['train_loss']:.3f} accuracy {row['train_acc']:.1%}"

@@ -556,8 +556,9 @@ def _write_arrays(job, out, state):
     arrays = {}
     for name, D in dists(state, job.method).items():
         if hasattr(D, 'corr'):
-            arrays[f'corr/{name}'] = D.corr.detach().cpu().numpy()
-            arrays[f'labels/{name}'] = list(job.space[name].picks)
+            group = job.space[name]
+            arrays[f'corr/{name}'] = group.of_picks(D.corr.detach().cpu()).numpy()
+            arrays[f'labels/{name}'] = list(group.picks)
     if arrays:
         save_arrays(out/'arrays.npz', arrays)
 

@@ -118,7 +118,7 @@ def _named(
 ) -> tuple:
     "The choices of a matrix. Raises `UserError` for one that names no edge"
     for name in labels:
-        if not re.fullmatch('[0-9]{1,3}(→|->)[0-9]{1,3} .+', name):
+        if not re.fullmatch('[0-9]{1,3}(→|->)[0-9]{1,3} .+|[^ →>]+ [^ ]+', name):
             raise UserError(
                 f'{path_text(folder)}/arrays.npz is damaged: {brief(name)} '
                 "should be an edge and an operation, as in '0→1 none'"

@@ -49,12 +49,12 @@ def _correlations(
     method, # `Method`: slot `relax`
 ) -> dict:  # cell name -> ((d, d) matrix, d labels 'edge operation')
     "The correlation matrices of a running search, where its distribution has one"
-    cells = {cell.name: cell for cell in state.net.space.cells}
     out = {}
     for name, D in dists(state, method).items():
         if hasattr(D, 'corr'):
-            matrix = D.corr.detach().cpu().numpy()
-            out[name] = matrix, list(cells[name].picks)
+            group = state.net.space[name]
+            matrix = group.of_picks(D.corr.detach().cpu())
+            out[name] = matrix.numpy(), list(group.picks)
     return out
 
 # %% ../../nbs/running/36_live.ipynb #3ba690b1

@@ -35,17 +35,29 @@ def read_run(
 
 def found(
     folder, # run folder
-) -> dict:  # cell name -> list of (from, to, operation); empty when nothing was derived
+) -> dict:  # cell name -> list of (from, to, operation); empty when no cell was derived
     "The cells that a run found, from its genotype.json. Raises `UserError` when it is damaged."
+    return {name: list(rows) for name, rows in _written_groups(folder) if not _is_plain(rows)}
+
+def _chosen(folder) -> dict: # group name -> {place: option}; empty when nothing else was derived
+    "The choices without edges that a run decided"
+    return {name: dict(rows) for name, rows in _written_groups(folder) if _is_plain(rows)}
+
+def _is_plain(rows):
+    "Do they speak of choices without edges?"
+    return bool(rows) and len(rows[0]) == 2
+
+def _written_groups(folder) -> tuple: # of (name, rows), as in a `Genotype`
+    "What genotype.json says; nothing where there is none"
     path = Path(folder)/'genotype.json'
     if not has_file(path):
-        return {}
+        return ()
     written(folder, path.name)
     try:
         genotype = from_json(read_text(path))
     except UserError as e:
         raise UserError(f'{path_text(path)} is damaged: {e}') from None
-    return {name: list(edges) for name, edges in genotype.cells}
+    return genotype.groups
 
 # %% ../../nbs/running/33_report.ipynb #312e5da3
 _LONGEST = 10_000  # epochs that a picture shows
@@ -66,8 +78,13 @@ def history(
 class Moves:
     "Probabilities of one cell over the epochs."
     P: np.ndarray # (T, E, O) rows on the simplex
-    edges: tuple  # E labels such as '0→1'
+    edges: tuple  # E labels such as '0→1', or other places
     ops: tuple    # O operation names
+
+    @property
+    def wired(self) -> bool:
+        "Are its choices edges of a cell?"
+        return all(re.fullmatch('[0-9]+→[0-9]+', label) for label in self.edges)
 
 def _gathered(
     frame,   # history of a run
@@ -79,7 +96,7 @@ def _gathered(
     P = np.zeros((len(frame), len(edges), len(ops)))
     for c in columns:
         P[:, edges.index(c.place), ops.index(c.option)] = frame[str(c)].fillna(0)
-    labels = tuple(edge.replace('-', '→') for edge in edges)
+    labels = tuple(re.sub('^([0-9]+)-([0-9]+)$', r'\1→\2', edge) for edge in edges)
     return Moves(P, labels, tuple(ops))
 
 def probabilities(
@@ -183,6 +200,29 @@ def _ribbons_picture(
     return fig
 
 # %% ../../nbs/running/33_report.ipynb #ad0708b2
+def _weights_picture(
+    frame, # history
+    group, # name of a group of choices
+):         # Figure
+    "The weight of every option over the epochs, a row each, the choices parted by lines."
+    columns = [c for c in Column.among(frame.columns) if c.group == group]
+    sizes = Counter(c.place for c in columns)
+    height = min(.9 + .17*len(columns), 40)
+    fig = _canvas(5.6, height)
+    ax = fig.subplots()
+    heat(
+        frame[[str(c) for c in columns]].fillna(0).to_numpy().T,
+        [f'{c.place} {short(c.option)}' for c in columns],
+        [f'{epoch:g}' for epoch in frame['epoch']],
+        ax=ax,
+        limit=1,
+        label='weight',
+    )
+    for end in np.cumsum(list(sizes.values()))[:-1]:
+        ax.axhline(end - .5, color='black', lw=1.2)
+    ax.set_xlabel('epoch')
+    return fig
+
 def _side_by_side(
     n, # panels
 ):     # Figure, list of n axes
@@ -191,8 +231,9 @@ def _side_by_side(
     return fig, list(fig.subplots(1, n, squeeze=False)[0])
 
 def _entropy_panel(ax, frame, n_ops):
-    "Mean edge entropy below its bound"
-    curves({'entropy': frame['entropy']}, ax, frame['epoch'], title='Mean edge entropy')
+    "Mean entropy below its bound"
+    title = f'Mean {_kind_of_place(frame)} entropy'
+    curves({'entropy': frame['entropy']}, ax, frame['epoch'], title=title)
     if n_ops > 1:
         ax.axhline(np.log(n_ops), color='#888888', lw=.9, ls=':')
     ax.set(ylabel='nats', ylim=(-.02, 1.08*np.log(max(n_ops, 2))))
@@ -201,6 +242,11 @@ def _skip_panel(ax, frame):
     "Share of edges led by a skip connection"
     curves({'skip_share': frame['skip_share']}, ax, frame['epoch'], title='Led by a skip')
     ax.set(ylabel='share of edges', ylim=(-.02, 1.02))
+
+def _kind_of_place(frame) -> str:
+    "What the rows of a distribution stand for"
+    moves = probabilities(frame).values()
+    return 'edge' if all(its.wired for its in moves) else 'choice'
 
 def _balance_picture(
     frame,   # history
@@ -382,7 +428,8 @@ class Board:
         "A panel for the strips of each cell; cell name -> image"
         images = {}
         for k, (cell, its) in enumerate(moves.items()):
-            title = cell if len(moves) > 1 else 'Edge probabilities'
+            kind = 'Edge' if its.wired else 'Choice'
+            title = cell if len(moves) > 1 else f'{kind} probabilities'
             ax = self.fig.add_subplot(grid[k])
             images[cell] = _strip_axes(ax, title, its.edges, self.epochs)
         return images
@@ -675,6 +722,8 @@ def _slug(
 _READ = dict(
     cell='Nodes are feature maps, from input to output; '
          'each edge applies the operation written on it.',
+    weights='One row per option, darker as its expected weight grows; '
+            'lines part the choices.',
     ribbons='Height is the expected weight of an operation: '
             'the one that fills a panel has won that edge.',
     search='One strip per edge, colours stacked by expected weight. '
@@ -732,6 +781,7 @@ class _Contents:
     run: dict    # contents of run.json
     frame: object # DataFrame, one row per epoch
     cells: dict  # cell name -> list of (from, to, operation)
+    chosen: dict # group name -> {place: option}
     corr: dict   # cell name -> (matrix, labels)
     moves: dict  # cell name -> Moves
 
@@ -744,6 +794,7 @@ def _contents(
         run=read_run(folder),
         frame=frame,
         cells=found(folder),
+        chosen=_chosen(folder),
         corr=correlations(folder),
         moves=probabilities(frame),
     )
@@ -790,6 +841,12 @@ def _ribbons_pictures(moves, frame):
     "A picture of the probabilities in each cell"
     out = []
     for cell, its in moves.items():
+        if not its.wired:
+            title = _titled('How the choices decided', cell, moves)
+            image = _png(_weights_picture(frame, cell))
+            said = _say_leaders(its)
+            out.append(_Picture(f'weights-{_slug(cell)}', title, image, said, _READ['weights']))
+            continue
         title = _titled('How the edges decided', cell, moves)
         image = _png(_ribbons_picture(its, frame['epoch']))
         alt = _say_leaders(its)
@@ -800,6 +857,8 @@ def _run_pictures(has, moves):
     "Pictures of the whole search: those that its history allows"
     frame, epochs = has.frame, _epochs(has.run)
     n_ops = max((len(its.ops) for its in moves.values()), default=0)
+    if not all(its.wired for its in moves.values()):
+        n_ops = np.exp(_most_entropy(frame))           # choices may differ in their options
     balance = _balance_picture(frame, n_ops)
     lines = _curves_picture(frame)
     whole = _glance(frame, has.corr, epochs)
@@ -1010,6 +1069,12 @@ def _collapsed(cells):
         ops += [op for _, _, op in edges]
     return bool(ops) and ops.count('skip_connect') >= len(ops)/2
 
+def _say_chosen(run, chosen):
+    "What was decided"
+    n = sum(map(len, chosen.values()))
+    plural = 's' if n > 1 else ''
+    return f"{run.get('method', 'The search')} decided {n} choice{plural}{_on(run)}."
+
 def _say_ranks(rows):
     "Ranks in the benchmark tables"
     ranks = []
@@ -1017,21 +1082,24 @@ def _say_ranks(rows):
         ranks.append(f"{_show(r['rank'])} of {_show(r['of'])} on {r['dataset']}")
     return 'It ranks ' + ', '.join(ranks) + '.'
 
-def _say_entropy(y):
-    "How far the edges are decided"
+def _say_entropy(y, kind='edge'):
+    "How far the edges, or other choices, are decided"
     first, last = y.iloc[[0, -1]]
-    verdict = ': the edges are still nearly undecided' if last > .9*first else ''
-    return f'Mean edge entropy {_went(y)} nats{verdict}.'
+    verdict = f': the {kind}s are still nearly undecided' if last > .9*first else ''
+    return f'Mean {kind} entropy {_went(y)} nats{verdict}.'
 
 def _headline(
     run,   # contents of run.json
     cells, # found cells
     frame, # history
+    chosen=(), # dict group name -> {place: option}
 ) -> str:
     "What the run found, in a few sentences."
     said = []
     if cells:
         said.append(_say_found(run, cells))
+    if chosen:
+        said.append(_say_chosen(run, chosen))
     if _collapsed(cells):
         said.append('Half of its edges or more are skip connections: a collapse is likely.')
     records = _records(run.get('result') or {})
@@ -1039,8 +1107,11 @@ def _headline(
     if ranked:
         said.append(_say_ranks(ranked))
     if 'entropy' in frame and len(frame) > 1:
-        said.append(_say_entropy(frame['entropy']))
-    return ' '.join(said) or 'No cell was derived yet.'
+        said.append(_say_entropy(frame['entropy'], _kind_of_place(frame)))
+    nothing = 'No cell was derived yet.'
+    if _kind_of_place(frame) == 'choice':
+        nothing = 'Nothing was decided yet.'
+    return ' '.join(said) or nothing
 
 def _say_recorded(n, want):
     "How many epochs there are"
@@ -1177,6 +1248,26 @@ def _benchmark_card(result):
         return []
     return [_card('In the benchmark', inside, wide=True)]
 
+def _choices_cards(has) -> list: # of Markup
+    "What was chosen in each group without edges, with the weights at the end"
+    out = []
+    for group, options in has.chosen.items():
+        ends = {}
+        if group in has.moves:
+            ends = {end['edge']: end for end in leaders(has.moves[group])}
+        rows = [_choice_row(place, option, ends.get(place)) for place, option in options.items()]
+        title = _titled('What was chosen', group, has.chosen)
+        out.append(_card(title, _table(rows, 'Weights are those of the last epoch')))
+    return out
+
+def _choice_row(place, option, end):
+    "One line of the table of choices; `end` is one of `leaders`, or None"
+    row = {'choice': place, 'option': option}
+    if end:
+        row |= {'leads': end['leads'], 'with': end['with'], 'before': end['before'],
+                'by': end['by']}
+    return row
+
 def _conditions(
     run,    # contents of run.json
 ) -> list:  # of sections
@@ -1216,8 +1307,10 @@ def _page(
     return '<!doctype html>\n' + _el('html', head, _el('body', *body), lang='en')
 
 def _title(has):
-    "What was found: the operations of every cell"
+    "What was found: the operations of every cell, or the options that were chosen"
     cells, run = has.cells, has.run
+    if has.chosen:
+        return _few_words(has.chosen)
     counts = {cell: _count_ops(edges) for cell, edges in cells.items()}
     if len(counts) > 1:
         text = '; '.join(f'{cell}: {count}' for cell, count in counts.items())
@@ -1225,6 +1318,15 @@ def _title(has):
         text = ''.join(counts.values())
     text = text or f"{run.get('method', 'Search')}{_on(run)}"
     return text[:1].upper() + text[1:]
+
+def _few_words(chosen, most=4):
+    "The first choices, and how many more there are"
+    words = []
+    for options in chosen.values():
+        words += [f'{place} {option}' for place, option in options.items()]
+    more = len(words) - most
+    rest = [f'{more} more'] if more > 0 else []
+    return ', '.join(words[:most] + rest)
 
 def _header(has, name):
     "What stands above the cards"
@@ -1237,7 +1339,7 @@ def _header(has, name):
         _el('p', eyebrow, class_='eyebrow'),
         _el('h1', _title(has)),
         _banner(run, has.frame),
-        _el('p', _headline(run, has.cells, has.frame), class_='lead'),
+        _el('p', _headline(run, has.cells, has.frame, has.chosen), class_='lead'),
         _el('div', _el('code', arch), class_='arch') if arch else None,
         _tiles(run, has.frame),
     )
@@ -1251,7 +1353,8 @@ def draw_all(
     pics = _gallery(has)
     paths = _write_pictures(folder, pics)
     name = str(has.run.get('name') or folder.resolve().name)
-    cards = [_figure(pic, _below(pic, has.moves, has.corr)) for pic in pics]
+    cards = _choices_cards(has)
+    cards += [_figure(pic, _below(pic, has.moves, has.corr)) for pic in pics]
     cards += _conditions(has.run)
     main = _el('main', _el('div', *cards, class_='cards'))
     text = _page(name, _header(has, name), main, _el('footer', _FOOTER))
