@@ -19,7 +19,7 @@ import torch
 from torch.func import functional_call
 from .core import UserError, generator, seeded
 from .cost import evaluating
-from .data import JUDGED, Task, averages, classification
+from .data import JUDGED, Task, averages, classification, tensors_in
 from .distribution import edge_entropy, init_alpha, relax_softmax
 from .genotype import keep_best
 from .gumbel import draw_cells
@@ -93,7 +93,8 @@ class Loss:
     ) -> torch.Tensor: # scalar
         "The loss at mixing weights"
         x, y = batch
-        with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+        device = tensors_in(x)[0].device.type
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16):
             if w is None:
                 out = self.net(x, theta, self.live)
             else:

@@ -77,8 +77,15 @@ class _Chooser(nn.Module):
         for name in names:
             gate = self.decisions.gates.get(name)
             if gate is not None:
-                y = y + gate
+                y = _added(y, gate)
         return y
+
+def _added(y, gate): # to every tensor of a nest
+    if isinstance(y, dict):
+        return {k: _added(part, gate) for k, part in y.items()}
+    if isinstance(y, (tuple, list)):
+        return type(y)(_added(part, gate) for part in y)
+    return y + gate if _is_real(y) else y
 
 # %% ../nbs/09a_modules.ipynb #68e4f110
 def _weighted(
