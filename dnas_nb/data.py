@@ -169,6 +169,7 @@ class About:
     fingerprint: str = '' # of the contents of all parts, entered by `Data`
     task: object = None   # the `Task` that the labels are for; None: classification
     skipped: tuple = ()   # (place, why) of files that could not be read
+    words: tuple = ()     # of texts: the vocabulary, of train
 
 # %% ../nbs/06_data.ipynb #f9a3e95f
 @dataclass(frozen=True, eq=False)
