@@ -16,8 +16,7 @@ from .core import Described, UserError, brief
 from .cost import cost_table, evaluating, with_cost
 from .genotype import Genotype, from_ops, one_hot
 from .modules import parts_of
-from .space import Cell
-from .supernet import Spec, Theta
+from .supernet import Spec
 
 # %% ../nbs/09b_budgets.ipynb #cfc41d82
 @dataclass(frozen=True, eq=False)
@@ -124,9 +123,9 @@ def _params(
     "Parameters, a table for each tensor"
     owners = {}
     for part in parts_of(net.module):
-        for tensor in part.layer._parameters.values():
-            if tensor is not None:
-                owners.setdefault(id(tensor), []).append(part)
+        inner = part.cuts is not None   # attention has a layer inside
+        for tensor in part.layer.parameters(inner):
+            owners.setdefault(id(tensor), []).append(part)
     out = []
     for tensor, parts in owners.items():
         names = dict.fromkeys(name for part in parts for name in part.choices)
@@ -135,7 +134,7 @@ def _params(
     return out
 
 # %% ../nbs/09b_budgets.ipynb #af31d56e
-_MULTIPLIES = nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d
+_MULTIPLIES = nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention
 
 @dataclass(frozen=True)
 class _Places:
@@ -144,7 +143,12 @@ class _Places:
     layer: int   # id of the layer that it speaks of: it may run in other sizes
 
     def __call__(self, module, args, y):
-        width = module.out_features if isinstance(module, nn.Linear) else module.out_channels
+        if isinstance(module, nn.MultiheadAttention):
+            y, width = y[0], module.embed_dim
+        elif isinstance(module, nn.Linear):
+            width = module.out_features
+        else:
+            width = module.out_channels
         self.counts[self.layer] = self.counts.get(self.layer, 0) + y.numel()/width
 
 def _places(
@@ -156,6 +160,8 @@ def _places(
     for m in net.modules():
         if isinstance(m, _MULTIPLIES):
             hooks.append(m.register_forward_hook(_Places(counts, id(m))))
+        if isinstance(m, nn.MultiheadAttention):   # its last layer runs inside of it
+            hooks.append(m.register_forward_hook(_Places(counts, id(m.out_proj))))
     try:
         with evaluating(net):
             run()

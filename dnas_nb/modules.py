@@ -10,6 +10,7 @@ __all__ = ['Mixed', 'Depth', 'Wide', 'Gate', 'Modules', 'space_of', 'ModuleNet',
 # %% ../nbs/09a_modules.ipynb #0d3b7ed9
 import copy
 import itertools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 import torch
@@ -262,9 +263,16 @@ def _axes(
         return dict(weight=('out',), bias=('out',))
     if isinstance(layer, nn.Embedding):
         return dict(weight=(None, 'out'))
+    if isinstance(layer, nn.MultiheadAttention) and layer._qkv_same_embed_dim:
+        inputs = dict(in_proj_weight=('three', 'out'), in_proj_bias=('three',))
+        return {**inputs, 'out_proj.weight': ('out', 'out'), 'out_proj.bias': ('out',)}
     raise UserError(f'{where}: a {type(layer).__name__} has no sizes to choose from here, but '
                     'linear layers, convolutions (of one group, or depthwise), batch and layer '
-                    'norms and embeddings have')
+                    'norms, embeddings and self-attention have')
+
+def _tensor(layer, name):
+    "A tensor by its name inside a layer, or None"
+    return operator.attrgetter(name)(layer)
 
 def _side_sizes(
     layer, # as in `_axes`
@@ -277,7 +285,7 @@ def _side_sizes(
     if isinstance(layer, nn.LayerNorm):
         out['out'] = layer.normalized_shape[0]
     for name, sides in axes.items():
-        tensor = getattr(layer, name)
+        tensor = _tensor(layer, name)
         if tensor is not None:
             out |= {side: n for side, n in zip(sides, tensor.shape) if side}
     return out
@@ -357,6 +365,11 @@ def _resized(
     new = copy.copy(layer)
     new._parameters = dict(layer._parameters)
     new._buffers = dict(layer._buffers)
+    if isinstance(layer, nn.MultiheadAttention):
+        inner = {name[9:]: tensors[name] for name in tensors if name.startswith('out_proj.')}
+        sides = dict(out=counts['out'], in_=counts['out'])
+        new._modules = dict(out_proj=_resized(layer.out_proj, inner, sides))
+        tensors = {name: tensor for name, tensor in tensors.items() if '.' not in name}
     for name, tensor in tensors.items():
         home = new._buffers if name in new._buffers else new._parameters
         home[name] = tensor
@@ -379,6 +392,8 @@ def _sizes_written(layer, counts) -> dict: # attribute -> value
             out['num_features'] = n
         elif isinstance(layer, nn.LayerNorm):
             out['normalized_shape'] = (n,)
+        elif isinstance(layer, nn.MultiheadAttention):
+            out |= dict(embed_dim=n, kdim=n, vdim=n, num_heads=n//layer.head_dim)
         else:
             out['embedding_dim'] = n
     if 'in_' in counts:
@@ -462,7 +477,7 @@ class _Cuts(_Chooser):
         "The kept part of every tensor"
         out = {}
         for name, sides in self.axes.items():
-            tensor = getattr(self.layer, name)
+            tensor = _tensor(self.layer, name)
             if tensor is not None:
                 out[name] = _take(tensor, sides, index)
         return out
@@ -513,10 +528,10 @@ class _Cuts(_Chooser):
 
     def _must_fit(self, x, index):
         "Raise `UserError` for an input of another width"
-        side = 'in_' if 'in_' in self.axes['weight'] else 'out'
+        side = 'in_' if 'in_' in self.axes.get('weight', ()) else 'out'
         if side not in index or isinstance(self.layer, nn.Embedding):
             return
-        last = isinstance(self.layer, (nn.Linear, nn.LayerNorm))
+        last = isinstance(self.layer, (nn.Linear, nn.LayerNorm, nn.MultiheadAttention))
         axis = -1 if last else 1
         if x.shape[axis] != _count(index[side]):
             names = ', '.join(cut.name for cut in self.cuts if side in cut.keep)
@@ -524,8 +539,8 @@ class _Cuts(_Chooser):
                             f'{_count(index[side])} features got {x.shape[axis]}: what writes '
                             'them needs the same choice')
 
-    def forward(self, x):
-        "What the layer returns in the sizes that run"
+    def forward(self, x, *more, **named):
+        "What the layer returns in the sizes that run; attention also gets keys and values"
         running = [self._running(cut.name, cut.default) for cut in self.cuts]
         masks = self._masks(running)
         index = {side: _place_in(mask) for side, mask in masks.items()}
@@ -533,8 +548,11 @@ class _Cuts(_Chooser):
         if isinstance(self.layer, nn.LayerNorm):
             y = self._summed(x, running, masks)
         else:
-            y = self._mixed(running, index, x)(x)
-        return self._gated(y, *[cut.name for cut in self.cuts])
+            y = self._mixed(running, index, x)(x, *more, **named)
+        names = [cut.name for cut in self.cuts]
+        if isinstance(y, tuple):   # attention, and its weights
+            return self._gated(y[0], *names), *y[1:]
+        return self._gated(y, *names)
 
     def plain(self,
         chosen, # choice -> index of an option
@@ -545,7 +563,7 @@ class _Cuts(_Chooser):
         index = {side: _place_in(mask) for side, mask in masks.items()}
         tensors = {}
         for name, part in self._taken(index).items():
-            whole = getattr(self.layer, name)
+            whole = _tensor(self.layer, name)
             tensors[name] = _owned(whole, part, self._at(name, index), memo)
         return self._sized(index, tensors)
 
@@ -561,7 +579,7 @@ class _Cuts(_Chooser):
         index = {side: _place_in(mask) for side, mask in masks.items()}
         out = {}
         for name, part in self._taken(index).items():
-            whole = getattr(self.layer, name)
+            whole = _tensor(self.layer, name)
             if isinstance(whole, nn.Parameter):
                 out[id(whole), str(self._at(name, index))] = part.numel()
         return out
@@ -576,7 +594,7 @@ class _Cuts(_Chooser):
         tensors, told = {}, {}
         for name, part in self._taken(index).items():
             at = self._at(name, index)
-            tensors[name] = _owned(getattr(self.layer, name), part, at, memo)
+            tensors[name] = _owned(_tensor(self.layer, name), part, at, memo)
             told[f'layer.{name}'] = at
         self.layer = self._sized(index, tensors)
         self.cuts = tuple(cut.within(index, run) for cut, run in zip(self.cuts, runs))
@@ -644,6 +662,8 @@ def _sizes_cut(
         if len(sizes) != len(columns):
             raise UserError(f'{where}: {len(columns)} options, but {len(sizes)} sizes of {side}')
         keep[side] = _kept_by(where, layer, side, sizes, have[side])
+        if isinstance(layer, nn.MultiheadAttention):
+            keep['three'] = _three(where, layer, sizes, keep['out'])
     return _Cut(name, tuple(map(_text, columns)), keep, len(columns) - 1)
 
 def _kept_by(where, layer, side, sizes, n) -> torch.Tensor:
@@ -658,6 +678,15 @@ def _kept_by(where, layer, side, sizes, n) -> torch.Tensor:
         raise UserError(f'{where}: a kernel of {n} with padding {layer.padding} cannot shrink to '
                         f'{sizes[0]}: the output would change its size')
     return _middle(sizes, n)
+
+def _three(where, layer, sizes, keep) -> torch.Tensor:
+    "What stays of queries, keys and values. Raises `UserError` for half a head"
+    head = layer.head_dim
+    for size in sizes:
+        if size % head:
+            raise UserError(f'{where}: {size} features do not divide into heads of {head}, '
+                            f'which this attention of {layer.num_heads} heads has')
+    return keep.repeat(1, 3)
 
 def _follower(name, layer, have) -> _Cut:
     "A decision without sizes: those of the choice of that name, see `_settle`"
@@ -780,6 +809,9 @@ def _settle(
     options, # name -> options
 ):
     "`module` whose layers without sizes have those of the choice of their name"
+    for layer in module.modules():
+        if isinstance(layer, nn.TransformerEncoderLayer):
+            layer.activation_relu_or_gelu = 0   # no way around its parts in evaluation
     for place, chooser in _choosers(module):
         if isinstance(chooser, _Cuts):
             cuts = [c if c.columns else _led(c, place, options) for c in chooser.cuts]

@@ -379,3 +379,32 @@ def test_bad_limits_are_named():
     for ask, text in [(lambda: within(space), 'give a limit'), (lambda: within(space, params=-1), 'above 0'), (lambda: within(space, macs=10), 'give a batch'), (lambda: price(space, 'joules', torch.randn(1, 4)), 'joules'),
                       (lambda: within(space, params=3)({'net': SimpleNamespace(mean=torch.tensor([[.5, .5]]))}, space), 'the cheapest has 10')]:
         with pytest.raises(UserError, match=text): ask()
+
+
+def test_attention_of_pytorch():
+    "nn.MultiheadAttention and a whole encoder layer: whole heads, identity at every size, prices; half a head is named."
+    from dnas_nb.budgets import macs, price
+    from dnas_nb.supernet import n_weights
+    sizes = 4, 8, 12
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.widen, self.layer, self.last = Wide('d', nn.Linear(3, 12), out=sizes), nn.TransformerEncoderLayer(12, 3, 20, dropout=0, batch_first=True), Wide('d', nn.Linear(12, 2), in_=sizes)
+            layer = self.layer
+            layer.self_attn = Wide('d', layer.self_attn, out=sizes)
+            layer.linear1, layer.linear2 = Wide('d', layer.linear1, in_=sizes), Wide('d', layer.linear2, out=sizes)
+            layer.norm1, layer.norm2 = Wide('d', layer.norm1), Wide('d', layer.norm2)
+        def forward(self, x): return self.last(self.layer(self.widen(x)))
+    space = space_of(Encoder)
+    net, x = space.supernet().double(), torch.randn(2, 5, 3, dtype=torch.float64)
+    params, work = price(space), price(space, 'macs', x.float())
+    for mode in (True, False):
+        for word in ('4', '8', '12'):
+            g, theta = genotype(space, (word,)), corner(space, (word,))
+            plain = extract(net, g).train(mode)
+            net.train(mode)
+            assert distance([plain(x)], [net(x, {'net': theta})]) < 1e-12
+            with torch.no_grad(): assert distance([plain(x)], [net(x, {'net': theta})]) < 1e-12
+            assert plain.layer.self_attn.num_heads == int(word)//4
+            assert params.of(g) == n_weights(plain) and work.of(g) == pytest.approx(macs(plain, x), rel=1e-12)
+    assert 'heads of 4' in refused(lambda: Wide('d', nn.MultiheadAttention(12, 3), out=(6, 12)))
