@@ -30,7 +30,8 @@ from ..dialects import parse
 from ..genotype import Genotype, from_json, to_json
 from .identity import (about as data_of, absolute, ask_for_split, described,
                               folder_name, given_again, named, placed, same_run, space_named)
-from .memory import forecast, forget_peak, free_mb, halving, peak, predict, resident
+from .memory import (forecast, forget_peak, free_mb, halving, peak, predicted_mb,
+                                    resident)
 from ..methods import find_method
 from ..growing import blueprint, reshape
 from .referee import conclude, from_table, trainer, tuner
@@ -364,7 +365,7 @@ def _foresee(job, keeper, whole, tell):
         tell(_skipped_line(job.split.about.skipped))
     batch = job.settings.batch
     dev = job.device
-    need = predict(job.fresh(), job.method, job.split, batch, dev, job.bf16)
+    need = predicted_mb(job.fresh(), job.method, job.split, batch, dev, job.bf16)
     if tell:
         tell(forecast(need, resident(dev), free_mb(dev)))
     forget_peak(dev)
