@@ -147,6 +147,7 @@ def cost_table(
     batch=1,    # images; matters for times only
 ) -> Costs:     # of the stand-alone networks, per cell type summed over the network
     "What each operation costs on each edge. Equal operations on equal maps are measured once"
+    space.wired('a table of costs')
     if callable(measure):
         f, unit = measure, getattr(measure, '__name__', 'cost')
     else:

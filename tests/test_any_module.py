@@ -167,3 +167,51 @@ def test_what_was_learned_is_read_between_choices(tmp_path):
     assert learned.labels == space_of(Net)['net'].picks and learned.corr.shape == (10, 10)
     assert list(learned.edges) == ['mlp', 'act', 'deep', 'gate']
     assert len(read_history(tmp_path)) == 2
+
+
+def test_a_trained_module_is_exported(tmp_path):
+    "The written program is for cells alone"
+    pytest.importorskip('onnx'), pytest.importorskip('onnxscript'), pytest.importorskip('onnxruntime')
+    from dnas_nb.running.export import export
+    go(tmp_path/'search', 'darts')
+    retrain(tmp_path/'search', out=tmp_path/'alone', epochs=1, device='cpu')
+    about = export(tmp_path/'alone', tmp_path/'out', space=space_of(Net))
+    assert set(about['difference']) == {'pt2', 'onnx'} and about['input'] == ['batch', 1, 8, 8]
+    fails(lambda: export(tmp_path/'alone', tmp_path/'py', formats=['py'], space=space_of(Net)), 'network of cells')
+
+
+PLUGIN = """
+from torch import nn
+from dnas_nb.modules import Mixed, Wide, space_of
+from dnas_nb.plugins import register
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = Wide('mlp', nn.Linear(64, 16), out=(8, 16))
+        self.act = Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh())
+        self.head = Wide('mlp', nn.Linear(16, 10), in_=(8, 16))
+
+    def forward(self, x): return self.head(self.act(self.first(x.flatten(1))))
+
+def small(): return space_of(Small, 'small')
+
+register(space=small)
+"""
+
+
+def test_the_command_searches_a_module_of_a_plug_in(tmp_path):
+    "From its file, and again to retrain what it found"
+    import subprocess, sys
+    (tmp_path/'mine.py').write_text(PLUGIN)
+    def call(command, *words):
+        text = f'import sys; sys.argv[0] = "{command}"; from dnas_nb.running.cli import {command}; sys.exit({command}())'
+        done = subprocess.run([sys.executable, '-c', text, *words, '--plugin', 'mine.py'], cwd=tmp_path,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+    small = '--images 60 --batch 10 --threads 1 --device cpu'.split()
+    said = call('dnas_search', '--space', 'small', '--method', 'darts', '--epochs', '2', '--out', 'run', *small)
+    assert 'mlp=' in said and 'act=' in said
+    call('dnas_train', 'run', '--epochs', '1', '--out', 'alone', '--threads', '1', '--device', 'cpu')
+    assert (tmp_path/'alone'/'last.pt').exists()

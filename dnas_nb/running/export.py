@@ -680,7 +680,7 @@ def to_python(
     "The network as the text of a Python file that needs PyTorch only"
     if not isinstance(net, SuperNet):
         raise UserError(
-            'only a network of `subnet` or `load_arch` can be written as Python: '
+            'only a network of cells, of `subnet` or `load_arch`, can be written as Python: '
             'export other formats')
     if net.training:
         net = plain(net)
@@ -969,10 +969,16 @@ def _measured(
         found['test_accuracy'] = right
     return found
 
+def _possible(formats, net) -> list:
+    "All of them, but no Python text of a module that is not made of cells, unless it is asked for"
+    if isinstance(net, SuperNet) or formats == ['py']:
+        return formats            # alone it is refused in words
+    return [f for f in formats if f != 'py']
+
 def export(
     net,              # a network of `subnet` or `load_arch`, or the folder of a retraining
     out,              # folder
-    formats=_WRITERS, # of 'pt2', 'onnx', 'py'
+    formats=_WRITERS, # of 'pt2', 'onnx', 'py'; the last is left out for modules without cells
     size=None,        # height and width of the images; None: as the run says, 32 for a network
     normalise=None,   # (mean, std) per channel: images in [0, 1]; `Data`: its pixels; None: as in
                       # the run, normalised images for a network; False: normalised images
@@ -986,6 +992,7 @@ def export(
     if not isinstance(net, nn.Module):
         net, stored = _trained(net, space, split)
     net = plain(net)
+    formats = _possible(formats, net)
     take = _intake(net, _size(size, stored), normalise, stored)
     whole = net if take.mean is None else Normalised(net, take.mean, take.std)
     whole.eval()
@@ -1030,8 +1037,10 @@ def _intake(
     stored,    # what a run says about its data, or {}
 ) -> Intake:
     "What pictures the exported network takes"
-    first = next(getattr(net, 'stem', net).parameters())
-    channels = first.shape[1]
+    if stored:
+        channels = stored['shapes']['train'][1]
+    else:
+        channels = next(getattr(net, 'stem', net).parameters()).shape[1]
     pixels, classes = 'unit', stored.get('classes', ())
     if isinstance(normalise, Data):
         pixels = str(normalise.train.x.dtype).removeprefix('torch.')

@@ -419,7 +419,10 @@ class Board:
             left=.055, right=.985, top=.85, bottom=.2, wspace=.3,
         )
         self.images = self._strip_panels(grid, moves)
-        self.lines = self._line_panels(grid[len(moves)], more)
+        settled = dict(_SETTLED)
+        if not all(its.wired for its in moves.values()):
+            del settled['skip_share']              # only edges are skipped
+        self.lines = self._line_panels(grid[len(moves)], more, settled)
         self.mats = self._corr_panels(grid[-1], corr)
         self._add_legend(moves)
         self.head = self.fig.text(.055, .985, '', va='top', fontsize=10, animated=True)
@@ -434,9 +437,9 @@ class Board:
             images[cell] = _strip_axes(ax, title, its.edges, self.epochs)
         return images
 
-    def _line_panels(self, place, more):
+    def _line_panels(self, place, more, settled):
         "Panels of series below each other; name -> line"
-        names = [_LOSSES, _SETTLED]
+        names = [_LOSSES, settled]
         if more:
             names.append({name: name for name in more})
         grid = place.subgridspec(len(names), 1, hspace=.42)
@@ -444,7 +447,7 @@ class Board:
         for k, labels in enumerate(names):
             ax = self.fig.add_subplot(grid[k])
             ax.set(xlim=(.5, self.epochs + .5), ylim=(0, 1e-9))
-            if labels is _SETTLED:
+            if labels is settled:
                 ax.set_ylim(-.03, 1.03)
             lines |= _line_axes(ax, labels, last=k == len(names) - 1)
         return lines
