@@ -408,3 +408,16 @@ def test_attention_of_pytorch():
             assert plain.layer.self_attn.num_heads == int(word)//4
             assert params.of(g) == n_weights(plain) and work.of(g) == pytest.approx(macs(plain, x), rel=1e-12)
     assert 'heads of 4' in refused(lambda: Wide('d', nn.MultiheadAttention(12, 3), out=(6, 12)))
+
+
+def test_search_within_a_limit(tmp_path):
+    "What a whole search finds keeps its limit, and so does the network."
+    from dnas_nb.budgets import price, with_limit, within
+    from dnas_nb.methods import METHODS
+    from dnas_nb.running.experiment import run
+    from dnas_nb.supernet import n_weights
+    build = lambda: nn.Sequential(nn.Flatten(), Wide('d', nn.Linear(64, 16), out=(4, 8, 16)), Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh()), Wide('d', nn.Linear(16, 10), in_=(4, 8, 16)))
+    space = space_of(build, 'limited')
+    method = with_limit(METHODS['darts'], within(space, params=700))
+    found = run(out=tmp_path/'x', method=method, space=space, data='digits', images=64, size=8, batch=16, epochs=2, device='cpu', tell=lambda line: None, report=False)
+    assert n_weights(found.network) == price(space).of(found.genotype) <= 700
