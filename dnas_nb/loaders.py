@@ -25,7 +25,7 @@ from .safe import brief_line, square
 def keyed(
     *key,  # see `core.seed_of`
 ):
-    "Inside the block the generators of PyTorch, Python and NumPy are seeded; then all are as before"
+    "Inside the block PyTorch, Python and NumPy draw by the key; then all is as before"
     before = np.random.get_state()
     np.random.seed(seed_of(*key) % 2**32)
     try:
@@ -413,7 +413,7 @@ def _held_out(part, share, key) -> tuple: # (the rest, those held out)
     return part[order[n:].sort().values], part[order[:n].sort().values]
 
 def from_dataset(
-    train,          # `len` and item i: a torch Dataset, a list, a set of torchvision or Hugging Face
+    train,          # `len` and item i: a Dataset, a list, a set of torchvision or Hugging Face
     valid=None,     # another for the architecture; None halves `train`
     test=None,      # another to be tested on; None holds out 30 %
     classes=None,   # names of the classes or outputs; None: as the set knows them

@@ -25,7 +25,8 @@ def _as_tensor(value) -> torch.Tensor:
     except (TypeError, ValueError, RuntimeError, OverflowError) as e:
         raise UserError(f'x and y must be numeric arrays ({brief_line(e)})') from None
     if t.ndim == 0:
-        raise UserError(f'x and y must be arrays, one entry for each example, not {brief(value, 40)}')
+        raise UserError('x and y must be arrays, one entry for each example, '
+                        f'not {brief(value, 40)}')
     if t.is_complex():
         raise UserError('x and y must be real')
     if t.is_floating_point():
