@@ -146,7 +146,7 @@ class Result:
     trace: Trace        # of the search
     settings: Settings
     seconds: float
-    space: Space        # in which it was found
+    space: Space = field(default=None, repr=False, compare=False)  # in which it was found
     job: object = field(default=None, repr=False, compare=False)   # `Job` that found it
 
     @property
