@@ -457,7 +457,8 @@ def evaluate(
 ) -> tuple:  # (mean loss, accuracy in [0, 1])
     "Loss and accuracy of a network, the same bits for any order of the images"
     scores = []
-    mode = nullcontext if isinstance(net, SuperNet) else evaluating   # one of cells has no dropout
+    judged_apart = isinstance(net, torch.nn.Module) and not isinstance(net, SuperNet)
+    mode = evaluating if judged_apart else nullcontext   # one of cells has no dropout
     with mode(net):
         for index in images.judging(batch, most, seed):
             x, y = images.take(index)
