@@ -100,17 +100,26 @@ def list_folder(
     classes = _classes(root, found)
     parts = {}
     for part, held in found.items():
-        parts[part] = []
-        for name, files in held.items():
-            for file in files:
-                if _is_picture(file):
-                    parts[part].append((file, classes.index(name)))
-                else:
-                    skipped.append((file, 'no picture'))
+        parts[part], others = _labelled(held, classes)
+        skipped += others
     if not any(parts.values()):
         raise UserError(f'{path_text(root)} holds no pictures ({", ".join(SUFFIXES)}) in its '
                         'folders: it should hold one folder for each class')
     return Folder(root, classes, parts, tuple(skipped))
+
+def _labelled(
+    held,    # class -> files
+    classes, # names
+) -> tuple:  # of (file, label), of (file, why it is skipped)
+    "The pictures with their labels, and what is none"
+    pictures, others = [], []
+    for name, files in held.items():
+        for file in files:
+            if _is_picture(file):
+                pictures.append((file, classes.index(name)))
+            else:
+                others.append((file, 'no picture'))
+    return pictures, others
 
 def _classes(root, found) -> tuple:
     "Names of the classes: those of the first part. Raises `UserError` for one, or another"

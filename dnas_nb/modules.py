@@ -652,9 +652,7 @@ def _sizes_cut(
         return _follower(name, layer, have)
     columns, keep = None, {}
     for side, sizes in given.items():
-        if side not in have:
-            raise UserError(f'{where}: a {type(layer).__name__} has no side {side}, '
-                            f'but {", ".join(have)}')
+        _must_have(where, layer, side, have)
         if isinstance(sizes, dict):
             columns, sizes = sizes.keys(), sizes.values()
         sizes = _growing(where, sizes, have[side], f'{side} features')
@@ -665,6 +663,12 @@ def _sizes_cut(
         if isinstance(layer, nn.MultiheadAttention):
             keep['three'] = _three(where, layer, sizes, keep['out'])
     return _Cut(name, tuple(map(_text, columns)), keep, len(columns) - 1)
+
+def _must_have(where, layer, side, have):
+    "Raises `UserError` for a side that the layer does not have"
+    if side not in have:
+        raise UserError(f'{where}: a {type(layer).__name__} has no side {side}, '
+                        f'but {", ".join(have)}')
 
 def _kept_by(where, layer, side, sizes, n) -> torch.Tensor:
     "(O, n) bool: what each size keeps"

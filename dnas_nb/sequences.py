@@ -86,6 +86,20 @@ def from_arrays(
     return split_of(Source(name, pool, names, test, task=own), images, None, seed)
 
 # %% ../nbs/06d_sequences.ipynb #seq00011
+def _one_series(
+    one,   # (C, L) or (L,)
+    where, # for messages
+) -> np.ndarray: # (C, L) float32
+    "A series as an array. Raises `UserError` for anything else"
+    try:
+        a = np.asarray(one, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise UserError(f'{where} holds no numbers: {brief(one, 40)}') from None
+    a = a[None] if a.ndim == 1 else a
+    if a.ndim != 2 or a.size == 0:
+        raise UserError(f'{where} is {a.shape}: it must be (channels, length), not empty')
+    return a
+
 def _rectangle(
     series,  # of arrays (C, L) or (L,)
     name,    # for messages
@@ -93,14 +107,7 @@ def _rectangle(
     "(N, C, L) float32 with zeros after the end, and (N, L) bool: where there are values"
     arrays = []
     for i, one in enumerate(series):
-        try:
-            a = np.asarray(one, dtype=np.float32)
-        except (TypeError, ValueError):
-            raise UserError(f'{name}: series {i} holds no numbers: {brief(one, 40)}') from None
-        a = a[None] if a.ndim == 1 else a
-        if a.ndim != 2 or a.size == 0:
-            raise UserError(f'{name}: series {i} is {a.shape}: it must be (channels, length), '
-                            'not empty')
+        a = _one_series(one, f'{name}: series {i}')
         if arrays and len(a) != len(arrays[0]):
             raise UserError(f'{name}: series {i} has {len(a)} channels, the first one has '
                             f'{len(arrays[0])}')
@@ -205,6 +212,14 @@ def _vocabulary(
     seen = [(-n, every[k - 2]) for k, n in enumerate(counts) if n]
     return [word for _, word in sorted(seen)[:most]]
 
+def _read_again(
+    part,  # of texts
+    table, # old number -> new one
+):
+    "The part with other numbers of its words"
+    x = dict(tokens=table[part.x['tokens']], mask=part.x['mask'])
+    return replace(part, x=x)
+
 def _renumbered(data, every, words) -> Data:
     "The data with the numbers of another vocabulary; examples that are now alike are left out"
     number = {word: k + 2 for k, word in enumerate(words)}
@@ -212,8 +227,7 @@ def _renumbered(data, every, words) -> Data:
     table = torch.tensor(table)
     parts, taken, dropped = {}, set(), data.about.dropped
     for name in ('test', 'valid', 'train'):
-        part = data.parts[name]
-        part = replace(part, x=dict(tokens=table[part.x['tokens']], mask=part.x['mask']))
+        part = _read_again(data.parts[name], table)
         fresh = torch.tensor([name == 'test' or d not in taken for d in part.digests])
         if not fresh.any():
             raise UserError(f'{data.about.name}: with {len(words)} words no text of the {name} '

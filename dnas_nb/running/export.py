@@ -975,6 +975,11 @@ def _possible(formats, net) -> list:
         return formats            # alone it is refused in words
     return [f for f in formats if f != 'py']
 
+def _whole(net, take) -> nn.Module:
+    "The network, after its normalisation if that is inside"
+    whole = net if take.mean is None else Normalised(net, take.mean, take.std)
+    return whole.eval()
+
 def export(
     net,              # a network of `subnet` or `load_arch`, or the folder of a retraining
     out,              # folder
@@ -994,8 +999,7 @@ def export(
     net = plain(net)
     formats = _possible(formats, net)
     take = _intake(net, _size(size, stored), normalise, stored)
-    whole = net if take.mean is None else Normalised(net, take.mean, take.std)
-    whole.eval()
+    whole = _whole(net, take)
     x = take.example(5)
     want = _answers(whole, x)
     about, out = _told_of(net, take, want), Path(out)

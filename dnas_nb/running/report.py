@@ -386,6 +386,14 @@ def _strips(
 # %% ../../nbs/running/33_report.ipynb #ec9a9b8c
 _LOSSES = dict(train_loss='training loss', valid_loss='validation loss')
 _SETTLED = dict(entropy='entropy, of its maximum', skip_share='led by a skip')
+def _settled(
+    moves, # cell name -> Moves
+) -> dict:
+    "What is drawn of how far a search has settled: only edges are skipped"
+    shown = dict(_SETTLED)
+    if not all(its.wired for its in moves.values()):
+        del shown['skip_share']
+    return shown
 
 class Board:
     "One figure of a whole search, made once, then only updated: weights, losses, correlations."
@@ -419,10 +427,7 @@ class Board:
             left=.055, right=.985, top=.85, bottom=.2, wspace=.3,
         )
         self.images = self._strip_panels(grid, moves)
-        settled = dict(_SETTLED)
-        if not all(its.wired for its in moves.values()):
-            del settled['skip_share']              # only edges are skipped
-        self.lines = self._line_panels(grid[len(moves)], more, settled)
+        self.lines = self._line_panels(grid[len(moves)], more, _settled(moves))
         self.mats = self._corr_panels(grid[-1], corr)
         self._add_legend(moves)
         self.head = self.fig.text(.055, .985, '', va='top', fontsize=10, animated=True)
