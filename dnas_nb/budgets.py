@@ -186,7 +186,7 @@ def macs(
     places = _places(net, lambda: net(x))
     total = 0
     for m in net.modules():
-        own = [p for p in m._parameters.values() if p is not None]
+        own = [p for p in m.parameters(recurse=False)]
         total += places.get(id(m), 0)*sum(p.numel() for p in own)
     return total/_batch(x)
 
@@ -487,7 +487,7 @@ class Within(Described):
     most: int = 200_000 # branches to look at; after that the best found so far
 
     def __call__(self, dists, space, judge=None, seed=0) -> Genotype:
-        order = self._order(dists, space)
+        order = self.in_order(dists, space)
         bills = [_bill(p, limit, order) for p, limit in zip(self.prices, self.limits)]
         tails = [_best_tail(order, bill) for bill in bills]
         search = _Search(order, bills, tails, _tail(order, bills[0], 0.), self.most)
@@ -500,7 +500,7 @@ class Within(Described):
             self._refuse(bills)
         return _written(space, search.ways)
 
-    def _order(self, dists, space) -> list:
+    def in_order(self, dists, space) -> list:
         "Decisions: those about the dearest things first"
         for p in self.prices:
             if p.space.name != space.name:
@@ -580,7 +580,7 @@ def front(
     "The best architectures of one search, by what they may cost"
     space = price.space
     unlimited = Within((price,), (1e300,))
-    order = unlimited._order(dists, space)
+    order = unlimited.in_order(dists, space)
     bill = _bill(price, 1e300, order)
     least, _ = bill.start()
     most = bill.paid([ways[0] for ways in order])

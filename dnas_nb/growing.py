@@ -16,6 +16,7 @@ from .bilevel import part
 from .core import Described, UserError, generator, seeded
 from .fast import fast, is_compiled, is_fast
 from .genotype import to_ops
+from .modules import ModuleNet
 from .prune import carry, edges_of, prune_by, stretch, strip
 from .supernet import Spec
 
@@ -45,12 +46,10 @@ def blueprint(
     net, # `SuperNet`
 ) -> dict:
     "What it takes to build this network again, besides its space and the masks: plain values"
-    return dict(
-        spec=asdict(net.spec),
-        drop=_dropout(net),
-        fast=is_fast(net),
-        held={f'{c}/{e}': list(edge) for c, e, edge in edges_of(net)},
-    )
+    held = {f'{c}/{e}': list(edge) for c, e, edge in edges_of(net)}
+    if isinstance(net, ModuleNet) and net.left:
+        held = dict(net=net.left)
+    return dict(spec=asdict(net.spec), drop=_dropout(net), fast=is_fast(net), held=held)
 
 # %% ../nbs/16a_growing.ipynb #841a225d
 def _skip_dropout(
@@ -79,6 +78,9 @@ def _rebuild(
     "A network of that description with fresh weights, on the same device"
     plan = blueprint(net) | more
     new = net.space.supernet(Spec(**plan['spec']))
+    if isinstance(new, ModuleNet):
+        new.strip({'net': torch.tensor(plan['held']['net'])})
+        return new.to(next(net.parameters()))
     for c, e, edge in edges_of(new):
         held = plan['held'][f'{c}/{e}']
         for op in set(edge).difference(held):

@@ -213,7 +213,7 @@ class Loaded:
         "Of the inputs, in words"
         return ', '.join(str(t.dtype).removeprefix('torch.') for t in tensors_in(self._one[0]))
 
-    def _loader(self, places, key, change=None):
+    def loader(self, places, key, change=None):
         "Batches of items, each a list of (round, index)"
         items = _Items(self.dataset, self.read, self.form, key, change)
         return DataLoader(items, batch_sampler=places, num_workers=self.workers,
@@ -228,7 +228,7 @@ class Loaded:
             index = torch.linspace(0, n - 1, _SOME, dtype=torch.float64).long()
         places = [[(0, int(self.at[i])) for i in some] for some in index.split(256)]
         digests, labels = [], []
-        for items in self._loader(places, ('plain',)):
+        for items in self.loader(places, ('plain',)):
             x, y = _batch(items)
             digests += fingerprints(x)
             labels.append(y)
@@ -319,7 +319,7 @@ class _Stream:
         if self.reading is None or k != self.next:
             key = ('plain',) if self.augment is None else ('items', *self.augment)
             change = None if self.augment is None else self.part.change
-            self.reading = iter(self.part._loader(self._places(k), key, change))
+            self.reading = iter(self.part.loader(self._places(k), key, change))
         batch = _batch(next(self.reading))
         self.next = k + 1
         key = None if self.augment is None else (*self.augment, k)

@@ -263,7 +263,7 @@ def _axes(
         return dict(weight=('out',), bias=('out',))
     if isinstance(layer, nn.Embedding):
         return dict(weight=(None, 'out'))
-    if isinstance(layer, nn.MultiheadAttention) and layer._qkv_same_embed_dim:
+    if isinstance(layer, nn.MultiheadAttention) and layer.in_proj_weight is not None:
         inputs = dict(in_proj_weight=('three', 'out'), in_proj_bias=('three',))
         return {**inputs, 'out_proj.weight': ('out', 'out'), 'out_proj.bias': ('out',)}
     raise UserError(f'{where}: a {type(layer).__name__} has no sizes to choose from here, but '
@@ -928,6 +928,7 @@ class ModuleNet(nn.Module):
         self.space, self.spec, self.module = space, spec, module
         self.decisions = _Decisions()
         self.rehearsed = False
+        self.left = None   # rows of bools: what was left when it was stripped
         for _, chooser in _choosers(module):
             chooser.decisions = self.decisions
 
@@ -947,8 +948,8 @@ class ModuleNet(nn.Module):
         live, # {'net': (E, O) bool}
     ) -> dict: # parameter name -> per axis, what is left of it, for those that are cut
         "Drop every parameter that no option needs that is left"
-        left = {}
-        for name, row in zip(self.space['net'].labels, live['net'].tolist()):
+        left, self.left = {}, live['net'].tolist()
+        for name, row in zip(self.space['net'].labels, self.left):
             left[name] = [o for o, stays in enumerate(row) if stays]
         cut, memo = {}, {}
         for place, chooser in _choosers(self):
@@ -1081,7 +1082,7 @@ class Piece:
             return {}
         if self.cuts is not None:
             return self.cuts.kept(chosen)
-        own = [p for p in self.layer._parameters.values() if p is not None]
+        own = [p for p in self.layer.parameters(recurse=False)]
         return {(id(p), ''): p.numel() for p in own}
 
 def parts_of(

@@ -62,7 +62,7 @@ def test_every_row_searches_a_module_and_is_resumed_to_the_same_bits(method, tmp
         assert files(tmp_path/'cut')[name] == files(tmp_path/'whole')[name], name
     assert again.genotype == whole.genotype and parse(str(whole.genotype), whole.space) == whole.genotype
     assert len(whole.trace) == 2 and whole.trace.weights['net'].shape == (2, 4, 3)
-    net = whole.network.eval()
+    net = whole.network.eval()   # also where the checkpoint holds fewer parameters, because options are gone
     assert not [m for m in net.modules() if type(m).__module__.startswith('dnas_nb')]
     x = torch.rand(3, 1, 8, 8)
     assert net(x).shape == (3, 10) and torch.equal(net(x), again.network.eval()(x))

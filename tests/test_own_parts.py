@@ -2,7 +2,7 @@
 from dataclasses import replace
 import pytest
 from dnas_nb import ops, spaces
-from dnas_nb.space import SPACES, Space
+from dnas_nb.space import SPACES, Space, Stack
 from dnas_nb.spaces import all_spaces
 
 FIXED = [(ops, 'NB201'), (ops, 'DARTS_OPS'), (spaces, 'MACRO_OPS'), (spaces, 'SHUFFLE_OPS'),
@@ -22,7 +22,7 @@ def test_a_registered_operation_changes_no_space(monkeypatch):
     for k, make in all_spaces().items():
         now = make()
         assert names(now) == names(before[k]), k
-        assert now.plan.ops == before[k].plan.ops and wide not in now.plan.ops.values(), k
+        if isinstance(now.plan, Stack): assert now.plan.ops == before[k].plan.ops and wide not in now.plan.ops.values(), k
 
 
 @pytest.mark.parametrize('module, name', FIXED, ids=[n for _, n in FIXED])

@@ -10,6 +10,8 @@ from dnas_nb.running.experiment import run
 
 KNOWN = {  # (module, expression): no public name does the same; each is asked for with a way out
     ('memory', 'torch.utils._python_dispatch'),   # guarded import: no forecast
+    *[('modules', f'{module}.{held}') for module, held in (   # the tables of which every module consists
+        ('layer', '_parameters'), ('layer', '_buffers'), ('new', '_parameters'), ('new', '_buffers'), ('new', '_modules'), ('module', '_modules'))],
 }
 TEXTS = {'_dirichlet_grad', '_parameters', '_modules'}   # by getattr, with an answer for None
 TINY = dict(space='toy', images=40, epochs=1, batch=8, channels=2, device='cpu', report=False)

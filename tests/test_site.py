@@ -3,6 +3,7 @@ import json, subprocess, sys, threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
+from filelock import FileLock
 from browser import Browser, chromium
 from conftest import NBS, ROOT, notebooks
 
@@ -13,12 +14,19 @@ class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args): pass
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    out = tmp_path_factory.mktemp('site')/'html'
-    done = subprocess.run([sys.executable, ROOT/'tools'/'build_site.py', out], capture_output=True, text=True)
-    assert done.returncode == 0, f'make docs fails:\n{done.stdout}\n{done.stderr[-3000:]}'
-    assert 'WARNING' not in done.stderr, f'make docs warns:\n{done.stderr[-3000:]}'
+@pytest.fixture(scope='session')
+def folder(tmp_path_factory, worker_id):
+    "The site, built once for all workers."
+    home = tmp_path_factory.getbasetemp()
+    home = home if worker_id == 'master' else home.parent
+    out, said = home/'site'/'html', home/'site.json'
+    with FileLock(home/'site.lock'):
+        if not said.exists():
+            done = subprocess.run([sys.executable, ROOT/'tools'/'build_site.py', out], capture_output=True, text=True)
+            said.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+    code, printed, warned = json.loads(said.read_text())
+    assert code == 0, f'make docs fails:\n{printed}\n{warned[-3000:]}'
+    assert 'WARNING' not in warned, f'make docs warns:\n{warned[-3000:]}'
     return out
 
 

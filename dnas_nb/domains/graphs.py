@@ -64,7 +64,7 @@ class Sparse:
         order, turned = self._once('turned', self._turned)
         return turned.valued(self.values[order])
 
-    def _times(self, X): # without a gradient
+    def times(self, X): # without a gradient
         starts = self._once('starts', self._starts)
         cols = self._once('cols', self.cols.int)
         return F.embedding_bag(
@@ -86,7 +86,7 @@ class _Product(torch.autograd.Function):
     def forward(ctx, values, X, matrix):
         ctx.save_for_backward(values, X)
         ctx.matrix = matrix
-        return matrix._times(X)
+        return matrix.times(X)
 
     @staticmethod
     def backward(ctx, G):
