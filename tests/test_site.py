@@ -82,17 +82,24 @@ def test_chapter(nb, tab, site, folder):
     assert tab.errors == []
 
 
-def test_every_formula(tab, site, folder):
-    "No formula of the book is malformed."
-    if not (folder/'_static'/'mathjax').exists(): pytest.skip('MathJax was not fetched: no npm, or no network')
-    wrong = []
+CUT = '''[...document.querySelectorAll("div[class*=highlight] pre")].filter(p => !p.closest(".cell_output")
+            && p.scrollWidth > p.clientWidth + 1).map(p => p.innerText.split("\\n").sort((a, b) => b.length - a.length)[0])'''
+
+
+def test_every_formula_and_every_line(tab, site, folder):
+    "No formula of the book is malformed, and no line of code is cut off at 1,280 pixels."
+    drawn = (folder/'_static'/'mathjax').exists()  # fetched by npm; otherwise the page needs a network
+    wrong, cut = [], []
     for nb in chapters():
         tab.goto(f'{site}/{name(nb)}.html')
-        if not tab.js('document.querySelectorAll(".math").length'): continue
+        cut += [f'{nb.name}: {line}' for line in tab.js(CUT)]
+        if not drawn or not tab.js('document.querySelectorAll(".math").length'): continue
         tab.wait('window.MathJax && MathJax.startup && MathJax.startup.promise && !!document.querySelector("mjx-container")')
         bad = tab.js('MathJax.startup.promise.then(() => [...document.querySelectorAll("mjx-container")].filter(m => m.querySelector("[data-mjx-error]")).length)')
         if bad: wrong.append(f'{nb.name}: {bad}')
+    assert tab.js('innerWidth') == 1280 and not cut, f'lines of code that are cut off: {cut}'
     assert not wrong, f'formulas that MathJax cannot read: {wrong}'
+    if not drawn: pytest.skip('formulas were not looked at: MathJax was not fetched (no npm, or no network)')
 
 
 def test_search(tab, site):
