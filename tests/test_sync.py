@@ -89,6 +89,9 @@ def test_notebook_outputs(nb):
         if cell['cell_type'] != 'code' or not source(cell).strip(): continue
         where = f'{name}, cell {i} ({cell.get("id")})'
         must(not any(o['output_type'] == 'error' for o in cell['outputs']), f'{where} shows an error. Run: make notebooks ARGS={name}')
+        shown = json.dumps([{k: v for k, v in o.get('data', o).items() if not k.startswith('image')} for o in cell['outputs']])
+        home = re.search(r'[^\w.]/(home|root|Users|work)/', shown)
+        must(not home, f'{where} shows a path of the machine that made it: show something else')
         if directives(cell) & {'hide', 'hide_output', 'export', 'exporti', 'eval', 'cuda'}: continue
         body = tree(source(cell)).body
         last = body[-1] if body else None
