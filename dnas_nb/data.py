@@ -6,7 +6,7 @@ looked at once."""
 # %% auto #0
 __all__ = ['classification', 'PARTS', 'JUDGED', 'mapped', 'tensors_in', 'fingerprints', 'Task',
            'averages', 'About', 'Part', 'to_float', 'moments', 'Data', 'deal', 'normalise',
-           'augment']
+           'augment', 'prepared']
 
 # %% ../nbs/06_data.ipynb #57d96e8d
 import copy, hashlib, json
@@ -568,11 +568,20 @@ def take(self: Part,
     cutout=0,  # side of a blank square in pixels, among the changes
 ) -> tuple:    # (x, y)
     "A batch ready for a network: normalised, changed at random by a key, channels last"
-    about, some = self.about, self[index]
-    x = normalise(some.x, about)
+    some = self[index]
+    return prepared(some.x, self.about, key, cutout), some.y
+
+def prepared(
+    x,        # (B, ...) uint8 or float32, or a nest of tensors
+    about,    # `About` the data set
+    key=None, # seeds the random changes of pictures; None: as they are
+    cutout=0, # side of a blank square in pixels, among the changes
+):            # float32 or codes, on the device of `x`
+    "A batch as a network takes it: normalised, changed at random by a key, channels last"
+    x = normalise(x, about)
     if key is not None and _pictures(x):
         x = augment(x, generator(*key), about.flip, about.shift, cutout)
-    return mapped(_laid_out, x), some.y
+    return mapped(_laid_out, x)
 
 def _pictures(x): # is it one tensor (B, C, H, W)?
     return isinstance(x, torch.Tensor) and x.ndim == 4

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from .bilevel import part
-from .core import Described, UserError, generator, seeded
+from .core import Described, UserError, brief, generator, seeded
 from .fast import fast, is_compiled, is_fast
 from .genotype import to_ops
 from .modules import ModuleNet
@@ -79,7 +79,9 @@ def _rebuild(
     plan = blueprint(net) | more
     new = net.space.supernet(Spec(**plan['spec']))
     if isinstance(new, ModuleNet):
-        new.strip({'net': torch.tensor(plan['held']['net'])})
+        left = plan['held'].get('net')
+        if left:
+            new.strip({'net': torch.tensor(left)})
         return new.to(next(net.parameters()))
     for c, e, edge in edges_of(new):
         held = plan['held'][f'{c}/{e}']
@@ -87,7 +89,7 @@ def _rebuild(
             del edge[op]
     if plan['drop'] is not None:
         _skip_dropout(new, 1.)       # 0 would not wrap them
-        _skip_dropout(new, plan['drop'])
+        _skip_dropout(new, float(plan['drop']))
     new = new.to(net.head[-1].weight)
     if plan['fast']:
         return fast(new, is_compiled(net))
@@ -301,10 +303,14 @@ def reshape(
     state, # fresh `State`
     whole, # checkpoint with `plan`, from `save(state, path, plan=blueprint(state.net))`
 ):
-    "`state` with a network and optimiser of the shape in the checkpoint, ready for `fill`"
+    "The `state`, its network and optimiser shaped as in the checkpoint. Raises `UserError`"
     plan = whole.get('plan')
     if plan is None or plan == blueprint(state.net):
         return state
-    state.net = _rebuild(state.net, **plan)
+    try:
+        state.net = _rebuild(state.net, **plan)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as e:
+        raise UserError('the checkpoint describes a network that cannot be built '
+                        f'({brief(e)}): delete it to start again') from None
     state.w_opt = carry(state.w_opt, {}, dict(state.net.named_parameters()))
     return state

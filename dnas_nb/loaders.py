@@ -16,8 +16,8 @@ import torch
 from fastcore.basics import patch
 from torch.utils.data import ConcatDataset, DataLoader, IterableDataset
 from .core import UserError, brief, counted, generator, seed_of, seeded
-from .data import (About, Data, Part, augment, classification, deal, fingerprints, mapped,
-                          moments, normalise, tensors_in)
+from .data import (About, Data, Part, classification, deal, fingerprints, mapped, moments,
+                          prepared, tensors_in)
 from .safe import brief_line, square
 
 # %% ../nbs/06c_loaders.ipynb #ldr00007
@@ -290,13 +290,7 @@ def _ready(
     def moved(t):
         return t.to(part.device)
     x, y = mapped(moved, tuple(batch))
-    about = part.about
-    x = normalise(x, about)
-    if key is not None and isinstance(x, torch.Tensor) and x.ndim == 4:
-        x = augment(x, generator(*key), about.flip, about.shift, cutout)
-    if isinstance(x, torch.Tensor) and x.ndim == 4:
-        x = x.contiguous(memory_format=torch.channels_last)
-    return x, y
+    return prepared(x, part.about, key, cutout), y
 
 class _Stream:
     "Batch `k` of any number, round and round; reads ahead while they are asked for in order"

@@ -1,9 +1,11 @@
-"""A trained network answers about raw pictures: the run, the program and the graph give the same answers, whatever kind
+"""A trained network answers about raw pictures: the run and the graph give the same answers, whatever kind
 of file a picture is; what cannot be read is listed; what is no model is one line."""
 import json
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,8 +63,8 @@ def raw(home):
     return raw
 
 
-def test_run_program_and_graph_say_the_same_of_raw_files(home, raw):
-    said = [predict(run, raw) for run in (home/'run', home/'out'/'net.pt2', home/'out'/'net.onnx')]
+def test_run_and_graph_say_the_same_of_raw_files(home, raw):
+    said = [predict(run, raw) for run in (home/'run', home/'out'/'net.onnx')]
     assert len(said[0]) == 7 and list(said[0].columns) == ['answer', 'p/blue', 'p/green', 'p/red']
     for other in said[1:]:
         assert (other.answer == said[0].answer).all() and (other.index == said[0].index).all()
@@ -89,8 +91,8 @@ def test_an_array_with_channels_last_is_the_same_picture(home):
 
 
 def test_the_exports_carry_names_sizes_and_the_rule(home):
-    takes = [Model.read(run).intake for run in (home/'run', home/'out'/'net.pt2', home/'out'/'net.onnx')]
-    assert takes[0] == takes[1] == takes[2]
+    takes = [Model.read(run).intake for run in (home/'run', home/'out'/'net.onnx')]
+    assert takes[0] == takes[1]
     assert takes[0].classes == tuple(COLOURS) and takes[0].size == (16, 16) and takes[0].pixels == 'uint8'
     assert takes[0].rule == dict(task='classification')
     assert json.loads((home/'out'/'export.json').read_text())['rule'] == dict(task='classification')
@@ -109,8 +111,8 @@ def labelled(task, y, names, home):
 def test_a_regression_answers_in_its_units_also_from_the_file(tmp_path):
     y = 1000 + torch.randn(60, generator=torch.Generator().manual_seed(0))
     x = labelled(regression, y, ('metres',), tmp_path/'run')
-    export(tmp_path/'run', tmp_path/'out', ('pt2',))
-    for run in (tmp_path/'run', tmp_path/'out'/'net.pt2'):
+    export(tmp_path/'run', tmp_path/'out', ('onnx',))
+    for run in (tmp_path/'run', tmp_path/'out'/'net.onnx'):
         frame = predict(run, x)
         assert list(frame.columns) == ['answer'] and frame.answer.between(980, 1020).all()
 
@@ -151,7 +153,7 @@ def test_the_command_writes_a_table_and_a_page(home, raw, tmp_path):
 
 
 def test_the_command_prints_what_it_does_not_write(home, raw, tmp_path):
-    done = command(home/'out'/'net.pt2', raw/'photo.jpg', raw/'L.png', cwd=tmp_path)
+    done = command(home/'out'/'net.onnx', raw/'photo.jpg', raw/'L.png', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     head, *lines = done.stdout.splitlines()
     assert head == 'input,answer,p/blue,p/green,p/red' and len(lines) == 2
@@ -166,6 +168,26 @@ def test_a_page_shows_names_as_text(home, tmp_path):
     picture('red', 3).save(odd)
     page = prediction_page(predict(home/'run', odd), 'a & <b>')
     assert '<script' not in page and '&lt;script&gt;' in page and 'a &amp; &lt;b&gt;' in page
+
+
+class Harm:
+    "An instruction inside a pickle"
+    def __init__(self, path): self.path = path
+    def __reduce__(self): return Path.touch, (Path(self.path),)
+
+
+def test_a_program_of_somebody_else_is_not_opened(home, tmp_path):
+    "PyTorch unpickles parts of a .pt2 with all that they ask for, so opening one can do anything"
+    evil = tmp_path/'net.pt2'
+    with zipfile.ZipFile(home/'out'/'net.pt2') as old, zipfile.ZipFile(evil, 'w') as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith('sample_inputs/model.pt'):
+                torch.save((((torch.zeros(1),), {}), Harm(tmp_path/'harmed')), tmp_path/'inputs')
+                content = (tmp_path/'inputs').read_bytes()
+            new.writestr(name, content)
+    with pytest.raises(UserError, match='net.onnx') as e: predict(evil, torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+    assert not (tmp_path/'harmed').exists() and '\n' not in str(e.value)
 
 
 @pytest.mark.parametrize('name, content', [

@@ -29,7 +29,7 @@ from dnas_nb.running.experiment import prepare, run, settings
 from dnas_nb.running.retrain import find_arch, retrain
 from dnas_nb.running.folder import account, lock, stored_arrays
 from dnas_nb.methods import METHODS
-from dnas_nb.growing import blueprint
+from dnas_nb.growing import blueprint, reshape
 
 TINY = dict(space='toy', images=80, batch=20, channels=4, epochs=3, device='cpu')
 STOPS = dict(TINY, method='darts+', arch_lr=.05, epochs=9)      # after its third epoch
@@ -152,6 +152,14 @@ def test_every_method_goes_on_to_the_bit(tmp_path, method, space, epochs):
         if next(going(whole), None) is None: break
         whole = read(tmp_path/'last.pt')
     assert same(straight, whole)
+
+
+@pytest.mark.parametrize('damage', [dict(held={}), dict(held={'cell/0': 3}), dict(spec=dict(C='x')), dict(drop='much')])
+def test_a_network_that_cannot_be_built_again_is_one_line(damage):
+    "A checkpoint whose plan is not what was written"
+    s = settings(method='darts', space='toy', images=20, batch=10, channels=4, epochs=1)
+    state = prepare(s, load_data('digits', s.images, s.size, s.seed), torch.device('cpu')).fresh()
+    fails(lambda: reshape(state, dict(plan=blueprint(state.net) | damage)), 'cannot be built')
 
 
 def test_other_threads_are_other_bits(copied_training, monkeypatch):

@@ -147,7 +147,7 @@ def six_commands(here, only=SIX, **env) -> dict:
     go('dnas_train', out/'run', '--epochs', '1', '--channels', '2', '--images', '160', '--device', 'cpu', '--out', out/'net')
     go('dnas_export', out/'net', '--formats', 'pt2,py')
     picture_file(here/'0.png')
-    go('dnas_predict', out/'net'/'export'/'net.pt2', here/'0.png')
+    go('dnas_predict', out/'net', here/'0.png')
     go('dnas_table', 'verify', 'digits201')
     go('dnas_study', *SMALL, '--methods', 'darts,random', '--seeds', '0', '--workers', '1', '--out', out/'study')
     assert (out/'run'/'report.html').stat().st_size

@@ -196,7 +196,7 @@ def dnas_export(
 
 @command()
 def dnas_predict(
-    run:str,              # folder that dnas_train wrote, or a net.pt2 or net.onnx of dnas_export
+    run:str,              # folder that dnas_train wrote, or a net.onnx of dnas_export
     files:list,           # pictures; a folder stands for the pictures in it
     *,
     out:str=None,         # CSV file to write (standard output)

@@ -796,12 +796,6 @@ def _program_runner(
 _WRITERS = ('pt2', 'onnx', 'py')
 RUNNERS = dict(pt2=_program_runner, onnx=onnx_runner, py=python_runner)
 
-def _program_says(path) -> dict:
-    "What lies in a .pt2 file beside the program"
-    extra = {'about.json': ''}
-    torch.export.load(path, extra_files=extra)
-    return parse_json(extra['about.json'] or '{}', what=path_text(path))
-
 def _graph_says(path) -> dict:
     "The metadata of an .onnx file"
     session = onnx_runner(path).session
@@ -812,22 +806,23 @@ def _graph_says(path) -> dict:
             values |= parse_json(f'{{"{name}": {said[name]}}}', what=path_text(path))
     return values
 
-_SAYS = dict(pt2=_program_says, onnx=_graph_says)
-
 def exported_network(
-    path,      # of a .pt2 or .onnx file
+    path,      # of an .onnx file
 ) -> tuple:    # (function from pictures to outputs, `Intake`)
     "An exported network, and what it takes by its own account. Raises `UserError` for others"
-    kind = Path(path).suffix[1:]
-    if kind not in _SAYS or not has_file(path):
+    kind = Path(path).suffix
+    if kind == '.pt2':    # PyTorch unpickles parts of it with all that they ask for
+        raise UserError(f'{path_text(path)} is not opened, because a .pt2 file can run anything: '
+                        'give the net.onnx of the same export, or the folder of the retraining')
+    if kind != '.onnx' or not has_file(path):
         raise UserError(f'{path_text(path)} is no network: give the folder of a retraining '
-                        '(dnas_train), or a .pt2 or .onnx file (dnas_export)')
+                        '(dnas_train), or a net.onnx of dnas_export')
     try:
-        told = _SAYS[kind](path)
-        run = RUNNERS[kind](path)
+        told = _graph_says(path)
+        run = onnx_runner(path)
     except UserError:
         raise
-    except Exception as e:     # zip, protocol buffers, pickle: each with errors of its own
+    except Exception as e:     # protocol buffers have errors of their own
         raise UserError(f'{path_text(path)} cannot be read: {brief(e)}') from None
     return run, Intake.read(told, path_text(path))
 
