@@ -8,6 +8,7 @@ __all__ = ['keep_top', 'set_live', 'stretch', 'carry', 'edges_of', 'strip', 'edg
            'conditional', 'one_by_one', 'prune_by', 'dependency_pruning']
 
 # %% ../nbs/16_prune.ipynb #0b5f4ac0
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -164,7 +165,9 @@ def carry(
     divide=False, # see `stretch`
 ):
     "A new optimiser with the settings of `opt`; parameters of the same name keep their buffers"
-    fresh = type(opt)(list(new.values()), **opt.defaults)
+    known = inspect.signature(type(opt)).parameters # AdamW's defaults hold more than it takes
+    defaults = {k: v for k, v in opt.defaults.items() if k in known}
+    fresh = type(opt)(list(new.values()), **defaults)
     settings = {k: v for k, v in opt.param_groups[0].items() if k != 'params'}
     fresh.param_groups[0].update(settings)
     for name, p in new.items():

@@ -134,12 +134,13 @@ def test_stop_is_asked_before_first_epoch(tmp_path):
 
 MORE = [('danas-prune', 'nb201', 3), ('danas-beta-prune', 'nb201', 3), ('sgas', 'nb201', 11), ('p-darts', 'nb201', 3),
         ('drnas-progressive', 'nb201', 3), ('danas-prune', 's3', 2)]
+ADAMW = [(method, 'nb201', 3, 'adamw') for method in ('danas-prune', 'drnas-progressive', 'darts2', 'darts-pt')]
 
 
-@pytest.mark.parametrize('method,space,epochs', [*((m, 'toy', 3) for m in METHODS), *MORE])
-def test_every_method_goes_on_to_the_bit(tmp_path, method, space, epochs):
+@pytest.mark.parametrize('method,space,epochs,opt', [*((m, 'toy', 3, 'sgd') for m in METHODS), *((*row, 'sgd') for row in MORE), *ADAMW])
+def test_every_method_goes_on_to_the_bit(tmp_path, method, space, epochs, opt):
     "A search that is killed after every epoch, its state only in a file, is the undisturbed one"
-    s = settings(method=method, space=space, images=20, batch=10, channels=4, epochs=epochs, cells=3 if space == 's3' else 1)
+    s = settings(method=method, space=space, images=20, batch=10, channels=4, epochs=epochs, cells=3 if space == 's3' else 1, opt=opt)
     split, dev = load_data('digits', s.images, s.size, s.seed), torch.device('cpu')
     def going(whole):
         job = prepare(s, split, dev)
@@ -178,6 +179,17 @@ def test_history_is_written_from_the_checkpoint(tmp_path, monkeypatch, found, na
     assert_same_end(found, tmp_path/'r')
     about = account(tmp_path/'r')
     assert len(about['epoch_seconds']) == about['epoch'] == 3 and about['peak_mb'] > 0
+
+
+def test_retraining_with_adamw_goes_on_to_the_bit(tmp_path):
+    how = dict(ALONE, opt='adamw', lr=2e-3, wd=.01)
+    def go(out, **more): return retrain(CELL, out=out, **how, **more)
+    def kill(row, recipe):
+        if row['epoch'] == 2: raise Killed
+    go(tmp_path/'straight')
+    with pytest.raises(Killed): go(tmp_path/'cut', on_epoch=kill)
+    go(tmp_path/'cut', resume=True)
+    assert_same_end(tmp_path/'straight', tmp_path/'cut')
 
 
 @pytest.mark.parametrize('name,n', [('genotype.json', 1), ('history.csv', 3), ('run.json', 4), ('run.json', 5)])

@@ -111,6 +111,7 @@ def dnas_search(
     batch:int=None,         # images per step (digits 32, cifar10 64)
     lr:float=None,          # learning rate of the weights (0.05)
     arch_lr:float=None,     # learning rate of the architecture (digits 0.02, cifar10 0.006)
+    opt:str=None,           # of the weights: sgd or adamw (sgd)
     preset:str='small',     # small, or paper: the released settings, hours instead of minutes
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
     task:str=None,          # what the network is asked for (classification)
@@ -129,7 +130,7 @@ def dnas_search(
                             method=method, space=space, data=data, epochs=epochs, warmup=warmup,
                             channels=channels, cells=cells, size=size, images=images, batch=batch,
                             lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
-                            preset=preset, layout=layout, task=task, compile=compile)
+                            preset=preset, layout=layout, task=task, compile=compile, opt=opt)
     print('\n\n'.join(map(_found_lines, results)))
 
 # %% ../../nbs/running/43_cli.ipynb #9da3bc7e
@@ -158,6 +159,7 @@ def dnas_train(
     cells:int=None,         # cells per stage (small 1); DARTS' spaces: cells in all (small 5)
     batch:int=None,         # images per step (small 32)
     lr:float=None,          # first learning rate (small 0.1)
+    opt:str=None,           # sgd or adamw (sgd)
     size:int=None,          # image size in pixels (as in the search)
     images:int=None,        # images for training (as in the search)
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
@@ -174,7 +176,7 @@ def dnas_train(
     with closing(_Bar(_trained)) as bar:
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,
                     on_epoch=bar, layout=layout, epochs=epochs, C=channels, n=cells,
-                    batch=batch, lr=lr)
+                    batch=batch, lr=lr, opt=opt)
     print(train_lines(t))
 
 # %% ../../nbs/running/43_cli.ipynb #f936c425

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 import torch
+from ..bilevel import OPTIMISERS, weight_opt
 from ..checkpoint import sound_history, sound_memory
 from ..core import (UserError, choose, counted, device as get_device, finite, save_tensors,
                           seeded, write_atomic)
@@ -42,6 +43,7 @@ class Recipe:
     decay: float = None     # learning rate times this after every epoch, instead of the cosine
     momentum: float = .9
     nesterov: bool = False  # look ahead along the momentum?
+    opt: str = 'sgd'        # or 'adamw', without a momentum of its own
     wd: float = 3e-4        # weight decay, on all parameters
     clip: float = 0.        # largest norm of the gradient; 0: no limit
     cutout: int = 0         # side of the blank square in pixels
@@ -84,6 +86,7 @@ def _check(
             raise UserError(f'recipe: {k} must be at least 0 and less than 1, not {value!r}')
     if r.decay is not None:
         finite(r.decay, 'recipe: decay')
+    choose(r.opt, OPTIMISERS, 'recipe: opt')
     if r.nesterov and not r.momentum:
         raise UserError('recipe: Nesterov needs a momentum above 0')
     buildable(r.C, r.n, 'recipe: C and n')
@@ -214,7 +217,7 @@ def _step(
     r,    # a `Recipe`
     task=classification,
 ) -> torch.Tensor: # (2,) loss and share of right answers on these pictures
-    "One step of SGD"
+    "One step on the weights"
     with torch.autocast(x.device.type, torch.bfloat16, enabled=r.bf16):
         out = net(x)
     loss = _loss(out, y, r, task)
@@ -495,11 +498,6 @@ def train_arch(
                             'choose a recipe with smoothing=0')
         return _carry_out(_Job(genotype, space, split, r, seed, dev, out, task), resume, on_epoch)
 
-def _optimiser(net, r):
-    "SGD as a recipe has it"
-    return torch.optim.SGD(net.parameters(), r.lr, r.momentum, weight_decay=r.wd,
-                           nesterov=r.nesterov)
-
 def _carry_out(job, resume, on_epoch) -> Trained:
     "From the checkpoint, where there is one, to the result"
     r, about = job.recipe, job.about()
@@ -507,7 +505,7 @@ def _carry_out(job, resume, on_epoch) -> Trained:
     if job.out:
         whole = to_continue(job.out, resume, about, _read, 'retraining')
     net = _network(job.genotype, about, job.space).to(job.device)
-    opt = _optimiser(net, r)
+    opt = weight_opt(net.parameters(), r.opt, r.lr, r.wd, r.momentum, r.nesterov)
     history, test = [], None
     if whole:
         _fill(net, opt, whole)

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 import torch
-from ..bilevel import (Calendar, Method, Plan, State, arch_step, dists, search, start,
-                             weight_step)
+from ..bilevel import (Calendar, Method, OPTIMISERS, Plan, State, arch_step, dists,
+                             search, start, weight_step)
 from ..checkpoint import fill, read, save
 from ..core import (UserError, brief, choose, counted, device as get_device, finite, seeded,
                           write_atomic)
@@ -64,6 +64,7 @@ class Settings:
     lr_min: float = 0.001   # of the weights, at the end of the cosine
     wd: float = 3e-4        # weight decay of the weights
     nesterov: bool = False  # does the momentum of the weights look ahead?
+    opt: str = 'sgd'        # of the weights, or 'adamw'
     threads: int = 1        # of the CPU; fixed, because sums in another order are other bits
     layout: str = None      # of the pictures in a file, such as 'NHWC'
     task: str = 'classification' # what the network is asked for
@@ -77,6 +78,8 @@ PRESETS = dict(
     own=dict(epochs=30, channels=8, cells=1, batch=64, lr=0.05, arch_lr=0.01),
 )
 PRESETS['cifar100'] = dict(PRESETS['cifar10'])
+# steps of AdamW are as long as its rate, whatever the gradient
+_ADAMW = dict(lr=2e-3, lr_min=1e-5, wd=.01)
 # cells with two inputs: a step costs ten times as much
 _DEEP = dict(epochs=10, channels=4, cells=5, images=2_000)
 
@@ -92,6 +95,8 @@ def settings(
         given['data'] = absolute(given['data'])
     preset = choose(given.get('preset', 'small'), ['small', 'paper'], 'preset')
     says = _of_paper(given) if preset == 'paper' else _of_data(given)
+    if given.get('opt') == 'adamw':
+        says = says | _ADAMW
     s = Settings(**(says | given))
     _check(s)
     return s
@@ -131,6 +136,7 @@ def _check(s):
         raise UserError(f'warmup must lie {span}, not {brief(s.warmup)}')
     if type(s.nesterov) is not bool:
         raise UserError(f'nesterov must be true or false, not {brief(s.nesterov)}')
+    choose(s.opt, OPTIMISERS, 'opt')
     choose(s.precision, ['fp32', 'bf16'], 'precision')
     choose(s.compile, ['never', 'always', 'auto'], 'compile')
     find_method(s.method)
@@ -254,6 +260,7 @@ class Job:
             arch_lr=s.arch_lr,
             wd=s.wd,
             nesterov=s.nesterov,
+            opt=s.opt,
             warmup=s.warmup,
             seed=s.seed,
             bf16=self.bf16,
@@ -525,7 +532,8 @@ def _conclude(job, keeper, state, tell) -> _Verdict:
     split = job.split
     about = keeper.about
     t0 = time.monotonic()
-    tune = _Later(partial(tuner, state, job.method, split, about['batch'], s.lr, s.seed, s.wd))
+    tune = _Later(partial(tuner, state, job.method, split, about['batch'], s.lr, s.seed, s.wd,
+                           s.opt))
     how = dict(dev=job.device, tell=tell, task=job.task)
     fresh = _Later(partial(trainer, job.space, split, s.seed, **how))
     g, found = conclude(state, job.method, job.space, split, s.seed, tune, fresh)

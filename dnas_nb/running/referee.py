@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 import torch
 from ..bilevel import (Loss, Method, State, Step, arch_step, by_mean, dists, evaluate,
-                             weight_step)
+                             weight_opt, weight_step)
 from ..core import UserError, seeded
 from ..data import Data, JUDGED, Part, Task, classification
 from ..derive import Judge, by_joint_mode, by_sequence
@@ -164,6 +164,7 @@ def tuner(
     lr,      # learning rate of the search; here a tenth of it
     seed=0,
     wd=3e-4, # weight decay of the weights
+    opt='sgd', # what moves the weights, or 'adamw'
 ) -> _Tuning:
     "`(theta, decided, steps, epochs) -> theta`: weights and open logits learn (DARTS-PT, its code)"
     rate = lr/10
@@ -171,7 +172,7 @@ def tuner(
     own = dataclasses.replace(
         state,
         phi=phi,
-        w_opt=torch.optim.SGD(state.net.parameters(), rate, momentum=0.9, weight_decay=wd),
+        w_opt=weight_opt(state.net.parameters(), opt, rate, wd),
         a_opt=_same_optimiser(state, method, phi),
     )
     return _Tuning(own, method, split, batch, rate, seed)
@@ -235,13 +236,7 @@ class _Referee:
             net = net.to(self.dev)
             if isinstance(net, SuperNet):
                 net = net.to(memory_format=torch.channels_last)
-        opt = torch.optim.SGD(
-            net.parameters(),
-            r.lr,
-            r.momentum,
-            weight_decay=r.wd,
-            nesterov=r.nesterov,
-        )
+        opt = weight_opt(net.parameters(), r.opt, r.lr, r.wd, r.momentum, r.nesterov)
         for epoch in range(r.epochs):
             train_epoch(net, opt, self.split.train, r, epoch, self.seed, self.task)
         return net

@@ -219,6 +219,8 @@ def _recipe_for(space, preset, changes) -> Recipe:
     if deep and r.n < 3:
         r = dataclasses.replace(r, n=5)
     given = {k: v for k, v in changes.items() if v is not None}
+    if given.get('opt') == 'adamw':
+        r = dataclasses.replace(r, lr=2e-3, wd=.01)
     return dataclasses.replace(r, **given)
 
 @dataclass(frozen=True)
