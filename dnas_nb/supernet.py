@@ -525,12 +525,14 @@ def _to_run(
     return out
 
 # %% ../nbs/05_supernet.ipynb #837bd547
+_NORMS = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d
+
 def batch_stats(
     net,  # any module
 ):
     "`net` with every batch norm normalising by the batch alone: no buffers, no side effects"
     for m in net.modules():
-        if isinstance(m, nn.BatchNorm2d):
+        if isinstance(m, _NORMS):
             m.track_running_stats = False
             m.running_mean = m.running_var = m.num_batches_tracked = None
     if isinstance(net, SuperNet):

@@ -16,6 +16,7 @@ from dnas_nb.modules import Depth, Gate, Mixed, Wide, space_of
 from dnas_nb.running.experiment import run
 from dnas_nb.running.retrain import retrain
 from dnas_nb.space import Choice, Group, Space, toy
+from dnas_nb.supernet import Spec
 from dnas_nb.trace import Column, Trace
 
 torch.set_num_threads(1)
@@ -215,3 +216,16 @@ def test_the_command_searches_a_module_of_a_plug_in(tmp_path):
     assert 'mlp=' in said and 'act=' in said
     call('dnas_train', 'run', '--epochs', '1', '--out', 'alone', '--threads', '1', '--device', 'cpu')
     assert (tmp_path/'alone'/'last.pt').exists()
+
+
+@pytest.mark.parametrize('norm, shape', [(nn.BatchNorm1d, (4, 2, 5)), (nn.BatchNorm2d, (4, 2, 3, 3)),
+                                         (nn.BatchNorm3d, (4, 2, 3, 3, 3))])
+def test_a_supernet_of_any_module_normalises_by_the_batch_whatever_its_axes(norm, shape):
+    def normed():
+        return nn.Sequential(norm(2), Mixed('end', same=nn.Identity(), zero=nn.Threshold(9., 0.)))
+    net = space_of(normed, 'normed').supernet(Spec(batch_stats=True))
+    x = 3 + torch.randn(shape)
+    net(x)
+    assert net.module[0].running_mean is None
+    y = net.eval()(x, {'net': torch.tensor([[1., 0.]])})
+    assert y.mean().abs() < 1e-5     # not by what it remembers: there is nothing
