@@ -3,6 +3,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import fails
+from dnas_nb.genotype import random_arch
+from dnas_nb.core import generator
+from dnas_nb.modules import Mixed, space_of
+from dnas_nb.running.evaluate import Recipe, train_arch
 from dnas_nb.sequences import PADDING, UNKNOWN, encode, from_arrays, from_series, from_texts
 
 N = 60
@@ -89,3 +93,22 @@ def test_the_vocabulary_does_not_know_the_test_texts():
 def test_texts_that_do_not_fit(bad, parts):
     fails(lambda: from_texts([*TEXTS[:3], bad, *TEXTS[4:]], Y), *parts)
     fails(lambda: from_texts([], []), 'no texts')
+
+
+class Mean(torch.nn.Module):
+    "A network of series of unlike length: what is there, on the mean"
+    def __init__(self):
+        super().__init__()
+        self.first = Mixed('first', plain=torch.nn.Linear(2, 4), bent=torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU()))
+        self.out = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        there = x['mask'].float()[:, None]
+        return self.out(self.first((x['series']*there).sum(2)/there.sum(2)))
+
+
+def test_a_network_for_a_nest_is_trained_alone():
+    data, space = from_series(WAVES, Y), space_of(Mean)
+    arch = random_arch(space, generator('nest'))
+    done = train_arch(arch, space, data, Recipe(epochs=2, batch=8, lr=.01), device='cpu')
+    assert 0 <= done.test_acc <= 1 and len(done.history) == 2

@@ -18,7 +18,7 @@ from ..bilevel import OPTIMISERS, weight_opt
 from ..checkpoint import sound_history, sound_memory
 from ..core import (UserError, choose, counted, device as get_device, finite, save_tensors,
                           seeded, write_atomic)
-from ..data import Data, Part, Task, averages, classification
+from ..data import Data, Part, Task, averages, classification, tensors_in
 from ..depthwise import fast_depthwise
 from .folder import (Keeper, account, csv_text, digests, lost, owning, same_age,
                             to_continue, versions)
@@ -218,7 +218,8 @@ def _step(
     task=classification,
 ) -> torch.Tensor: # (2,) loss and share of right answers on these pictures
     "One step on the weights"
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=r.bf16):
+    device = tensors_in(x)[0].device.type
+    with torch.autocast(device, torch.bfloat16, enabled=r.bf16):
         out = net(x)
     loss = _loss(out, y, r, task)
     opt.zero_grad(set_to_none=True)
