@@ -111,7 +111,8 @@ class _Units:
 
     def decide(self, output):
         "(B, D) in the units of the targets; (B,) where there is one"
-        output = _columns(output).float()
+        output = _columns(output)
+        output = output.to(torch.promote_types(output.dtype, torch.float32))
         mean, std = output.new_tensor(self.mean), output.new_tensor(self.std)
         answer = output*std + mean
         return answer[:, 0] if answer.shape[1] == 1 else answer

@@ -229,3 +229,11 @@ def test_a_supernet_of_any_module_normalises_by_the_batch_whatever_its_axes(norm
     assert net.module[0].running_mean is None
     y = net.eval()(x, {'net': torch.tensor([[1., 0.]])})
     assert y.mean().abs() < 1e-5     # not by what it remembers: there is nothing
+
+
+def test_one_choice_alone_depends_on_no_other_and_has_a_report(tmp_path):
+    "A correlated normal over a single choice: there is no pair of choices to list"
+    space = space_of(lambda: nn.Sequential(nn.Flatten(), Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh()), nn.Linear(64, 10)),
+                     'one')
+    found = run(tmp_path/'run', space=space, method='danas', **TINY | dict(epochs=1))
+    assert (found.out/'report.html').exists()

@@ -20,6 +20,8 @@ NAMES = MappingProxyType(dict(
     compare=('running.compare', 'compare'),
     report=('running.report', 'report'),
     Live=('running.live', 'Live'),
+    SearchClassifier=('running.estimator', 'SearchClassifier'),
+    SearchRegressor=('running.estimator', 'SearchRegressor'),
     # what travels
     Choice=('space', 'Choice'),
     Group=('space', 'Group'),

@@ -1036,6 +1036,8 @@ def _links(corr, labels):
     rows = []
     for a, b, value in strongest(corr, labels):
         rows.append({'choice': a, 'and choice': b, 'correlation': round(value, 3)})
+    if not rows:                 # one edge, or one choice
+        return None
     return _table(rows, 'Strongest dependences between different edges')
 
 def _below(
