@@ -1,15 +1,19 @@
 """Acceptance checks: `python tools/checks.py` measures every one of them, `--break` shows that each can fail.
 
 A check is a stretch of a lesson cell. It starts with a comment `# check NAME, NAME ...: what holds`, where a name may carry a note in
-parentheses (`sdarts-box (adversarial)`), and ends at the next such comment or with the cell. It computes `err` and asserts a bound on it."""
+parentheses (`sdarts-box (adversarial)`), and ends at the next such comment or with the cell. It computes `err` and asserts a bound on it.
+"""
+
 import argparse, ast, contextlib, datetime, io, json, os, re, shutil, subprocess, sys, tempfile
-for k in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'): os.environ.setdefault(k, '1')
+
+for k in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'):
+    os.environ.setdefault(k, '1')
 os.environ |= {'MPLBACKEND': 'agg', 'TQDM_DISABLE': '1'}
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BREAKS = ROOT/'tools'/'breaks.json'
-HEAD = re.compile(r'^# check ([^:\n]+)', re.M)   # up to the colon: the ids
+BREAKS = ROOT / 'tools' / 'breaks.json'
+HEAD = re.compile(r'^# check ([^:\n]+)', re.M)  # up to the colon: the ids
 SKIP = re.compile(r'^#\|\s*(slow|cuda|data|eval:\s*false)', re.M)
 
 # What has to hold, by subject. A check is named by what it checks.
@@ -124,7 +128,7 @@ CHECKS = {
     'drnas-positive': 'concentrations are positive for every logit',
     'drnas-anchor': 'the KL is 0 at the anchor',
 }
-LATER = {}   # id -> chapter that is still to be written
+LATER = {}  # id -> chapter that is still to be written
 
 
 def canon(name: str) -> str:
@@ -134,19 +138,31 @@ def canon(name: str) -> str:
 
 def split_heads(src: str) -> list:
     "`(line, [ids])` of every check comment of a cell; a note in parentheses stays with its id"
-    return [(src[:m.start()].count('\n') + 1, [canon(x) for x in re.split(r',(?![^(]*\))', m[1]) if x.strip()]) for m in HEAD.finditer(src)]
+    return [
+        (
+            src[: m.start()].count('\n') + 1,
+            [canon(x) for x in re.split(r',(?![^(]*\))', m[1]) if x.strip()],
+        )
+        for m in HEAD.finditer(src)
+    ]
 
 
 def demanded(label: str) -> str:
     "The id of the list above that a label of a notebook answers to, or ''"
-    tries = label, re.sub(r', [^()]*\)$', ')', label), re.sub(r' \([^()]*\)$', '', label)   # the note in full, its first part, without it
+    tries = (
+        label,
+        re.sub(r', [^()]*\)$', ')', label),
+        re.sub(r' \([^()]*\)$', '', label),
+    )  # the note in full, its first part, without it
     return next((t for t in tries if t in CHECKS), '')
 
 
 def notebooks() -> list:
     "Every chapter: the course first, then the folders."
-    found = (ROOT/'nbs').rglob('[0-9][0-9]*_*.ipynb')
-    return sorted((p for p in found if '.ipynb_checkpoints' not in p.parts), key=lambda p: (len(p.parts), p))
+    found = (ROOT / 'nbs').rglob('[0-9][0-9]*_*.ipynb')
+    return sorted(
+        (p for p in found if '.ipynb_checkpoints' not in p.parts), key=lambda p: (len(p.parts), p)
+    )
 
 
 def chapter(name) -> Path:
@@ -156,88 +172,167 @@ def chapter(name) -> Path:
 
 def code(path: Path) -> list:
     "`(id, source)` of the code cells"
-    return [(c.get('id', '?'), ''.join(c['source'])) for c in json.loads(path.read_text(encoding='utf-8'))['cells'] if c['cell_type'] == 'code']
+    return [
+        (c.get('id', '?'), ''.join(c['source']))
+        for c in json.loads(path.read_text(encoding='utf-8'))['cells']
+        if c['cell_type'] == 'code'
+    ]
 
 
 def found() -> list:
     "Every check of the notebooks: notebook, position of its cell, labels"
-    return [dict(nb=p.name, cell=i, line=line, labels=labels) for p in notebooks() for i, (_, src) in enumerate(code(p)) for line, labels in split_heads(src)]
+    return [
+        dict(nb=p.name, cell=i, line=line, labels=labels)
+        for p in notebooks()
+        for i, (_, src) in enumerate(code(p))
+        for line, labels in split_heads(src)
+    ]
 
 
 # ---- running a cell and listening to what it asserts
 
+
 def size(x) -> float:
     "The largest absolute value in a number, a tensor, a list or a dict; None when there is none"
-    if isinstance(x, dict): x = list(x.values())
+    if isinstance(x, dict):
+        x = list(x.values())
     if isinstance(x, (list, tuple, set)):
         vs = [size(v) for v in x]
-        return None if None in vs else max(vs, default=0.)
-    if hasattr(x, 'detach'): x = x.detach().abs().double().max() if x.numel() else 0.
-    try: return abs(float(x))
-    except (TypeError, ValueError): return None
+        return None if None in vs else max(vs, default=0.0)
+    if hasattr(x, 'detach'):
+        x = x.detach().abs().double().max() if x.numel() else 0.0
+    try:
+        return abs(float(x))
+    except (TypeError, ValueError):
+        return None
 
 
 def gap(a, b) -> float:
     "How far two values are apart; inf when they differ and have no distance"
-    try: return size(a - b)
-    except (TypeError, RuntimeError): pass
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b): return max((gap(x, y) for x, y in zip(a, b)), default=0.)
-    try: return 0. if bool((a == b).all() if hasattr(a == b, 'all') else a == b) else float('inf')
-    except (TypeError, RuntimeError, ValueError): return float('inf')
+    try:
+        return size(a - b)
+    except (TypeError, RuntimeError):
+        pass
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b):
+        return max((gap(x, y) for x, y in zip(a, b)), default=0.0)
+    try:
+        return 0.0 if bool((a == b).all() if hasattr(a == b, 'all') else a == b) else float('inf')
+    except (TypeError, RuntimeError, ValueError):
+        return float('inf')
 
 
 class Ear:
     "Hears the comparisons of a check: `(text, error, tolerance, holds)`"
-    def __init__(self): self.heard, self.labels = [], None
+
+    def __init__(self):
+        self.heard, self.labels = [], None
+
     def note(self, text, error, tol, ok):
         self.heard.append((self.labels, text, error, tol, bool(ok)))
+
     def below(self, text, a, b, strict):
         with_tensor = a < b if strict else a <= b
         tol = size(b)
-        signed = float(a) if getattr(a, 'numel', lambda: 1)() == 1 and not isinstance(a, (list, tuple, dict)) else size(a)
-        self.note(text, max(signed, 0.) if tol is not None else None, tol, with_tensor)
-    def holds(self, text, value): self.note(text, None, None, value)
-    def equal(self, text, a, b): g = gap(a, b); self.note(text, g, 0., g == 0)
-    def close(self, text, a, b, eps=1e-5): g = gap(a, b); self.note(text, g, eps, g is not None and g < eps)
+        signed = (
+            float(a)
+            if getattr(a, 'numel', lambda: 1)() == 1 and not isinstance(a, (list, tuple, dict))
+            else size(a)
+        )
+        self.note(text, max(signed, 0.0) if tol is not None else None, tol, with_tensor)
+
+    def holds(self, text, value):
+        self.note(text, None, None, value)
+
+    def equal(self, text, a, b):
+        g = gap(a, b)
+        self.note(text, g, 0.0, g == 0)
+
+    def close(self, text, a, b, eps=1e-5):
+        g = gap(a, b)
+        self.note(text, g, eps, g is not None and g < eps)
+
     def raises(self, text, f):
-        try: f()
-        except AssertionError: return self.holds(text, False)
+        try:
+            f()
+        except AssertionError:
+            return self.holds(text, False)
         self.holds(text, True)
 
 
 class Listen(ast.NodeTransformer):
     "Assertions become notes; everything else stays"
-    def call(self, kind, text, *args): return ast.Call(ast.Attribute(ast.Name('__ear__', ast.Load()), kind, ast.Load()), [ast.Constant(text), *args], [])
+
+    def call(self, kind, text, *args):
+        return ast.Call(
+            ast.Attribute(ast.Name('__ear__', ast.Load()), kind, ast.Load()),
+            [ast.Constant(text), *args],
+            [],
+        )
+
     def one(self, test):
         text = ast.unparse(test)
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
             op, (left, right) = test.ops[0], (test.left, test.comparators[0])
-            if isinstance(op, (ast.Lt, ast.LtE)): return self.call('below', text, left, right, ast.Constant(isinstance(op, ast.Lt)))
-            if isinstance(op, ast.Eq) and isinstance(right, ast.Constant) and right.value == 0: return self.call('equal', text, left, right)
+            if isinstance(op, (ast.Lt, ast.LtE)):
+                return self.call('below', text, left, right, ast.Constant(isinstance(op, ast.Lt)))
+            if isinstance(op, ast.Eq) and isinstance(right, ast.Constant) and right.value == 0:
+                return self.call('equal', text, left, right)
         return self.call('holds', text, test)
+
     def visit_Assert(self, node):
-        parts = node.test.values if isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And) else [node.test]
+        parts = (
+            node.test.values
+            if isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And)
+            else [node.test]
+        )
         return [ast.Expr(self.one(t)) for t in parts]
+
     def visit_Expr(self, node):
         c = node.value
-        if isinstance(c, ast.Call) and isinstance(c.func, ast.Name) and c.func.id in ('test_eq', 'test_close') and len(c.args) >= 2:
-            c = self.call({'test_eq': 'equal', 'test_close': 'close'}[c.func.id], ast.unparse(c), *c.args)
+        if (
+            isinstance(c, ast.Call)
+            and isinstance(c.func, ast.Name)
+            and c.func.id in ('test_eq', 'test_close')
+            and len(c.args) >= 2
+        ):
+            c = self.call(
+                {'test_eq': 'equal', 'test_close': 'close'}[c.func.id], ast.unparse(c), *c.args
+            )
             return ast.Expr(c)
         if isinstance(c, ast.Call) and ast.unparse(c.func).startswith('torch.testing.'):
-            return ast.Expr(self.call('raises', ast.unparse(c), ast.Lambda(ast.arguments([], [], None, [], [], None, []), c)))
+            return ast.Expr(
+                self.call(
+                    'raises',
+                    ast.unparse(c),
+                    ast.Lambda(ast.arguments([], [], None, [], [], None, []), c),
+                )
+            )
         return self.generic_visit(node)
 
 
 class Deaf(ast.NodeTransformer):
     "Assertions disappear, so that a broken formula travels on to the check that is meant"
-    def gone(self, node): return ast.Pass()
+
+    def gone(self, node):
+        return ast.Pass()
+
     visit_Assert = gone
+
     def visit_Expr(self, node):
         c = node.value
         name = ast.unparse(c.func) if isinstance(c, ast.Call) else ''
-        return ast.Pass() if re.match(r'test_|expect_fail|torch\.testing\.', name) else self.generic_visit(node)
+        return (
+            ast.Pass()
+            if re.match(r'test_|expect_fail|torch\.testing\.', name)
+            else self.generic_visit(node)
+        )
+
     def visit_With(self, node):
-        return ast.Pass() if any('expect_fail' in ast.unparse(i.context_expr) for i in node.items) else self.generic_visit(node)
+        return (
+            ast.Pass()
+            if any('expect_fail' in ast.unparse(i.context_expr) for i in node.items)
+            else self.generic_visit(node)
+        )
 
 
 def run_cell(src, name, ns, ear=None, deaf=False, only=None):
@@ -247,26 +342,43 @@ def run_cell(src, name, ns, ear=None, deaf=False, only=None):
     for node in body:
         labels = next((ids for line, ids in reversed(heads) if line <= node.lineno), None)
         hear = ear and labels and (only is None or set(only) & set(labels))
-        if hear: ear.labels = labels; out = Listen().visit(node)
-        else: out = Deaf().visit(node) if deaf else node
+        if hear:
+            ear.labels = labels
+            out = Listen().visit(node)
+        else:
+            out = Deaf().visit(node) if deaf else node
         mod = ast.fix_missing_locations(ast.Module(out if isinstance(out, list) else [out], []))
         exec(compile(mod, name, 'exec'), ns)
 
 
 def plots_only(src: str) -> bool:
     "A cell that draws and leaves nothing behind that a later cell could need"
-    if HEAD.search(src) or '#| export' in src: return False
+    if HEAD.search(src) or '#| export' in src:
+        return False
     draws = re.search(r'\bplt\.|\bax\b|simplex\(|heat\(|draw_dag\(', src)
-    names = {t.id for n in ast.walk(ast.parse(re.sub(r'^\s*[%!].*$', 'pass', src, flags=re.M))) for t in ast.walk(n) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store)}
-    return bool(draws) and 'def ' not in src and names <= {'fig', 'ax', 'axs', 'k', 'i', 'left', 'right'}
+    names = {
+        t.id
+        for n in ast.walk(ast.parse(re.sub(r'^\s*[%!].*$', 'pass', src, flags=re.M)))
+        for t in ast.walk(n)
+        if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store)
+    }
+    return (
+        bool(draws)
+        and 'def ' not in src
+        and names <= {'fig', 'ax', 'axs', 'k', 'i', 'left', 'right'}
+    )
 
 
-def namespace(): return {'__name__': '__main__', '__builtins__': __builtins__}
+def namespace():
+    return {'__name__': '__main__', '__builtins__': __builtins__}
 
 
 def start(lib=ROOT):
-    os.chdir(ROOT/'nbs'); sys.path.insert(0, str(lib))
-    import warnings; warnings.filterwarnings('ignore')
+    os.chdir(ROOT / 'nbs')
+    sys.path.insert(0, str(lib))
+    import warnings
+
+    warnings.filterwarnings('ignore')
 
 
 def measure(nb: str) -> dict:
@@ -276,20 +388,27 @@ def measure(nb: str) -> dict:
     for i, (cid, src) in enumerate(code(chapter(nb))):
         heads = split_heads(src)
         if SKIP.search(src):
-            if re.search(r'^#\|\s*(slow|cuda|data)', src, re.M) or heads: skipped += [x for _, ids in heads for x in ids]
+            if re.search(r'^#\|\s*(slow|cuda|data)', src, re.M) or heads:
+                skipped += [x for _, ids in heads for x in ids]
             continue
-        if plots_only(src): continue
+        if plots_only(src):
+            continue
         ear = Ear() if heads else None
-        try: run_cell(src, f'{nb}:{cid}', ns, ear)
-        except Exception as e: stopped = f'{cid}: {type(e).__name__}: {e}'
+        try:
+            run_cell(src, f'{nb}:{cid}', ns, ear)
+        except Exception as e:
+            stopped = f'{cid}: {type(e).__name__}: {e}'
         heard += ear.heard if ear else []
-        if stopped: break
+        if stopped:
+            break
     return dict(heard=heard, skipped=skipped, stopped=stopped)
 
 
 def headline(heard: list) -> tuple:
     "The comparison that a check is about: of `err` if there is one, the one nearest to its tolerance"
-    ratio = lambda h: float('inf') if h[2] is None or (h[3] == 0 and h[2] > 0) else h[2]/h[3] if h[3] else 0.
+    ratio = lambda h: (
+        float('inf') if h[2] is None or (h[3] == 0 and h[2] > 0) else h[2] / h[3] if h[3] else 0.0
+    )
     measured = [h for h in heard if h[3] is not None]
     about = [h for h in measured if re.search(r'\berr', h[1])] or measured
     return max(about, key=ratio) if about else None
@@ -297,21 +416,41 @@ def headline(heard: list) -> tuple:
 
 def worker(*args):
     "One fresh process; its last line is JSON"
-    done = subprocess.run([sys.executable, __file__, *map(str, args)], capture_output=True, text=True, timeout=600, cwd=ROOT)
-    try: return json.loads(done.stdout.strip().rpartition('\n')[2])
-    except ValueError: return dict(heard=[], skipped=[], stopped=(done.stderr.strip().splitlines() or ['no answer'])[-1], results=[])
+    done = subprocess.run(
+        [sys.executable, __file__, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=ROOT,
+    )
+    try:
+        return json.loads(done.stdout.strip().rpartition('\n')[2])
+    except ValueError:
+        return dict(
+            heard=[],
+            skipped=[],
+            stopped=(done.stderr.strip().splitlines() or ['no answer'])[-1],
+            results=[],
+        )
 
 
 # ---- tables
 
-def num(x): return '-' if x is None else '0' if x == 0 else f'{x:.1e}' if x < .01 or x >= 1e3 else f'{x:.3g}'
+
+def num(x):
+    return (
+        '-' if x is None else '0' if x == 0 else f'{x:.1e}' if x < 0.01 or x >= 1e3 else f'{x:.3g}'
+    )
 
 
 def table(rows, heads):
     "Columns as wide as their longest entry"
-    widths = [max(len(str(r[i])) for r in [heads, *rows] if i < len(r)) for i in range(max(map(len, [heads, *rows])))]
+    widths = [
+        max(len(str(r[i])) for r in [heads, *rows] if i < len(r))
+        for i in range(max(map(len, [heads, *rows])))
+    ]
     line = lambda r: '  '.join(str(x).ljust(w) for x, w in zip(r, widths)).rstrip()
-    return '\n'.join([line(heads), line(['-'*w for w in widths[:len(heads)]]), *map(line, rows)])
+    return '\n'.join([line(heads), line(['-' * w for w in widths[: len(heads)]]), *map(line, rows)])
 
 
 def check() -> int:
@@ -322,29 +461,72 @@ def check() -> int:
         for label in dict.fromkeys(x for f in where if f['nb'] == nb for x in f['labels']):
             heard = [h for h in out['heard'] if h[0] and label in h[0]]
             h, fails, more = headline(heard), [h[1] for h in heard if not h[4]], len(heard) - 1
-            status = ('SKIPPED' if label in out['skipped'] else f'NOT REACHED ({out["stopped"]})' if not heard else f'FAILS: {fails[0]}' if fails
-                      else 'no error measured' if h is None else 'ok')
-            ratio = '' if h is None else num(h[2]/h[3]) if h[3] else 'exact' if h[2] == 0 else 'inf'
+            status = (
+                'SKIPPED'
+                if label in out['skipped']
+                else (
+                    f'NOT REACHED ({out["stopped"]})'
+                    if not heard
+                    else (
+                        f'FAILS: {fails[0]}'
+                        if fails
+                        else 'no error measured' if h is None else 'ok'
+                    )
+                )
+            )
+            ratio = (
+                '' if h is None else num(h[2] / h[3]) if h[3] else 'exact' if h[2] == 0 else 'inf'
+            )
             key = demanded(label)
-            (rows if key else extra).append([label, CHECKS.get(key, 'further check'), num(h and h[2]), num(h and h[3]), ratio, more or '', nb.removesuffix('.ipynb')] + ([] if status == 'ok' else [status]))
-            if status == 'ok': seen.add(key)
-            else: bad.append(f'{label} ({nb}): {status}')
+            (rows if key else extra).append(
+                [
+                    label,
+                    CHECKS.get(key, 'further check'),
+                    num(h and h[2]),
+                    num(h and h[3]),
+                    ratio,
+                    more or '',
+                    nb.removesuffix('.ipynb'),
+                ]
+                + ([] if status == 'ok' else [status])
+            )
+            if status == 'ok':
+                seen.add(key)
+            else:
+                bad.append(f'{label} ({nb}): {status}')
     order = {k: i for i, k in enumerate(CHECKS)}
     rows.sort(key=lambda r: order[demanded(r[0])])
     heads = ['check', 'what holds', 'error', 'tolerance', 'error/tol', 'more', 'notebook']
     print(table(rows, heads))
     later = {k: v for k, v in LATER.items() if k not in seen}
-    missing = [k for k in CHECKS if k not in seen and k not in later and not any(b.startswith(k) for b in bad)]
-    if extra: print('\nFurther checks in the notebooks\n' + table(extra, heads))
-    if later: print('\nLater chapters\n' + table([[k, CHECKS[k], v] for k, v in later.items()], ['check', 'what will hold', 'chapter']))
-    for m in missing: print(f'MISSING: {m}: {CHECKS[m]}')
-    for b in bad: print(f'BAD: {b}')
-    print(f'\n{len(CHECKS)} demanded: {len(seen - {""})} measured and within tolerance, {len(later)} in later chapters, {len(missing)} missing, '
-          f'{len(bad)} skipped or failing; {len(extra)} further checks. "more": conditions checked beside the one shown.')
+    missing = [
+        k
+        for k in CHECKS
+        if k not in seen and k not in later and not any(b.startswith(k) for b in bad)
+    ]
+    if extra:
+        print('\nFurther checks in the notebooks\n' + table(extra, heads))
+    if later:
+        print(
+            '\nLater chapters\n'
+            + table(
+                [[k, CHECKS[k], v] for k, v in later.items()],
+                ['check', 'what will hold', 'chapter'],
+            )
+        )
+    for m in missing:
+        print(f'MISSING: {m}: {CHECKS[m]}')
+    for b in bad:
+        print(f'BAD: {b}')
+    print(
+        f'\n{len(CHECKS)} demanded: {len(seen - {""})} measured and within tolerance, {len(later)} in later chapters, {len(missing)} missing, '
+        f'{len(bad)} skipped or failing; {len(extra)} further checks. "more": conditions checked beside the one shown.'
+    )
     return len(missing) + len(bad)
 
 
 # ---- breaking on purpose
+
 
 def module_of(nb: str) -> Path:
     m = re.search(r'^#\|\s*default_exp\s+(\S+)', '\n'.join(s for _, s in code(chapter(nb))), re.M)
@@ -353,7 +535,14 @@ def module_of(nb: str) -> Path:
 
 def breaks() -> list:
     "The mutations; `check` is one label or several, `in` the notebook of the check where it differs from the one that is changed"
-    return [b | dict(check=[b['check']] if isinstance(b['check'], str) else b['check'], at=b.get('at', b['file'])) for b in json.loads(BREAKS.read_text(encoding='utf-8'))]
+    return [
+        b
+        | dict(
+            check=[b['check']] if isinstance(b['check'], str) else b['check'],
+            at=b.get('at', b['file']),
+        )
+        for b in json.loads(BREAKS.read_text(encoding='utf-8'))
+    ]
 
 
 def outcome(label, ear, error) -> dict:
@@ -370,27 +559,43 @@ def follow(cells, k, b, ns, nb, edit=True) -> list:
     want, out = set(b['check']), []
     for i in range(k, len(cells)):
         cid, src = cells[i]
-        if i == k and edit: src = src.replace(b['find'], b['replace'])
+        if i == k and edit:
+            src = src.replace(b['find'], b['replace'])
         labels = [x for _, ids in split_heads(src) for x in ids if x in want]
-        if SKIP.search(src) or plots_only(src): continue
+        if SKIP.search(src) or plots_only(src):
+            continue
         ear, error = Ear(), ''
-        try: run_cell(src, f'{nb}:{cid}', ns, ear if labels else None, deaf=True, only=labels)
-        except Exception as e: error = f'{type(e).__name__}: {e}'
+        try:
+            run_cell(src, f'{nb}:{cid}', ns, ear if labels else None, deaf=True, only=labels)
+        except Exception as e:
+            error = f'{type(e).__name__}: {e}'
         out += [outcome(x, ear, error) for x in dict.fromkeys(labels)]
         want -= set(labels)
-        if not want: break
-    return out + [dict(label=x, how='NOT REACHED: no such check', error=None, tol=None, text='') for x in sorted(want)]
+        if not want:
+            break
+    return out + [
+        dict(label=x, how='NOT REACHED: no such check', error=None, tol=None, text='')
+        for x in sorted(want)
+    ]
 
 
 def forked(f) -> list:
     "Run `f` in a copy of this process"
     with tempfile.TemporaryDirectory() as d:
-        out = Path(d)/'out.json'
+        out = Path(d) / 'out.json'
         if (pid := os.fork()) == 0:
-            try: out.write_text(json.dumps(f()))
-            finally: os._exit(0)
+            try:
+                out.write_text(json.dumps(f()))
+            finally:
+                os._exit(0)
         os.waitpid(pid, 0)
-        return json.loads(out.read_text()) if out.exists() else [dict(label='?', how='NOT REACHED: the process died', error=None, tol=None, text='')]
+        return (
+            json.loads(out.read_text())
+            if out.exists()
+            else [
+                dict(label='?', how='NOT REACHED: the process died', error=None, tol=None, text='')
+            ]
+        )
 
 
 def break_here(nb: str, lib=ROOT, only=None) -> dict:
@@ -399,17 +604,45 @@ def break_here(nb: str, lib=ROOT, only=None) -> dict:
     cells, results, ns = code(chapter(nb)), [], namespace()
     todo = {}
     for n, b in enumerate(breaks()):
-        if b['file'] != nb or b['at'] != nb or (only and not set(only) & set(b['check'])): continue
+        if b['file'] != nb or b['at'] != nb or (only and not set(only) & set(b['check'])):
+            continue
         at = [i for i, (_, s) in enumerate(cells) if b['find'] in s]
-        if len(at) != 1 or cells[at[0]][1].count(b['find']) != 1: results.append([n, [dict(label=x, how='DOES NOT APPLY', error=None, tol=None, text='') for x in b['check']]])
-        else: todo.setdefault(at[0], []).append((n, b))
+        if len(at) != 1 or cells[at[0]][1].count(b['find']) != 1:
+            results.append(
+                [
+                    n,
+                    [
+                        dict(label=x, how='DOES NOT APPLY', error=None, tol=None, text='')
+                        for x in b['check']
+                    ],
+                ]
+            )
+        else:
+            todo.setdefault(at[0], []).append((n, b))
     for i, (cid, src) in enumerate(cells):
-        if not todo: break
-        for n, b in todo.pop(i, []): results.append([n, forked(lambda: follow(cells, i, b, ns, nb))])
-        if SKIP.search(src) or plots_only(src): continue
+        if not todo:
+            break
+        for n, b in todo.pop(i, []):
+            results.append([n, forked(lambda: follow(cells, i, b, ns, nb))])
+        if SKIP.search(src) or plots_only(src):
+            continue
         ear = Ear()
         run_cell(src, f'{nb}:{cid}', ns, ear, deaf=True)
-        if bad := [h for h in ear.heard if not h[4]]: results.append([-1, [dict(label=bad[0][0][0], how='FAILS UNBROKEN', error=None, tol=None, text=bad[0][1])]])
+        if bad := [h for h in ear.heard if not h[4]]:
+            results.append(
+                [
+                    -1,
+                    [
+                        dict(
+                            label=bad[0][0][0],
+                            how='FAILS UNBROKEN',
+                            error=None,
+                            tol=None,
+                            text=bad[0][1],
+                        )
+                    ],
+                ]
+            )
     return dict(results=results)
 
 
@@ -417,64 +650,132 @@ def break_there(n: int) -> dict:
     "A mutation of one notebook's module that is seen in a later notebook: in a copy of the package"
     b = breaks()[n]
     with tempfile.TemporaryDirectory() as d:
-        shutil.copytree(ROOT/'dnas_nb', Path(d)/'dnas_nb', ignore=shutil.ignore_patterns('__pycache__'))
-        path = Path(d)/module_of(b['file'])
+        shutil.copytree(
+            ROOT / 'dnas_nb', Path(d) / 'dnas_nb', ignore=shutil.ignore_patterns('__pycache__')
+        )
+        path = Path(d) / module_of(b['file'])
         text = path.read_text(encoding='utf-8')
-        if text.count(b['find']) != 1: return dict(results=[[n, [dict(label=x, how='DOES NOT APPLY', error=None, tol=None, text='') for x in b['check']]]])
+        if text.count(b['find']) != 1:
+            return dict(
+                results=[
+                    [
+                        n,
+                        [
+                            dict(label=x, how='DOES NOT APPLY', error=None, tol=None, text='')
+                            for x in b['check']
+                        ],
+                    ]
+                ]
+            )
         path.write_text(text.replace(b['find'], b['replace']), encoding='utf-8')
         start(d)
-        return dict(results=[[n, follow(code(chapter(b['at'])), 0, b, namespace(), b['at'], edit=False)]])
+        return dict(
+            results=[[n, follow(code(chapter(b['at'])), 0, b, namespace(), b['at'], edit=False)]]
+        )
 
 
 def break_all(only=None) -> int:
     todo, results = breaks(), []
-    for nb in sorted({b['file'] for b in todo}): results += worker('--break-run', nb, *(only or []))['results']
+    for nb in sorted({b['file'] for b in todo}):
+        results += worker('--break-run', nb, *(only or []))['results']
     for n, b in enumerate(todo):
-        if b['file'] != b['at'] and (not only or set(only) & set(b['check'])): results += worker('--break-there', n)['results']
+        if b['file'] != b['at'] and (not only or set(only) & set(b['check'])):
+            results += worker('--break-there', n)['results']
     got, rows = dict(results), []
-    bad = [f'{r["label"]}: {r["text"]} fails without any change' for n, rs in results if n < 0 for r in rs]
+    bad = [
+        f'{r["label"]}: {r["text"]} fails without any change'
+        for n, rs in results
+        if n < 0
+        for r in rs
+    ]
     for n, b in enumerate(todo):
-        if only and not set(only) & set(b['check']): continue
-        for r in got.get(n, [dict(label=x, how='NO RESULT', error=None, tol=None, text='') for x in b['check']]):
-            rows.append([r['label'], b['broken'], num(r['error']) if r['error'] is not None else '-', num(r['tol']), r['text'][:44], b['file'].removesuffix('.ipynb') + (f', seen in {b["at"].removesuffix(".ipynb")}' if b['at'] != b['file'] else '')] + ([] if r['how'] == 'killed' else [r['how']]))
-            if r['how'] != 'killed': bad.append(f'{r["label"]}: {b["broken"]}: {r["how"]}')
+        if only and not set(only) & set(b['check']):
+            continue
+        for r in got.get(
+            n, [dict(label=x, how='NO RESULT', error=None, tol=None, text='') for x in b['check']]
+        ):
+            rows.append(
+                [
+                    r['label'],
+                    b['broken'],
+                    num(r['error']) if r['error'] is not None else '-',
+                    num(r['tol']),
+                    r['text'][:44],
+                    b['file'].removesuffix('.ipynb')
+                    + (
+                        f', seen in {b["at"].removesuffix(".ipynb")}'
+                        if b['at'] != b['file']
+                        else ''
+                    ),
+                ]
+                + ([] if r['how'] == 'killed' else [r['how']])
+            )
+            if r['how'] != 'killed':
+                bad.append(f'{r["label"]}: {b["broken"]}: {r["how"]}')
     order = {k: i for i, k in enumerate(CHECKS)}
     rows.sort(key=lambda r: order.get(demanded(r[0]), 999))
-    print(table(rows, ['check', 'what is broken', 'error', 'tolerance', 'condition that fails', 'changed']))
+    print(
+        table(
+            rows,
+            ['check', 'what is broken', 'error', 'tolerance', 'condition that fails', 'changed'],
+        )
+    )
     labels = {x for f in found() for x in f['labels'] if demanded(x)}
     killed = {r[0] for r in rows if len(r) == 6}
     never = [] if only else sorted(labels - killed)
-    for x in never: print(f'NEVER SEEN TO FAIL: {x}')
-    for x in bad: print(f'BAD: {x}')
-    print(f'\n{len(todo)} mutations; {len(killed & labels)} of {len(labels)} checks seen to fail; {len(bad)} mutations survive, do not apply or are not reached.')
+    for x in never:
+        print(f'NEVER SEEN TO FAIL: {x}')
+    for x in bad:
+        print(f'BAD: {x}')
+    print(
+        f'\n{len(todo)} mutations; {len(killed & labels)} of {len(labels)} checks seen to fail; {len(bad)} mutations survive, do not apply or are not reached.'
+    )
     return len(never) + len(bad)
 
 
 def save() -> int:
     "Both commands, printed and kept"
     text, n = [f'Acceptance checks, {datetime.date.today()}. Made by: make checks ARGS=--save'], 0
-    for title, f in [('Measured: make checks', check), ('Broken on purpose: make checks ARGS=--break', break_all)]:
-        with contextlib.redirect_stdout(io.StringIO()) as out: n += f()
+    for title, f in [
+        ('Measured: make checks', check),
+        ('Broken on purpose: make checks ARGS=--break', break_all),
+    ]:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            n += f()
         text.append(f'{title}\n{"="*len(title)}\n{out.getvalue().rstrip()}')
         print(text[-1] + '\n', flush=True)
-    (ROOT/'docs'/'checks.txt').write_text('\n\n'.join(text) + '\n', encoding='utf-8')
+    (ROOT / 'docs' / 'checks.txt').write_text('\n\n'.join(text) + '\n', encoding='utf-8')
     return n
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--break', dest='broken', action='store_true', help='break formulas on purpose; every check has to fail')
-    p.add_argument('--save', action='store_true', help='do both and keep what they print in docs/checks.txt')
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        '--break',
+        dest='broken',
+        action='store_true',
+        help='break formulas on purpose; every check has to fail',
+    )
+    p.add_argument(
+        '--save', action='store_true', help='do both and keep what they print in docs/checks.txt'
+    )
     p.add_argument('--run', help=argparse.SUPPRESS)
     p.add_argument('--break-run', help=argparse.SUPPRESS)
     p.add_argument('--break-there', type=int, help=argparse.SUPPRESS)
     p.add_argument('only', nargs='*', help='with --break: only these checks')
     a = p.parse_args()
-    if a.run: return print('\n' + json.dumps(measure(a.run)))
-    if a.break_run: return print('\n' + json.dumps(break_here(a.break_run, only=a.only)))
-    if a.break_there is not None: return print('\n' + json.dumps(break_there(a.break_there)))
-    if a.save: sys.exit(min(save(), 99))
+    if a.run:
+        return print('\n' + json.dumps(measure(a.run)))
+    if a.break_run:
+        return print('\n' + json.dumps(break_here(a.break_run, only=a.only)))
+    if a.break_there is not None:
+        return print('\n' + json.dumps(break_there(a.break_there)))
+    if a.save:
+        sys.exit(min(save(), 99))
     sys.exit(min(break_all(a.only) if a.broken else check(), 99))
 
 
-if __name__ == '__main__': main()
+if __name__ == '__main__':
+    main()

@@ -1,9 +1,11 @@
 "Execute notebooks and keep their outputs: `python tools/run_notebooks.py nbs/05_supernet.ipynb ...` (all of nbs/ when none is named)."
+
 import os, re, sys, time
 from pathlib import Path
 
 # outputs must not depend on the number of cores or on the person who runs them
-os.environ.setdefault('OMP_NUM_THREADS', '1'); os.environ.setdefault('TQDM_DISABLE', '1')
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+os.environ.setdefault('TQDM_DISABLE', '1')
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -11,12 +13,17 @@ def smaller(outputs):
     "Pictures with a palette of 128 colours: a third of the size, the same to the eye"
     import base64, io
     from PIL import Image
+
     for o in outputs:
-        if 'image/png' not in o.get('data', {}): continue
+        if 'image/png' not in o.get('data', {}):
+            continue
         raw = base64.b64decode(''.join(o['data']['image/png']))
         out = io.BytesIO()
-        Image.open(io.BytesIO(raw)).convert('RGB').quantize(128, dither=Image.Dither.NONE).save(out, 'png', optimize=True)
-        if len(out.getvalue()) < len(raw): o['data']['image/png'] = base64.b64encode(out.getvalue()).decode()
+        Image.open(io.BytesIO(raw)).convert('RGB').quantize(128, dither=Image.Dither.NONE).save(
+            out, 'png', optimize=True
+        )
+        if len(out.getvalue()) < len(raw):
+            o['data']['image/png'] = base64.b64encode(out.getvalue()).decode()
     return outputs
 
 
@@ -26,18 +33,25 @@ def execute(path: Path) -> bool:
     from execnb.nbio import read_nb, write_nb
     from execnb.shell import CaptureShell
     from nbdev.clean import clean_nb
+
     nb, t0 = read_nb(path), time.monotonic()
     os.chdir(path.parent)  # as in Jupyter and in the tests
     shell = CaptureShell(path=path.parent, mpl_format='png')
-    shell.run("import matplotlib; matplotlib.rcParams['figure.dpi'] = 50")  # the shell renders at twice this figure
+    shell.run(
+        "import matplotlib; matplotlib.rcParams['figure.dpi'] = 50"
+    )  # the shell renders at twice this figure
     for cell in nb.cells:
-        if cell.cell_type != 'code': continue
+        if cell.cell_type != 'code':
+            continue
         src = ''.join(cell.source)
-        if re.search(r'^#\|\s*cuda\b', src, re.M) and not torch.cuda.is_available(): continue
-        if re.search(r'^#\|\s*eval:\s*false', src, re.M): continue
+        if re.search(r'^#\|\s*cuda\b', src, re.M) and not torch.cuda.is_available():
+            continue
+        if re.search(r'^#\|\s*eval:\s*false', src, re.M):
+            continue
         cell.outputs = smaller(shell.run(src, stdout=True, stderr=False) or [])
         if shell.exc:
             import traceback
+
             print(f'{path.name}: {type(shell.exc).__name__}: {shell.exc}\n--- in this cell:\n{src}')
             traceback.print_tb(shell.exc.__traceback__, limit=-4)
             return False
@@ -48,7 +62,13 @@ def execute(path: Path) -> bool:
 
 
 if __name__ == '__main__':
-    names = sys.argv[1:] or [str(p) for p in sorted((ROOT/'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in p.parts]
-    if len(names) == 1: sys.exit(not execute(Path(names[0]).resolve()))
+    names = sys.argv[1:] or [
+        str(p)
+        for p in sorted((ROOT / 'nbs').rglob('*.ipynb'))
+        if '.ipynb_checkpoints' not in p.parts
+    ]
+    if len(names) == 1:
+        sys.exit(not execute(Path(names[0]).resolve()))
     import subprocess  # one process each: no state leaks from one notebook to the next
+
     sys.exit(max(subprocess.call([sys.executable, __file__, n]) for n in names))
