@@ -75,12 +75,39 @@ def _pair(item) -> tuple:
     raise UserError(f'it is {brief(item, 60)}, not a pair (x, y): '
                     'give read=, a function item -> (x, y)')
 
-def _form(item) -> tuple: # of (shape, type): what all items share
-    return tuple((tuple(t.shape), t.dtype) for part in item for t in tensors_in(part))
+def _placed(x, place) -> list: # of (place, tensor), in the order of `tensors_in`
+    "Where the tensors of a nest are, as one would write it"
+    if isinstance(x, dict):
+        inside = [(x[k], f'{place}[{brief(k, 20)}]') for k in sorted(x)]
+    elif isinstance(x, (tuple, list)):
+        inside = [(one, f'{place}[{k}]') for k, one in enumerate(x)]
+    else:
+        return [(place, x)]
+    found = []
+    for one, there in inside:
+        found += _placed(one, there)
+    return found
+
+def _form(item) -> dict: # place -> (shape, type): what all items share
+    x, y = item
+    return {place: (tuple(t.shape), t.dtype) for place, t in _placed(x, 'x') + _placed(y, 'y')}
+
+def _word(shape, dtype) -> str:
+    return f'{str(dtype).removeprefix("torch.")} {shape}'
 
 def _words(form) -> str:
-    told = [f'{str(dtype).removeprefix("torch.")} {shape}' for shape, dtype in form]
-    return ', '.join(told)
+    return ', '.join(_word(*kind) for kind in form.values())
+
+def _unlike(form, first) -> str:
+    "The first place in which two forms differ, in words; '' where they are alike"
+    for place, kind in first.items():
+        if place not in form:
+            alone = ' but one x alone' if 'x' in form else ''
+            return f'it has no {place}{alone}; the first item has it'
+        if form[place] != kind:
+            return f'{place} is {_word(*form[place])} where the first item is {_word(*kind)}'
+    more = [place for place in form if place not in first]
+    return f'it has {more[0]}, which the first item has not' if more else ''
 
 # %% ../nbs/06c_loaders.ipynb #ldr00013
 @dataclass(frozen=True)
@@ -93,7 +120,7 @@ class _Items:
     "A data set whose items are tensors of one form, their randomness keyed"
     dataset: object
     read: _Reader
-    form: tuple     # of every item; None: not yet known
+    form: dict      # of every item, see `_form`; None: not yet known
     key: tuple      # seed, epoch ...
     change: object = None  # x -> x: changes the input of an item at random; None: as it is
 
@@ -113,10 +140,9 @@ class _Items:
 
     def _must_fit(self, x, y):
         "Raise `UserError` for an item of another form than the first"
-        form = _form((x, y))
-        if self.form and form != self.form:
-            raise UserError(f'{_words(form)} where the first item is {_words(self.form)}: '
-                            'all must be alike')
+        why = self.form and _unlike(_form((x, y)), self.form)
+        if why:
+            raise UserError(f'{why}: all must be alike')
 
 def _stacked(items):
     "A batch (x, y), or the first failure"
@@ -192,8 +218,8 @@ class Loaded:
         return f'Loaded({len(self)} items, {_words(self.form)})'
 
     @cached_property
-    def form(self) -> tuple:
-        "(shape, type) of every tensor of an item"
+    def form(self) -> dict:
+        "place -> (shape, type) of every tensor of an item"
         return _form(self._one)
 
     @cached_property

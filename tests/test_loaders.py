@@ -123,7 +123,7 @@ def lost(i): raise KeyError('lost')
     (Endless(), ['train part', 'Endless has no items by number']),
     (NoLength(), ['NoLength has no length', 'without end']),
     ([], ['0 items are too few']),
-    (Odd(lambda i: (torch.zeros(1, 8, 8), 0)), ['item 70: float32 (1, 8, 8)', 'the first item is uint8 (1, 8, 8)']),
+    (Odd(lambda i: (torch.zeros(1, 8, 8), 0)), ['item 70: x is float32 (1, 8, 8)', 'the first item is uint8 (1, 8, 8)']),
     (Odd(lambda i: (torch.zeros(1, 8, 9, dtype=torch.uint8), 0)), ['item 70', '(1, 8, 9)']),
     (Odd(lambda i: torch.zeros(1)), ['item 70', 'not a pair']),
     (Odd(lambda i: ('text', 0)), ['item 70', "'text'", 'read=']),
@@ -182,3 +182,28 @@ def test_two_hundred_thousand_pictures(tmp_path):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/2**10
     print(f'peak memory {peak:.0f} MB')
     assert peak < 1500
+
+
+class Pairs(Dataset):
+    "Dicts of two modalities; item 70 is another one."
+    def __init__(self, **other): self.other = other
+    def __len__(self): return 160
+    def __getitem__(self, i):
+        pair = dict(audio=torch.full((4,), float(i)), image=torch.zeros(1, 2, 2), label=i % K)
+        if i == 70: pair = {k: v for k, v in {**pair, **self.other}.items() if v is not None}
+        return pair
+
+
+@pytest.mark.parametrize('other, part', [
+    (dict(image=None), "item 70: it has no x['audio'] but one x alone"),
+    (dict(image=None, picture=torch.zeros(1, 2, 2)), "item 70: it has no x['image']; the first item has it"),
+    (dict(text=torch.zeros(3)), "item 70: it has x['text'], which the first item has not"),
+    (dict(audio=torch.zeros(4, dtype=torch.int64)), "item 70: x['audio'] is int64 (4,) where the first item is float32 (4,)"),
+    (dict(image=torch.zeros(1, 2, 3)), "item 70: x['image'] is float32 (1, 2, 3) where"),
+    (dict(image=dict(left=torch.zeros(1, 2, 2))), "item 70: it has no x['image']"),
+    (dict(label=None), 'item 70: it is'),
+    (dict(label=1.5), 'item 70: y is float32 () where the first item is int64 ()'),
+])
+def test_items_of_two_modalities_name_the_place_that_differs(other, part):
+    assert from_dataset(Pairs(), classes=range(K)).train.shape == dict(audio=(4,), image=(1, 2, 2))
+    fails(lambda: from_dataset(Pairs(**other), classes=range(K)), part)
