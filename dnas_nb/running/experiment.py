@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 import torch
 from ..bilevel import (Calendar, Method, OPTIMISERS, Plan, State, arch_step, dists,
+                             evaluate,
                              search, start, weight_step)
 from ..checkpoint import fill, read, save
 from ..core import (UserError, brief, choose, counted, device as get_device, finite, seeded,
@@ -27,12 +28,13 @@ from ..fast import fast, worth_compiling
 from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owning,
                             save_arrays, to_continue, versions, written)
 from ..dialects import parse
-from ..genotype import Genotype, from_json, to_json
+from ..genotype import Genotype, from_json, one_hot, to_json
 from .identity import (about as data_of, absolute, ask_for_split, described,
                               folder_name, given_again, named, placed, same_run, space_named)
 from .memory import (forecast, forget_peak, free_mb, halving, peak, predicted_mb,
                                     resident)
 from ..methods import find_method
+from ..reading.answers import KINDS
 from ..growing import blueprint, reshape
 from .referee import conclude, from_table, trainer, tuner
 from ..released import released, row_of
@@ -550,6 +552,15 @@ def _write(job, keeper, state, verdict):
     out = keeper.out
     write_atomic(out/'genotype.json', to_json(verdict.genotype))
     _write_arrays(job, out, state)
+    if state.task.name in KINDS:     # what it answers on the valid part, for the report
+        said = []
+        theta = {c: t.to(job.device) for c, t in one_hot(verdict.genotype, job.space).items()}
+        evaluate(state.net, theta, job.split.valid, task=state.task, said=said)
+        index, true, output = map(torch.cat, zip(*said))
+        answers = dict(index=index, true=true, output=output.float())
+        if state.task.name == 'segmentation':
+            answers['inputs'] = job.split.valid.take(index[:4])[0].cpu()
+        save_arrays(out/'answers.npz', {k: v.numpy() for k, v in answers.items()})
     took = sum(keeper.about['epoch_seconds']) + verdict.seconds
     keeper.note(
         status='finished',

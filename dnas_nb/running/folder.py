@@ -277,9 +277,10 @@ def stored_correlation(
 
 def stored_arrays(
     out, # run folder
+    name='arrays.npz', # of the file
 ) -> dict: # name -> array
-    "What arrays.npz holds, or {}; nothing in it is executed. Raises `UserError` when it is damaged"
-    path = Path(out)/'arrays.npz'
+    "What a file of arrays holds, or {}; nothing is executed. Raises `UserError` when it is damaged"
+    path = Path(out)/name
     if not has_file(path):
         return {}
     unseal(path, _AGAIN)

@@ -18,6 +18,7 @@ from .folder import (account, history_of, owning, stored_arrays,
                                     stored_correlation, written)
 from ..viz import curves, draw_dag, heat, op_color, panels, ribbons, short, style
 from ..genotype import from_json
+from ..reading.answers import Answers, views
 from ..safe import has_file, path_text, read_text
 from ..trace import Column
 
@@ -792,19 +793,33 @@ class _Contents:
     chosen: dict # group name -> {place: option}
     corr: dict   # cell name -> (matrix, labels)
     moves: dict  # cell name -> Moves
+    views: tuple = () # of `View`: what the found network answers
+
+def _views(folder, run) -> tuple: # of `View`
+    "Pictures of the answers on the validation part, where the run kept some"
+    kept = stored_arrays(folder, 'answers.npz')
+    names, task = run.get('classes'), (run.get('settings') or {}).get('task')
+    if not kept or not isinstance(names, list):
+        return ()
+    try:
+        return tuple(views(Answers.of(kept, task, names)))
+    except UserError as e:
+        raise UserError(f'{path_text(folder)}/answers.npz: {e}') from None
 
 def _contents(
     folder, # run folder
 ) -> _Contents:
     "Everything that is drawn. Raises `UserError` for no run, and for damaged files."
     frame = history(folder)
+    run = read_run(folder)
     return _Contents(
-        run=read_run(folder),
+        run=run,
         frame=frame,
         cells=found(folder),
         chosen=_chosen(folder),
         corr=correlations(folder),
         moves=probabilities(frame),
+        views=_views(folder, run),
     )
 
 def _epochs(
@@ -893,6 +908,17 @@ def _correlation_pictures(corr):
         out.append(_Picture(name, title, image, alt, _READ['correlation'], wide=True))
     return out
 
+def _answer_pictures(views):
+    "What the found network answers, beside what is true"
+    out = []
+    for view in views:
+        fig = _canvas(*view.size)
+        view.draw(fig)
+        note = f'{view.note} Found network with shared weights, validation part.'
+        wide = view.size[0] > 5
+        out.append(_Picture(view.name, view.title, _png(fig), view.says, note, wide))
+    return out
+
 def _gallery(
     has,    # _Contents of a run folder
 ) -> list:  # of _Picture
@@ -906,6 +932,7 @@ def _gallery(
             *_ribbons_pictures(moves, has.frame),
             *_run_pictures(has, moves),
             *_correlation_pictures(has.corr),
+            *_answer_pictures(has.views),
         ]
 
 # %% ../../nbs/running/33_report.ipynb #d3f47eca
@@ -1039,6 +1066,21 @@ def _links(corr, labels):
     if not rows:                 # one edge, or one choice
         return None
     return _table(rows, 'Strongest dependences between different edges')
+
+def _one_by_one(
+    pic,   # _Picture
+    views, # of `View`
+):         # Markup or None
+    "The table of classes, labels or numbers below a picture of answers"
+    for view in views:
+        if pic.name == view.name and view.rows:
+            summary = _el('summary', 'One by one')
+            rounded = []
+            for row in view.rows:
+                rounded.append({k: round(v, 3) if isinstance(v, float) else v
+                                for k, v in row.items()})
+            return _el('details', summary, _table(rounded, view.title))
+    return None
 
 def _below(
     pic,   # _Picture
@@ -1364,7 +1406,9 @@ def draw_all(
     paths = _write_pictures(folder, pics)
     name = str(has.run.get('name') or folder.resolve().name)
     cards = _choices_cards(has)
-    cards += [_figure(pic, _below(pic, has.moves, has.corr)) for pic in pics]
+    for pic in pics:
+        below = _below(pic, has.moves, has.corr)
+        cards.append(_figure(pic, below, _one_by_one(pic, has.views)))
     cards += _conditions(has.run)
     main = _el('main', _el('div', *cards, class_='cards'))
     text = _page(name, _header(has, name), main, _el('footer', _FOOTER))
