@@ -244,13 +244,24 @@ def _well_formed(source):
     if source.test is not None:
         source.test.check(source.classes, f'{source.name}, test images', source.task)
 
+def _as_they_come(data, images, size, seed) -> Data:
+    "Raises `UserError` for less of them, or others"
+    known = data.about
+    if images is not None or size is not None:
+        raise UserError(f'{known.name} comes in three parts that are used whole: '
+                        'leave out images and size')
+    again = known.source and dict(known.source, images=None, size=None, seed=seed)
+    return replace(data, about=replace(known, source=again))
+
 def split_of(
-    source: Source,
+    source,      # `Source`, or `Data` that come in three parts
     images=None, # images for train and valid together; None takes all
     size=None,   # pixels; None keeps the size
     seed=0,      # of the choice of images and of their division
 ) -> Data:
     "Check, resize, drop duplicates, hold out a test set if there is none, halve the rest"
+    if isinstance(source, Data):
+        return _as_they_come(source, images, size, seed)
     _well_formed(source)
     sized = source
     if size is not None:

@@ -122,7 +122,7 @@ def dnas_search(
     compile:str=None,       # never, always, or auto: where it pays (never)
     out:str=None,           # run folder (runs/METHOD-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a run that was stopped
-    plugin:str=None,        # Python files that register own parts, with commas: mine.py
+    plugin:str=None,        # own parts: mine.py,yours.py; or domains: graphs, texts ...
 ):
     "Search for a cell; writes a run folder: cell, history, checkpoint, report.html"
     _know(plugin)
@@ -168,7 +168,7 @@ def dnas_train(
     threads:int=1,          # CPU threads
     out:str=None,           # folder (runs/retrain-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a training that was stopped
-    plugin:str=None,        # Python files that register own parts, with commas: mine.py
+    plugin:str=None,        # own parts: mine.py,yours.py; or domains: graphs, texts ...
 ):
     "Train a found architecture from scratch; writes a run folder that load_arch reads"
     _know(plugin)
@@ -189,7 +189,7 @@ def dnas_export(
     size:int=None,               # height and width of the images (as in the run)
     mean:str=None,               # per channel: the network normalises images in [0, 1] itself
     std:str=None,                # per channel
-    plugin:str=None,             # Python files that register own parts, with commas: mine.py
+    plugin:str=None,             # own parts: mine.py,yours.py; or domains: graphs, texts ...
 ):
     "Export a trained network: a PyTorch program, ONNX, a standalone Python file"
     _know(plugin)
@@ -204,7 +204,7 @@ def dnas_predict(
     out:str=None,         # CSV file to write (standard output)
     page:str=None,        # HTML file to write: every picture with its answer
     batch:int=256,        # pictures at a time
-    plugin:str=None,      # Python files that register own parts, with commas: mine.py
+    plugin:str=None,      # own parts: mine.py,yours.py; or domains: graphs, texts ...
 ):
     "Ask a trained network about pictures: a line of CSV for each, its answer and all chances"
     _know(plugin)
@@ -282,7 +282,7 @@ def dnas_study(
     address:str=None,       # of a Ray cluster; without, one is started here
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     retry:bool=False,       # run again what failed
-    plugin:str=None,        # Python files that register own parts, with commas: mine.py
+    plugin:str=None,        # own parts: mine.py,yours.py; or domains: graphs, texts ...
 ):
     "Run every method with every seed; the same command again goes on where it stopped"
     _know(plugin)

@@ -106,7 +106,7 @@ def settings(
 def _of_data(given) -> dict:
     "What the presets of the data set and of the space say"
     data = str(given.get('data', Settings.data))
-    preset = PRESETS.get(data, PRESETS['own'])
+    preset = dict(PRESETS.get(data, PRESETS['own']))
     space = space_named(given.get('space', Settings.space))
     if all(cell.n_in == 1 for cell in space.cells):
         return preset
