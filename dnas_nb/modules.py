@@ -29,6 +29,23 @@ class _Decisions:
         self.run = {}     # choice -> indices of the options to compute
         self.gates = {}   # choice -> 0 with a gradient, for options that do not run (GDAS)
         self.seen = set() # choices that asked
+        self.shares = {}  # what several layers of one pass multiply their weights by
+
+    def of(self,
+        name, # of a choice
+        run,  # indices of its options that run
+    ) -> torch.Tensor: # (options that run,)
+        "Their weights in this pass"
+        weights = self.weights[name]
+        if len(run) == len(weights):
+            return weights
+        return self.once((name, run), lambda: weights[list(run)])
+
+    def once(self, key, make):
+        "What was made in this pass under a key"
+        if key not in self.shares:
+            self.shares[key] = make()
+        return self.shares[key]
 
     def __deepcopy__(self, memo):
         return _Decisions()   # weights of a pass are no part of a network
@@ -410,23 +427,71 @@ def _smaller_kernel(layer, n) -> dict:
     return dict(kernel_size=(n,)*len(size), padding=padding)
 
 # %% ../nbs/09a_modules.ipynb #6bda719c
+class _Layout:
+    "What a layer keeps when certain options of its cuts run; it is the same in every pass"
+    def __init__(self,
+        cuts, # of `_Cut`
+        runs, # per cut, the indices of the options that run
+    ):
+        self.cuts, self.runs = cuts, runs
+        self.masks = {}   # side -> (size,) bool; sides that no cut touches are left out
+        for side in _touched(cuts):
+            masks = [cut.kept(side, run) for cut, run in zip(cuts, runs)]
+            self.masks[side] = _and(masks)
+        self.index = {side: _place_in(mask) for side, mask in self.masks.items()}
+        self.kept = {}
+
+    def rows(self,
+        k,     # number of a cut
+        side,  # that it touches
+        like,  # tensor whose kind they have
+    ) -> tuple: # ((options that run, entries), and a mark: equal rows, equal marks)
+        "1 where an option of the cut keeps an entry of the side, 0 elsewhere"
+        key = k, side, like.dtype, like.device
+        if key not in self.kept:
+            rows = self.cuts[k].keep[side][list(self.runs[k])][:, self.index[side]]
+            self.kept[key] = rows.to(like), rows.numpy().tobytes()
+        return self.kept[key]
+
+    def place_of(self,
+        part, # `_Layout` of fewer options
+    ):
+        "Where the entries stand that a part keeps"
+        if part.runs not in self.kept:
+            self.kept[part.runs] = _place_in(part.masks['out'][self.masks['out']])
+        return self.kept[part.runs]
+
 def _factor(
-    cut,     # `_Cut`
-    running, # index of an option -> weight
-    sides,   # of the axes of a tensor
-    index,   # side -> what is kept of it
-):
+    layout, # `_Layout` of the layer
+    k,      # number of a cut
+    sides,  # of the axes of a tensor
+    now,    # `_Decisions` of the pass
+):          # of shape 1, or the tensor's size along the axes that the cut touches
     "What a cut multiplies the kept part of a tensor by: the sum of what its options keep, weighted"
-    total = 0
-    for o, w in running.items():
-        part = w
-        for axis, side in enumerate(sides):
-            if side in cut.keep and len(running) > 1:
-                row = cut.keep[side][o][index[side]]
-                after = (1,)*(len(sides) - axis - 1)
-                part = part*row.to(w).view(-1, *after)
-        total = total + part
-    return total
+    cut, run = layout.cuts[k], layout.runs[k]
+    weights = now.of(cut.name, run)
+    axes = [axis for axis, side in enumerate(sides) if side in cut.keep]
+    if len(run) == 1 or not axes:
+        return now.once((cut.name, run, 'sum'), weights.sum)
+    marked = [layout.rows(k, sides[axis], weights) for axis in axes]
+    if len(axes) == 1:
+        rows, mark = marked[0]
+        total = now.once((cut.name, run, mark), lambda: weights @ rows)
+    else:
+        total = _all_at_once(weights, [rows for rows, _ in marked])
+    shape = [1]*len(sides)
+    for axis, n in zip(axes, total.shape):
+        shape[axis] = n
+    return total.reshape(shape)
+
+def _all_at_once(
+    weights, # (options,)
+    rows,    # per axis, (options, entries)
+):           # (entries of the first axis, of the second ...)
+    "What some option keeps along all axes, weighted"
+    axes = 'abcdefg'[:len(rows)]
+    each = ','.join('z' + axis for axis in axes)
+    return torch.einsum(f'z,{each}->{axes}', weights, *rows)
 
 def _touched(cuts) -> list:
     "The sides that some cut touches"
@@ -435,6 +500,17 @@ def _touched(cuts) -> list:
 def _count(at) -> int:
     "How many entries an index takes"
     return at.stop - at.start if isinstance(at, slice) else len(at)
+
+def _padded(
+    y,  # (..., entries)
+    at, # where they stand
+    n,  # places in all
+):      # (..., n)
+    "Some entries among zeros"
+    if isinstance(at, slice):
+        return nn.functional.pad(y, (at.start, n - at.stop))
+    return y.new_zeros(*y.shape[:-1], n).index_copy(-1, at.to(y.device), y)
+
 
 # %% ../nbs/09a_modules.ipynb #4ab8c8c3
 class _Cuts(_Chooser):
@@ -447,6 +523,7 @@ class _Cuts(_Chooser):
         self.layer = layer
         self.cuts = tuple(cuts)
         self.axes = _axes(layer, f'choice {self.cuts[-1].name!r}')
+        self.known = self.cuts, {}   # layouts of these cuts, by what runs
 
     def choices(self) -> list: # of (name, options)
         "The decisions that it asks for"
@@ -460,16 +537,31 @@ class _Cuts(_Chooser):
                 raise
             return getattr(self.layer, name)   # such as in_features
 
-    def _masks(self,
+    def _layout(self,
         runs, # per cut, the options that run
-    ) -> dict: # side -> (size,) bool; sides that no cut touches are left out
-        "What some running option of every cut keeps"
-        out = {}
-        for side in _touched(self.cuts):
-            masks = [cut.kept(side, run) for cut, run in zip(self.cuts, runs)]
-            masks = [mask for mask in masks if mask is not None]
-            out[side] = torch.stack(masks).all(0)
+    ) -> _Layout:
+        "What some running option of every cut keeps; made once, as passes ask again and again"
+        if self.known[0] is not self.cuts or len(self.known[1]) > 256:
+            self.known = self.cuts, {}
+        layouts, runs = self.known[1], tuple(map(tuple, runs))
+        if runs not in layouts:
+            layouts[runs] = _Layout(self.cuts, runs)
+        return layouts[runs]
+
+    def _runs(self) -> list: # per cut
+        "The options that run in this pass"
+        now, out = self.decisions, []
+        for cut in self.cuts:
+            if self._decided(cut):
+                now.seen.add(cut.name)
+                out.append(now.run[cut.name] or [cut.default])
+            else:
+                out.append([cut.default])
         return out
+
+    def _decided(self, cut) -> bool:
+        "Does the pass say what a cut weighs?"
+        return self.decisions is not None and cut.name in self.decisions.run
 
     def _taken(self,
         index, # side -> what is kept
@@ -488,43 +580,55 @@ class _Cuts(_Chooser):
         return _resized(self.layer, tensors, counts)
 
     def _mixed(self,
-        running, # per cut, {index of an option: weight}
-        index,   # side -> what is kept
-        x,       # its input: a norm without weights has its kind
+        layout, # `_Layout` of what runs
+        x,      # its input: a norm without weights has its kind
     ) -> nn.Module:
         "The layer whose weights are the weighted sum of its slices"
-        tensors = self._taken(index)
+        tensors = self._taken(layout.index)
         if isinstance(self.layer, _BATCH_NORMS) and 'weight' not in tensors:
             ones = tensors.get('running_mean', x)
-            tensors['weight'] = ones.new_ones(_count(index['out']))
-        for cut, weights in zip(self.cuts, running):
-            if None in weights.values():
+            tensors['weight'] = ones.new_ones(_count(layout.index['out']))
+        for k, cut in enumerate(self.cuts):
+            if not self._decided(cut):
                 continue   # no search: the whole layer
             for name in tensors.keys() - {'running_mean', 'running_var'}:
-                factor = _factor(cut, weights, self.axes[name], index)
+                factor = _factor(layout, k, self.axes[name], self.decisions)
                 tensor = tensors[name].to(factor.device)
                 tensors[name] = tensor*factor.to(tensor.dtype)
-        return self._sized(index, tensors)
+        return self._sized(layout.index, tensors)
 
     def _summed(self,
-        x,       # (..., features)
-        running, # per cut, {index of an option: weight}
-        masks,   # side -> what is kept
+        x,      # (..., features)
+        layout, # `_Layout` of what runs
     ):
         "The weighted sum of the outputs of all sizes, each padded with zeros"
         total = 0
-        for ways in itertools.product(*[weights.items() for weights in running]):
-            own = self._masks([(o,) for o, _ in ways])
-            index = {side: _place_in(mask) for side, mask in own.items()}
-            layer = self._sized(index, self._taken(index))
-            at = _place_in(own['out'][masks['out']])
-            padded = torch.zeros_like(x)
-            padded[..., at] = layer(x[..., at])
-            for _, w in ways:
-                if w is not None:
-                    padded = padded*w.to(x.dtype)
-            total = total + padded
+        for ways in itertools.product(*layout.runs):
+            own = self._layout([(o,) for o in ways])
+            at = layout.place_of(own)
+            y = self._weighed(own, self._weight(layout.runs, ways), x)(x[..., at])
+            total = total + _padded(y, at, x.shape[-1])
         return total
+
+    def _weight(self, runs, ways):
+        "The product of the weights of some options; None outside of a search"
+        total, now = None, self.decisions
+        for cut, run, o in zip(self.cuts, runs, ways):
+            if self._decided(cut):
+                weights = now.of(cut.name, run)
+                each = now.once((cut.name, run, 'each'), weights.unbind)
+                w = each[run.index(o)]
+                total = w if total is None else total*w
+        return total
+
+    def _weighed(self, layout, w, x) -> nn.Module:
+        "The norm of one size, its output times a weight"
+        tensors = self._taken(layout.index)
+        if w is not None:
+            if 'weight' not in tensors:
+                tensors['weight'] = x.new_ones(_count(layout.index['out']))
+            tensors = {name: tensor*w.to(tensor.dtype) for name, tensor in tensors.items()}
+        return self._sized(layout.index, tensors)
 
     def _must_fit(self, x, index):
         "Raise `UserError` for an input of another width"
@@ -541,14 +645,12 @@ class _Cuts(_Chooser):
 
     def forward(self, x, *more, **named):
         "What the layer returns in the sizes that run; attention also gets keys and values"
-        running = [self._running(cut.name, cut.default) for cut in self.cuts]
-        masks = self._masks(running)
-        index = {side: _place_in(mask) for side, mask in masks.items()}
-        self._must_fit(x, index)
+        layout = self._layout(self._runs())
+        self._must_fit(x, layout.index)
         if isinstance(self.layer, nn.LayerNorm):
-            y = self._summed(x, running, masks)
+            y = self._summed(x, layout)
         else:
-            y = self._mixed(running, index, x)(x, *more, **named)
+            y = self._mixed(layout, x)(x, *more, **named)
         names = [cut.name for cut in self.cuts]
         if isinstance(y, tuple):   # attention, and its weights
             return self._gated(y[0], *names), *y[1:]
@@ -559,8 +661,7 @@ class _Cuts(_Chooser):
         memo,   # see `_plain`
     ) -> nn.Module:
         "The layer of the chosen size, with tensors of its own"
-        masks = self._masks([(chosen[cut.name],) for cut in self.cuts])
-        index = {side: _place_in(mask) for side, mask in masks.items()}
+        index = self._layout([(chosen[cut.name],) for cut in self.cuts]).index
         tensors = {}
         for name, part in self._taken(index).items():
             whole = _tensor(self.layer, name)
@@ -575,8 +676,7 @@ class _Cuts(_Chooser):
         chosen, # choice -> index of an option
     ) -> dict:  # (id of a parameter, what is kept of it) -> how many numbers
         "What the chosen size needs of the weights"
-        masks = self._masks([(chosen[cut.name],) for cut in self.cuts])
-        index = {side: _place_in(mask) for side, mask in masks.items()}
+        index = self._layout([(chosen[cut.name],) for cut in self.cuts]).index
         out = {}
         for name, part in self._taken(index).items():
             whole = _tensor(self.layer, name)
@@ -590,7 +690,7 @@ class _Cuts(_Chooser):
     ) -> dict: # parameter name -> per axis, what is left of it
         "Keep the part of the layer that some option needs that is left"
         runs = [live[cut.name] for cut in self.cuts]
-        index = {side: _place_in(mask) for side, mask in self._masks(runs).items()}
+        index = self._layout(runs).index
         tensors, told = {}, {}
         for name, part in self._taken(index).items():
             at = self._at(name, index)
@@ -965,7 +1065,7 @@ def _decide(
 ):
     "Write down the weights of a pass, and which options run"
     now = net.decisions
-    now.weights, now.run, now.gates, now.seen = {}, {}, {}, set()
+    now.weights, now.run, now.gates, now.seen, now.shares = {}, {}, {}, set(), {}
     if not theta:
         return
     if theta.edges or theta.blocks:

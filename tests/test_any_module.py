@@ -237,3 +237,23 @@ def test_one_choice_alone_depends_on_no_other_and_has_a_report(tmp_path):
                      'one')
     found = run(tmp_path/'run', space=space, method='danas', **TINY | dict(epochs=1))
     assert (found.out/'report.html').exists()
+
+
+def test_what_layers_remember_of_a_pass_is_never_stale():
+    "Layouts are kept from pass to pass: other weights, other options, and a net that was cut give what a fresh net gives"
+    space = space_of(Net)
+    group, x = space['net'], torch.randn(4, 1, 8, 8, dtype=torch.float64)
+    def fresh():
+        torch.manual_seed(0)
+        return space.supernet().double().eval()
+    def drawn(seed, live):
+        raw = torch.rand(group.E, group.O, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        return {'net': (raw*live)/(raw*live).sum(1, keepdim=True)}
+    some = group.live.clone()
+    some[0, 2] = False           # the largest size is gone
+    worn, thetas = fresh(), [drawn(k, live) for k, live in enumerate((group.live, some, group.live, some))]
+    for theta in thetas:
+        assert torch.equal(worn(x, theta), fresh()(x, theta))
+    worn.strip({'net': some})
+    for theta in thetas[1::2]:
+        assert torch.allclose(worn(x, theta), fresh()(x, theta), rtol=0, atol=1e-12)
