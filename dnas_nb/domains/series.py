@@ -64,14 +64,17 @@ def _knocks(
     g = generator('knocks', *key)
     y = torch.arange(n) % 3
     period = torch.tensor([24., 36., 54.])[y, None]
-    gaps = period*(1 + .08*torch.randn(n, 26, generator=g))
-    start = gaps.cumsum(1) - 108*torch.rand(n, 1, generator=g)
-    age = torch.arange(512) - start[..., None]
-    pitch = 2*torch.pi*torch.tensor(pitches)[y, None, None]
-    ring = (-age/6).exp()*(pitch*age).sin()
-    x = torch.where(age >= 0, ring, 0.).sum(1)
-    x = x + .15*torch.randn(n, 512, generator=g)
-    return Part(_loud(x[:, None]), y)
+    jitter = .08*torch.randn(n, 26, generator=g)
+    gaps = period*(1 + jitter)
+    before = 108*torch.rand(n, 1, generator=g)
+    start = gaps.cumsum(1) - before
+    age = torch.arange(512) - start[..., None]    # (n, 26, 512) since each knock
+    pitch = torch.tensor(pitches)[y, None, None]
+    ring = (2*torch.pi*pitch*age).sin()
+    fade = (-age/6).exp()
+    x = torch.where(age >= 0, fade*ring, 0.).sum(1)
+    noise = .15*torch.randn(n, 512, generator=g)
+    return Part(_loud((x + noise)[:, None]), y)
 
 def _loud(x): # of loudness 1
     return x/x.square().mean(-1, keepdim=True).sqrt()
@@ -87,12 +90,18 @@ def heard(
     "The same machines through other housings: for each a random smooth filter, and noise"
     g = generator('heard', *key)
     n = x.shape[2]
-    curve = sway*torch.randn(len(x), 1, bends + 1, generator=g)
-    curve = F.interpolate(curve, n//2 + 1, mode='linear', align_corners=True)
+    knots = torch.randn(len(x), 1, bends + 1, generator=g)
+    curve = F.interpolate(
+        sway*knots,
+        n//2 + 1,
+        mode='linear',
+        align_corners=True,
+    )
     passed = torch.fft.rfft(x)*curve.exp()
+    there = _loud(torch.fft.irfft(passed, n))
     decibel = least + 20*torch.rand(len(x), 1, 1, generator=g)
-    noise = torch.randn(x.shape, generator=g)*10**(-decibel/20)
-    return _loud(_loud(torch.fft.irfft(passed, n)) + noise)
+    noise = torch.randn(x.shape, generator=g)
+    return _loud(there + noise*10**(-decibel/20))
 
 def _joined(name, parts, classes) -> Data:
     "Three parts as `Data`, normalised by the first"
@@ -125,9 +134,10 @@ def _envelope(x): # (B, C, L) -> (B, C, L//8): the spectrum of how loud its uppe
     band = (place >= n//6) & (place <= n//2)
     upper = torch.fft.fft(x)*band
     loud = torch.fft.ifft(upper).abs().square()
-    loud = loud - loud.mean(-1, keepdim=True)
+    sway = loud - loud.mean(-1, keepdim=True)
     window = torch.hann_window(n, device=x.device, dtype=x.dtype)
-    size = torch.fft.rfft(loud*window).abs()[..., 1:n//8 + 1]
+    size = torch.fft.rfft(sway*window).abs()
+    size = size[..., 1:n//8 + 1]
     scale = size.square().mean(-1, keepdim=True).sqrt()
     return size/(scale + 1e-12)
 
@@ -226,9 +236,11 @@ def _windows() -> _Windows:
     x = (z['x']*z['scale'][:, None]).astype(np.float32)
     known = []
     for name in ('y', 'domain', 'split'):
-        known.append(torch.from_numpy(z[name].astype(np.int64)))
-    names = [str(name) for name in z['class_names']]
-    return _Windows(torch.from_numpy(x)[:, None], *known, names)
+        values = z[name].astype(np.int64)
+        known.append(torch.from_numpy(values))
+    names = list(map(str, z['class_names']))
+    x = torch.from_numpy(x)[:, None]
+    return _Windows(x, *known, names)
 
 def _within_load() -> Data:
     "Ten states at one load: the beginning of each recording trains, its end tests"
@@ -242,8 +254,9 @@ def _to_another_load(name) -> Data:
     "Nine faults: learned at load 0, judged at another load"
     w, parts = _windows(), []
     there = int(name[-1])
+    faulty = w.y > 0
     for k, load in enumerate((0, 0, there)):
-        rows = (w.y > 0) & (w.load == load) & (w.split == k)
+        rows = faulty & (w.load == load) & (w.split == k)
         parts.append(Part(w.x[rows], w.y[rows] - 1))
     return _joined(name, parts, w.names[1:])
 
@@ -253,10 +266,12 @@ def _to_another_size(name, seed) -> Data:
     "Three kinds of fault: learned at one size, judged at another"
     w = _windows()
     x = _loud(w.x)
-    here, there = (_INCH.index(size) for size in name.split('-')[1:])
-    learn = ((w.size == here) & (w.load < 3)).nonzero()[::_EVERY, 0]
-    judge = (w.size == here) & (w.load == 3)
-    new = w.size == there
+    _, here, there = name.split('-')
+    known = w.size == _INCH.index(here)
+    new = w.size == _INCH.index(there)
+    judge = known & (w.load == 3)
+    learn = known & (w.load < 3)
+    learn = learn.nonzero()[::_EVERY, 0]
     train = _elsewhere(Part(x[learn], w.kind[learn]), name, 'train', seed)
     valid = Part(heard(x[judge], name, 'valid', seed), w.kind[judge])
     test = Part(x[new], w.kind[new])
@@ -319,12 +334,13 @@ class MaskedNorm(nn.BatchNorm1d):
             return _covered(super().forward(x), mask)
         there = mask[:, None].to(x.dtype)
         mean = self._mean(x, there)
-        var = self._mean((x - mean).square(), there)
+        far = x - mean
+        var = self._mean(far.square(), there)
         if remembers:
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean.detach().flatten(), self.momentum)
             self.running_var.lerp_(var.detach().flatten(), self.momentum)
-        y = (x - mean)/(var + self.eps).sqrt()
+        y = far/(var + self.eps).sqrt()
         y = y*self.weight[:, None] + self.bias[:, None]
         return y*there
 
@@ -382,11 +398,13 @@ def series_ops(
     kernels, # lengths of convolutions, odd and growing
 ) -> dict:   # name -> module of a pair (series (B, C, L), mask (B, L) or None)
     "The operations of a block, each of which keeps the length"
-    longest = kernels[-1]
-    ops = {f'conv{k}': _Layer(_conv(width, k), width) for k in kernels}
+    ops, longest = {}, kernels[-1]
+    for k in kernels:
+        ops[f'conv{k}'] = _Layer(_conv(width, k), width)
     ops['dilated'] = _Layer(_conv(width, 3, longest//2), width)
-    each, mix = _conv(width, longest, groups=width), _conv(width, 1)
-    ops['depthwise'] = _Layer(nn.Sequential(each, mix), width)
+    each = _conv(width, longest, groups=width)
+    mixed = nn.Sequential(each, _conv(width, 1))
+    ops['depthwise'] = _Layer(mixed, width)
     ops['memory'] = _Layer(_Memory(width), width)
     ops['pool'] = _Layer(nn.MaxPool1d(3, 1, 1))
     ops['skip'] = _Layer(nn.Identity())
@@ -409,23 +427,27 @@ class _End(nn.Module):
         x, mask = pair
         if self.name == 'place':
             return (x*self.weight).sum(2)
-        there = torch.ones_like(x[:, 0]) if mask is None else mask.to(x.dtype)
+        if mask is None:
+            mask = torch.ones_like(x[:, 0], dtype=torch.bool)
+        lengths = mask.sum(1)
         if self.name == 'mean':
-            return x.sum(2)/there.sum(1, keepdim=True)
+            return x.sum(2)/lengths[:, None]
         if self.name == 'last':
-            end = there.sum(1).long() - 1
-            return x[torch.arange(len(x), device=x.device), :, end]
-        hidden = there[:, None] == 0
+            every = torch.arange(len(x), device=x.device)
+            return x[every, :, lengths - 1]
+        past = ~mask[:, None]
         if self.name == 'max':
-            return x.masked_fill(hidden, -torch.inf).amax(2)
-        score = self.score(x).masked_fill(hidden, -torch.inf)
+            return x.masked_fill(past, -torch.inf).amax(2)
+        score = self.score(x).masked_fill(past, -torch.inf)
         return (x*score.softmax(2)).sum(2)
 
 class _Front(nn.Module):
     "A view of a series, in so many channels and places"
     def __init__(self, view, sizes, width):
         super().__init__()
-        self.view, self.places, self.stride = view, sizes.places, sizes.stride
+        self.view = view
+        self.places = sizes.places
+        self.stride = sizes.stride
         fewer = dict(spectrum=2, envelope=8).get(view, 1)
         step = max(1, round(self.stride/fewer))
         self.conv = nn.Conv1d(sizes.channels, width, 2*step + 1, step, step, bias=False)
@@ -568,11 +590,13 @@ class SeriesNet(nn.Module):
 def series_space(
     data,         # `Data` of series, or `Sizes`
     kernels=None, # lengths of convolutions; None: what suits the data
-    width=16,     # channels inside
+    width=None,   # channels inside; None: 16, and 32 for short series
     dropout=.2,   # share of the hidden features left out in training
 ) -> Space:       # of one group of eight choices
     "The space of networks for these series"
     sizes = data if isinstance(data, Sizes) else Sizes.of(data, kernels)
+    if width is None:
+        width = 32 if sizes.places <= _PLACES//2 else 16
     return space_of(partial(SeriesNet, sizes, width, dropout), 'series')
 
 # %% ../../nbs/domains/51_series.ipynb #ser00046
@@ -592,7 +616,8 @@ def series_domain(
     data = series_data(name)
     known, together = len(data.train), len(data.train) + len(data.valid)
     both = dict(batch=_BATCH, lr=.01, opt='adamw', wd=.05)
-    search = Plan(epochs=_epochs(120, known), arch_lr=.1, **both)
+    epochs = _epochs(120, known)
+    search = Plan(epochs=epochs, warmup=epochs//4, arch_lr=.05, **both)
     alone = Recipe(epochs=_epochs(700, together), **both)
     rival = _NEAREST.get(data.about.name)
     if rival is None:
