@@ -81,7 +81,7 @@ def test_another_housing_keeps_the_class_and_the_loudness():
 @pytest.mark.parametrize('method', ['random', 'gdas', 'danas-prune'])
 def test_the_domain_is_searched_and_trained_and_the_same_again(method):
     domain = series_domain('twin-unlike')
-    domain = replace(domain, search=replace(domain.search, epochs=1, batch=28), alone=replace(domain.alone, epochs=1))
+    domain = replace(domain, search=replace(domain.search, epochs=1, warmup=0, batch=28), alone=replace(domain.alone, epochs=1))
     found = find(domain, method)
     assert find(domain, method).genotype == found.genotype
     assert 0 <= train(domain, found.genotype)['test'] <= 100
