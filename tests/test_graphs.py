@@ -1,9 +1,11 @@
 "Graph networks: nests through gates, nodes without links, and every kind of method on the twin."
+from dataclasses import replace
 import pytest
 import torch
 from torch import nn
 from dnas_nb.domains.graphs import GRAPH_OPS, Graph, Sparse, graph_data, operation
-from dnas_nb.domains.graphspace import Pattern, search_graph
+from dnas_nb.domains.domain import find
+from dnas_nb.domains.graphspace import Pattern, graph_domain, search_graph
 from dnas_nb.modules import Mixed, space_of
 from dnas_nb.supernet import Theta
 
@@ -50,3 +52,12 @@ def test_a_search_on_the_twin_gives_a_network_and_the_same_one_again(method):
     found = search_graph(twin, method, epochs=2, width=4)
     assert isinstance(found.pattern, Pattern)
     assert search_graph(twin, method, epochs=2, width=4).pattern == found.pattern
+
+
+def test_one_graph_is_searched_by_the_common_loop_and_extracted():
+    domain = graph_domain('twin')
+    short = replace(domain, search=replace(domain.search, epochs=2))
+    found = find(short, 'danas-prune')
+    network = domain.space.network(found.genotype)
+    batch, _ = domain.data.train.take()
+    assert network(batch).shape == (1, 300, 4)

@@ -6,7 +6,7 @@ networks."""
 # %% auto #0
 __all__ = ['Pattern', 'GraphTable', 'graph_table', 'GraphNet', 'GraphRecipe', 'train_alone',
            'GraphChoices', 'graph_space', 'plain_net', 'search_graph', 'draw_pattern',
-           'show_options']
+           'show_options', 'graph_domain']
 
 # %% ../../nbs/domains/50a_graphspace.ipynb #grs00004
 import itertools
@@ -30,7 +30,8 @@ from ..space import Space
 from ..supernet import Spec
 from ..tasks import asked_at, nodes
 from ..viz import axes, op_color
-from .graphs import GRAPH_OPS, Graph, Labelled, operation
+from .domain import Domain
+from .graphs import GRAPH_OPS, Graph, Labelled, graph_data, operation, together
 
 # %% ../../nbs/domains/50a_graphspace.ipynb #grs00008
 _LINKS = ('0000', '0001', '0011', '0012', '0013', '0111', '0112', '0122', '0123')
@@ -182,11 +183,12 @@ class GraphNet(nn.Module):
         classes,     # how many
         width=256,   # features inside
         dropout=.7,  # share of the features left out in training
+        level=False, # is what operations return brought to one scale?
     ):
         super().__init__()
         if not pattern.leaves:
             raise UserError(f'{pattern}: four skips are no network')
-        self.pattern, self.dropout = pattern, dropout
+        self.pattern, self.dropout, self.level = pattern, dropout, level
         raw, ops = pattern.raw, []
         for parent, op in zip(pattern.links, pattern.ops):
             ops.append(operation(op, features if raw[parent] else width, width))
@@ -214,13 +216,17 @@ class GraphNet(nn.Module):
         for parent, op, norm in zip(self.pattern.links, self.ops, self.norms):
             h = nodes[parent]
             h = h if self.pattern.raw[parent] else self.fed(h, norm)
-            nodes.append(op(h, graph))
+            y = op(h, graph)
+            nodes.append(_levelled(y) if self.level and torch.is_tensor(y) else y)
         leaves = [nodes[k] if at is None else nodes[k][at] for k in self.pattern.leaves]
         leaves = torch.cat(leaves, 1)
         return self.out(self.join(leaves.relu()))[None]
 
 def _same(one, other):
     return all(torch.equal(one[k], other[k]) for k in one)
+
+def _levelled(y): # (N, C): every feature with mean 0 and variance 1 over the nodes
+    return F.batch_norm(y, None, None, training=True)
 
 # %% ../../nbs/domains/50a_graphspace.ipynb #grs00018
 @dataclass(frozen=True)
@@ -305,15 +311,85 @@ class _Both(nn.Module):
         self.raw = operation(name, features, width)
         self.inner = None if first else operation(name, width, width)
 
-    def forward(self, x, z, share, graph): # share: how much of the input is raw
-        if self.skips:
-            return (1 - share)*z, share
-        h = torch.zeros_like(z)
-        if share != 0:
-            h = h + share*self.raw(x, graph)
-        if self.inner is not None and share != 1:
-            h = h + (1 - share)*self.inner(z, graph)
-        return h, torch.zeros_like(share)
+class _Together:
+    "The operations of a node that run, computed together"
+    def passing(self) -> list: # of `_Both`
+        "Those that run, without the skip"
+        return [self.options[o] for o in self.running() if not self.options[o].skips]
+
+    def weights(self) -> tuple: # those of `passing`, then that of the skip, or 0
+        passing, skip = [], 0
+        for o, w in self.running().items():
+            w = 1 if w is None else w
+            if self.options[o].skips:
+                skip = w
+            else:
+                passing.append(w)
+        return passing, skip
+
+    def kept(self,
+        share, # how much of the input of the node is raw
+    ):         # how much of what it hands on is the raw input
+        _, skip = self.weights()
+        return self.with_gates(skip*share)
+
+    def forward(self,
+        z,     # (N, width) what nodes hand on, mixed
+        share, # how much of the input is raw instead
+        raw,   # what those of `passing` made of the raw input; empty where the share is 0
+        graph, # `Graph`
+    ):         # (N, width)
+        inner = [both.inner for both in self.passing() if both.inner is not None]
+        inner = together(inner, z, graph) if share != 1 else []
+        outputs = _joined(share, raw, inner)
+        weights, skip = self.weights()
+        if torch.is_tensor(skip) or skip:
+            outputs, weights = [*outputs, (1 - share)*z], [*weights, skip]
+        outputs = torch.cat(outputs, 1)
+        if self.level:
+            outputs = _levelled(outputs)
+        return self.with_gates(outputs @ _mixing(weights, z))
+
+def _joined(share, raw, inner) -> list: # of (N, columns)
+    "What operations make, side by side, of an input that is partly raw"
+    mine = [share*torch.cat(raw, 1)] if raw else []
+    theirs = [(1 - share)*torch.cat(inner, 1)] if inner else []
+    return [mine[0] + theirs[0]] if mine and theirs else mine + theirs
+
+def _mixing(
+    weights, # of n outputs side by side
+    like,    # (N, C)
+) -> torch.Tensor: # (n*C, C)
+    "The matrix that adds up outputs with their weights"
+    column = torch.stack([torch.as_tensor(w).to(like) for w in weights])[:, None]
+    return torch.kron(column, torch.eye(like.shape[1]).to(like))
+
+class _Node(_Together, Mixed):
+    "One of nine operations"
+    def __init__(self, name, level, **options):
+        Mixed.__init__(self, name, **options)
+        self.level = level
+
+    def running(self) -> dict:
+        return self._running(self.name, self.default)
+
+    def with_gates(self, y):
+        return self._gated(y, self.name)
+
+    def plain(self, chosen, memo):
+        return _Chosen(super().plain(chosen, memo), self.level)
+
+class _Chosen(_Together, nn.Module):
+    "The operation that was chosen"
+    def __init__(self, option, level):
+        super().__init__()
+        self.options, self.level = nn.ModuleList([option]), level
+
+    def running(self) -> dict:
+        return {0: None}
+
+    def with_gates(self, y):
+        return y
 
 class GraphChoices(nn.Module):
     "All networks of NAS-Bench-Graph at once, with choices `op1` to `op4` and `from2` to `from4`"
@@ -322,13 +398,14 @@ class GraphChoices(nn.Module):
         classes,    # how many
         width=16,   # features inside
         dropout=.5, # share of the features left out in training
+        level=True, # is what operations return brought to one scale?
     ):
         super().__init__()
-        self.width, self.dropout, self.seen = width, dropout, None
+        self.width, self.dropout, self.level, self.seen = width, dropout, level, None
         ops, links = [], []
         for k in (1, 2, 3, 4):
             options = {name: _Both(name, features, width, k == 1) for name in GRAPH_OPS}
-            ops.append(Mixed(f'op{k}', **options))
+            ops.append(_Node(f'op{k}', level, **options))
             picks = {str(j): _Pick(j) for j in range(k)}
             links.append(Mixed(f'from{k}', **picks) if k > 1 else _Pick(0))
         self.ops, self.links = nn.ModuleList(ops), nn.ModuleList(links)
@@ -340,23 +417,39 @@ class GraphChoices(nn.Module):
     graph = GraphNet.graph
     fed = GraphNet.fed
 
+    def fractions(self, like) -> tuple: # of 4 scalars each: how raw an input is, and how last
+        unit = torch.eye(5, dtype=like.dtype, device=like.device)
+        nodes, ends, shares = [(unit[0, 0], unit[0])], unit.sum(0), []
+        for k in range(4):
+            share, source = self.links[k](nodes)
+            ends = ends*(1 - source)     # how little each node feeds others
+            shares.append(share)
+            nodes.append((self.ops[k].kept(share), unit[k + 1]))
+        return shares, ends[1:]
+
+    def raw(self, x, shares, graph) -> list: # of 4 lists of (N, width)
+        "What operations make of the raw input, for all nodes at once"
+        wanted = []
+        for node, share in zip(self.ops, shares):
+            wanted.append([both.raw for both in node.passing()] if share != 0 else [])
+        made = iter(together(sum(wanted, []), x, graph))
+        return [[next(made) for op in ops] for ops in wanted]
+
     def forward(self, batch): # of one graph -> (1, N, classes)
         graph = self.graph(batch)
         x = graph.features
         x = x.valued(F.dropout(x.values, self.dropout, self.training))
-        unit = torch.eye(5, dtype=x.values.dtype, device=x.values.device)
-        nodes = [(x.values.new_zeros(len(graph), self.width), unit[0, 0], unit[0])]
-        ends = unit.sum(0)                # how little each node feeds others
+        shares, ends = self.fractions(x.values)
+        raw = self.raw(x, shares, graph)
+        nodes = [x.values.new_zeros(len(graph), self.width)]
         for k in range(4):
-            z, share, source = self.links[k](nodes)
-            ends = ends*(1 - source)
+            z = self.links[k](nodes)
             z = self.fed(z, self.norms[k]) if k else z
-            h, raw = self.ops[k](x, z, share, graph)
-            nodes.append((h, raw, unit[k + 1]))
-        return self.answer(nodes, ends)
+            nodes.append(self.ops[k](z, shares[k], raw[k], graph))
+        return self.answer(nodes[1:], ends)
 
     def answer(self, nodes, ends): # (1, N, classes)
-        leaves = [ends[k]*nodes[k][0] for k in (1, 2, 3, 4)]
+        leaves = [end*h for end, h in zip(ends, nodes)]
         joined = torch.cat(leaves, 1).relu()
         return self.out(self.join(joined))[None]
 
@@ -364,10 +457,11 @@ def graph_space(
     labelled,   # `Labelled`
     width=16,   # features inside
     dropout=.5, # share of the features left out in training
+    level=True, # is what operations return brought to one scale?
 ) -> Space:     # of one group with seven choices
     "The space of NAS-Bench-Graph for one graph"
     features, K = labelled.graph.features.shape[1], len(labelled.classes)
-    return space_of(partial(GraphChoices, features, K, width, dropout), 'graphs')
+    return space_of(partial(GraphChoices, features, K, width, dropout, level), 'graphs')
 
 # %% ../../nbs/domains/50a_graphspace.ipynb #grs00027
 def plain_net(
@@ -377,7 +471,8 @@ def plain_net(
     "The network of a pattern with the weights that all networks share"
     features = net.ops[0].options[0].raw.weight.shape[0]
     classes, width = net.out.weight.shape
-    plain = GraphNet(pattern, features, classes, width, net.dropout).to(net.out.weight)
+    plain = GraphNet(pattern, features, classes, width, net.dropout, net.level)
+    plain.to(net.out.weight)
     for k in range(4):
         held = _shared_op(net, pattern, k)
         plain.ops[k].load_state_dict(held.state_dict())
@@ -409,9 +504,11 @@ def search_graph(
     dropout=.5,     # share of the features left out
     lr=.1,          # of the weights
     arch_lr=.05,    # of the distribution
+    level=True,     # is what operations return brought to one scale?
 ) -> _FoundGraph:
     "A search among the networks of NAS-Bench-Graph"
-    space, data, row = graph_space(labelled, width, dropout), labelled.data, find_method(method)
+    space = graph_space(labelled, width, dropout, level)
+    data, row = labelled.data, find_method(method)
     plan = Plan(epochs, 1, lr, arch_lr=arch_lr, wd=5e-4, seed=seed)
     with seeded('graph search', seed):
         net = space.supernet(Spec(batch_stats=True))
@@ -476,3 +573,31 @@ def show_options(
             ax.text(o, e, name, ha='center', va='center', fontsize=7, color='white')
     ax.set(xticks=[], title='mean weight of every option')
     return ax
+
+# %% ../../nbs/domains/50a_graphspace.ipynb #fff9a258
+_GCN = dict(cora=81.3, citeseer=71.1)
+
+def _looked_up(name, genotype, seed) -> dict:
+    "What the table has"
+    known = graph_table(name).judged(Pattern.of(genotype))
+    return dict(test=known['test'], rank=known['rank'], regret=known['regret'])
+
+def _trained_short(labelled, genotype, seed) -> dict:
+    "Trained from scratch, small and briefly"
+    recipe = GraphRecipe(epochs=60, width=16, dropout=.5)
+    got = train_alone(Pattern.of(genotype), labelled, recipe, seed)
+    return dict(test=got['test'], valid=got['valid'])
+
+def graph_domain(
+    name='twin', # of `graph_data`
+) -> Domain:
+    "Graph networks as a field of application"
+    labelled, known = graph_data(name), name in _GCN
+    return Domain(
+        name=f'graphs-{name}',
+        data=labelled.data,
+        space=graph_space(labelled),
+        search=Plan(60, 1, .1, arch_lr=.05, wd=5e-4),
+        alone=partial(_looked_up, name) if known else partial(_trained_short, labelled),
+        baseline=_GCN.get(name),
+        says='a GCN of two layers reaches' if known else '')

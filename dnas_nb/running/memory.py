@@ -152,8 +152,11 @@ def tensors_of_search(
     seen=JUDGED, # images of an evaluation
 ) -> tuple: # MB in a step, MB in an evaluation
     "Tensors held at the worst moment of a step and of an evaluation, from a few images"
-    B = _prime(*_sizes(state.net, split))
     there = min(len(split.train), len(split.valid))
+    if there == 1:   # one graph: nothing grows with the batch
+        B = batch = 1
+    else:
+        B = _prime(*_sizes(state.net, split))
     pick = torch.arange(B) % there
     train = split.train.take(pick, ('trial', 0))
     valid = split.valid.take(pick, ('trial', 1))

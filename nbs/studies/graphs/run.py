@@ -2,7 +2,7 @@
 
 `python nbs/studies/graphs/run.py alone` trains ten networks, drawn once, as the benchmark does
 (alone.csv); `... search` runs rows of methods (searches.csv). Both go on where they were stopped;
-`--graphs cora`, `--methods danas,darts`, `--seeds 0,1,2` and `--epochs 100` say what of it.
+`--graphs cora`, `--methods danas,darts`, `--seeds 0,1,2`, `--epochs 60` and `--loud` say which.
 Seconds are those of the processor, on one core.
 """
 
@@ -66,24 +66,24 @@ def alone(graphs, seeds):
                 add(path, row | dict(seconds=round(time.process_time() - start, 1)))
 
 
-def search(graphs, methods, seeds, epochs):
+def search(graphs, methods, seeds, epochs, level):
     from dnas_nb.domains.graphs import graph_data
     from dnas_nb.domains.graphspace import graph_table, search_graph
 
     path = HERE / 'searches.csv'
-    same = ('graph', 'method', 'seed', 'epochs')
+    same = ('graph', 'method', 'seed', 'epochs', 'level')
     done = {tuple(r[k] for k in same) for r in rows_of(path)}
     for seed in seeds:
         for name in graphs:
             labelled, table = graph_data(name), graph_table(name)
             for method in methods:
-                if (name, method, str(seed), str(epochs)) in done:
+                if (name, method, str(seed), str(epochs), str(level)) in done:
                     continue
                 start = time.process_time()
-                found = search_graph(labelled, method, epochs, seed)
+                found = search_graph(labelled, method, epochs, seed, level=level)
                 spent = round(time.process_time() - start, 1)
                 known = {k: round(v, 2) for k, v in table.judged(found.pattern).items()}
-                row = dict(graph=name, method=method, seed=seed, epochs=epochs)
+                row = dict(graph=name, method=method, seed=seed, epochs=epochs, level=level)
                 add(path, row | dict(network=str(found.pattern)) | known | dict(seconds=spent))
 
 
@@ -93,13 +93,14 @@ def main():
     p.add_argument('--graphs', default='cora,citeseer')
     p.add_argument('--methods', default=METHODS)
     p.add_argument('--seeds', default='0,1,2')
-    p.add_argument('--epochs', type=int, default=100)
+    p.add_argument('--epochs', type=int, default=60)
+    p.add_argument('--loud', action='store_true', help='leave outputs at their scale')
     a = p.parse_args()
     graphs, seeds = a.graphs.split(','), [int(s) for s in a.seeds.split(',')]
     if a.what == 'alone':
         alone(graphs, seeds)
     else:
-        search(graphs, a.methods.split(','), seeds, a.epochs)
+        search(graphs, a.methods.split(','), seeds, a.epochs, not a.loud)
 
 
 if __name__ == '__main__':
