@@ -5,8 +5,8 @@ looked at once."""
 
 # %% auto #0
 __all__ = ['classification', 'PARTS', 'JUDGED', 'mapped', 'tensors_in', 'fingerprints', 'Task',
-           'averages', 'About', 'Part', 'to_float', 'moments', 'Data', 'deal', 'normalise',
-           'augment', 'prepared']
+           'averages', 'Change', 'About', 'Part', 'to_float', 'moments', 'Data', 'deal',
+           'normalise', 'augment', 'prepared']
 
 # %% ../nbs/06_data.ipynb #57d96e8d
 import copy, hashlib, json
@@ -155,6 +155,13 @@ def averages(
 
 # %% ../nbs/06_data.ipynb #45591cf8
 @dataclass(frozen=True)
+class Change:
+    "How pictures are changed at random, where it is not left to the data set"
+    flip: bool = False       # mirror half of them?
+    shift: float = 0.        # by up to this share of their height
+    values: Callable = None  # (x, key) -> x, on pictures as they come; None: values as they are
+
+@dataclass(frozen=True)
 class About:
     "What is known about a data set, beside its pictures"
     name: str             # of the data set
@@ -170,6 +177,7 @@ class About:
     task: object = None   # the `Task` that the labels are for; None: classification
     skipped: tuple = ()   # (place, why) of files that could not be read
     words: tuple = ()     # of texts: the vocabulary, of train
+    change: object = None # a `Change` of pictures, instead of `flip` and `shift`
 
 # %% ../nbs/06_data.ipynb #f9a3e95f
 @dataclass(frozen=True, eq=False)
@@ -578,9 +586,13 @@ def prepared(
     cutout=0, # side of a blank square in pixels, among the changes
 ):            # float32 or codes, on the device of `x`
     "A batch as a network takes it: normalised, changed at random by a key, channels last"
+    change, flip, shift = about.change, about.flip, about.shift
+    if change is not None and key is not None and _pictures(x):
+        flip, shift = change.flip, round(change.shift*x.shape[2])
+        x = change.values(x, key) if change.values else x
     x = normalise(x, about)
     if key is not None and _pictures(x):
-        x = augment(x, generator(*key), about.flip, about.shift, cutout)
+        x = augment(x, generator(*key), flip, shift, cutout)
     return mapped(_laid_out, x)
 
 def _pictures(x): # is it one tensor (B, C, H, W)?

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 import torch
 from ..bilevel import OPTIMISERS, weight_opt
+from ..changes import AUGMENTS, augmented, blended
 from ..checkpoint import sound_history, sound_memory
 from ..core import (UserError, choose, counted, device as get_device, finite, save_tensors,
                           seeded, write_atomic)
@@ -54,6 +55,8 @@ class Recipe:
     n: int = 5              # cells per stage; cells with two inputs: cells in all
     stem: str = 'cifar'     # or 'imagenet'
     bf16: bool = False      # forward pass in bfloat16
+    augment: str = None     # name in `changes.AUGMENTS`; None: flips and shifts of the data set
+    mixup: float = 0.       # pairs are blended by Beta(mixup, mixup); 0: they are not
     source: str = 'ours'
 
     def __post_init__(self):
@@ -78,7 +81,9 @@ def _check(
     "Raise `UserError` for a recipe that cannot work"
     for k in ('epochs', 'batch', 'C', 'n'):
         counted(getattr(r, k), f'recipe: {k}', LARGEST[k])
-    for k in ('lr', 'lr_min', 'momentum', 'wd', 'clip', 'cutout', 'auxiliary'):
+    if r.augment is not None:
+        choose(r.augment, AUGMENTS, 'recipe: augment')
+    for k in ('lr', 'lr_min', 'momentum', 'wd', 'clip', 'cutout', 'auxiliary', 'mixup'):
         finite(getattr(r, k), f'recipe: {k}')
     for k in ('drop_path', 'smoothing'):
         value = getattr(r, k)
@@ -216,12 +221,17 @@ def _step(
     y,    # (B,) labels
     r,    # a `Recipe`
     task=classification,
+    key=(), # seed, epoch, step: of a blend
 ) -> torch.Tensor: # (2,) loss and share of right answers on these pictures
     "One step on the weights"
+    mixed = blended(x, r.mixup, key) if r.mixup else None
+    x = mixed.x if mixed else x
     device = tensors_in(x)[0].device.type
     with torch.autocast(device, torch.bfloat16, enabled=r.bf16):
         out = net(x)
     loss = _loss(out, y, r, task)
+    if mixed:
+        loss = mixed.share*loss + (1 - mixed.share)*_loss(out, mixed.others(y), r, task)
     opt.zero_grad(set_to_none=True)
     loss.backward()
     if r.clip:
@@ -266,7 +276,9 @@ def train_epoch(
         group['lr'] = lr
     set_drop_path(net.train(), drop)
     with seeded('retrain', seed, epoch), enough_pixels():
-        rows = [_step(net, opt, x, y, r, task) for x, y in _views(images, r, seed, epoch)]
+        rows = []
+        for k, (x, y) in enumerate(_views(images, r, seed, epoch)):
+            rows.append(_step(net, opt, x, y, r, task, (seed, epoch, k)))
     seen = torch.stack(rows).cpu()
     _must_be_sound(net, seen[:, 0], r, epoch)
     loss, acc = seen.double().mean(0).tolist()
@@ -492,6 +504,7 @@ def train_arch(
         if r.auxiliary and not space.cells:
             raise UserError(f'space {space.name!r} has no cells, so there is no second head: '
                             'give auxiliary=0, or another recipe')
+        split = augmented(split, r.augment)
         r = replace(r, source=called(r, split))
         task = task_of(named(dict(task=task))['task']).fitted(split.train)
         if r.smoothing and 'smoothing' not in inspect.signature(task.loss).parameters:
