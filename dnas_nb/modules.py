@@ -1091,7 +1091,13 @@ def _rehearse(
     everything = everything.to(next(net.parameters(), everything))
     with seeded('rehearsal'), evaluating(net):
         _decide(net, Theta({'net': everything}), {})
-        net.module(x)
+        try:
+            net.module(x)
+        except RuntimeError as e:
+            if 'memory' in str(e):
+                raise
+            raise UserError(f'{_to_blame(net, x, everything)} does not run on this batch: '
+                            f'{brief(str(e))}') from None
         idle = [name for name in group.labels if name not in net.decisions.seen]
         if idle:
             raise UserError(f'choice {idle[0]!r} is never run: call it in forward, or remove it')
@@ -1101,6 +1107,23 @@ def _rehearse(
             theta[e] = 0
             theta[e, 0] = 1
             _must_run(net, x, theta, group.choices[e])
+
+def _to_blame(net, x, everything) -> str:
+    "The option that does not run where another of its choice does; else the module"
+    for e, choice in enumerate(net.space['net'].choices):
+        failing = []
+        for o, option in enumerate(choice.options):
+            theta = everything.clone()
+            theta[e] = 0
+            theta[e, o] = 1
+            _decide(net, Theta({'net': theta}), {})
+            try:
+                net.module(x)
+            except RuntimeError:
+                failing.append(option)
+        if failing and len(failing) < len(choice.options):
+            return f'choice {choice.place!r}, option {failing[0]!r}'
+    return f'space {net.space.name!r}: the module'
 
 def _widths(net) -> list:
     "The choices of sizes"

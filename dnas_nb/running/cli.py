@@ -118,6 +118,7 @@ def dnas_search(
     seeds:str='0',          # one seed, or several: 0,1,2
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     precision:str=None,     # fp32 or bf16 (fp32)
+    augment:str=None,       # none, flip, crop, photo, randaugment (flips and shifts of the data)
     threads:int=None,       # CPU threads of one search (1)
     compile:str=None,       # never, always, or auto: where it pays (never)
     out:str=None,           # run folder (runs/METHOD-SPACE-DATA-sSEED)
@@ -130,7 +131,8 @@ def dnas_search(
                             method=method, space=space, data=data, epochs=epochs, warmup=warmup,
                             channels=channels, cells=cells, size=size, images=images, batch=batch,
                             lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
-                            preset=preset, layout=layout, task=task, compile=compile, opt=opt)
+                            preset=preset, layout=layout, task=task, compile=compile, opt=opt,
+                            augment=augment)
     print('\n\n'.join(map(_found_lines, results)))
 
 # %% ../../nbs/running/43_cli.ipynb #9da3bc7e
@@ -160,6 +162,8 @@ def dnas_train(
     batch:int=None,         # images per step (small 32)
     lr:float=None,          # first learning rate (small 0.1)
     opt:str=None,           # sgd or adamw (sgd)
+    augment:str=None,       # none, flip, crop, photo, randaugment (flips and shifts of the data)
+    mixup:float=None,       # blend pairs by Beta(mixup, mixup) (0: not)
     size:int=None,          # image size in pixels (as in the search)
     images:int=None,        # images for training (as in the search)
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
@@ -176,7 +180,7 @@ def dnas_train(
     with closing(_Bar(_trained)) as bar:
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,
                     on_epoch=bar, layout=layout, epochs=epochs, C=channels, n=cells,
-                    batch=batch, lr=lr, opt=opt)
+                    batch=batch, lr=lr, opt=opt, augment=augment, mixup=mixup)
     print(train_lines(t))
 
 # %% ../../nbs/running/43_cli.ipynb #f936c425

@@ -19,6 +19,7 @@ import torch
 from ..bilevel import (Calendar, Method, OPTIMISERS, Plan, State, arch_step, dists,
                              evaluate,
                              search, start, weight_step)
+from ..changes import AUGMENTS, augmented
 from ..checkpoint import fill, read, save
 from ..core import (UserError, brief, choose, counted, device as get_device, finite, seeded,
                           write_atomic)
@@ -71,6 +72,7 @@ class Settings:
     layout: str = None      # of the pictures in a file, such as 'NHWC'
     task: str = 'classification' # what the network is asked for
     compile: str = 'never'  # 'always', or 'auto': where it pays; other bits, by rounding
+    augment: str = None     # name in `changes.AUGMENTS`; None: flips and shifts of the data set
 
 # %% ../../nbs/running/40_experiment.ipynb #3f407b51
 PRESETS = dict(
@@ -141,6 +143,8 @@ def _check(s):
     choose(s.opt, OPTIMISERS, 'opt')
     choose(s.precision, ['fp32', 'bf16'], 'precision')
     choose(s.compile, ['never', 'always', 'auto'], 'compile')
+    if s.augment is not None:
+        choose(s.augment, AUGMENTS, 'augment')
     find_method(s.method)
     task_of(s.task)
 
@@ -291,6 +295,8 @@ def prepare(
         space.wired('a search on a part of the channels')
     if split is not None:
         _must_suit(task_of(s.task), split)
+    if s.augment is not None and split is not None:
+        split = augmented(split, s.augment)
     return Job(s, split and split.to(dev), dev, method, space)
 
 def _must_suit(task, split):
