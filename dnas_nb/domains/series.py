@@ -615,10 +615,9 @@ def series_domain(
     "A set of series with its space and plans. Raises `UserError` where the file is missing"
     data = series_data(name)
     known, together = len(data.train), len(data.train) + len(data.valid)
-    both = dict(batch=_BATCH, lr=.01, opt='adamw', wd=.05)
-    epochs = _epochs(120, known)
-    search = Plan(epochs=epochs, warmup=epochs//4, arch_lr=.05, **both)
-    alone = Recipe(epochs=_epochs(700, together), **both)
+    both = dict(batch=_BATCH, opt='adamw', wd=.05)
+    search = Plan(epochs=_epochs(120, known), lr=.004, arch_lr=.1, **both)
+    alone = Recipe(epochs=_epochs(700, together), lr=.01, **both)
     rival = _NEAREST.get(data.about.name)
     if rival is None:
         rival = nearest(data, 'spectrum' if name == 'twin-size' else 'raw')
