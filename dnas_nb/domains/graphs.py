@@ -36,8 +36,13 @@ class Sparse:
         shape,   # (rows, columns)
     ):
         "The matrix of entries in any order"
-        order = (rows*shape[1] + cols).argsort()
-        return cls(rows[order], cols[order], values[order], shape)
+        place = rows*shape[1] + cols
+        order = place.argsort()
+        return cls(
+            rows=rows[order],
+            cols=cols[order],
+            values=values[order],
+            shape=shape)
 
     def valued(self,
         values,  # (E,) others, at the same places
@@ -51,7 +56,8 @@ class Sparse:
         return self.beside[name]
 
     def _starts(self):
-        ends = self.rows.bincount(minlength=self.shape[0]).cumsum(0)
+        counts = self.rows.bincount(minlength=self.shape[0])
+        ends = counts.cumsum(0)
         return F.pad(ends, (1, 0)).int()
 
     @property
@@ -60,9 +66,15 @@ class Sparse:
         return self._once('starts', self._starts)
 
     def _turned(self): # order of the entries in the transposed matrix, and that matrix
-        order = (self.cols*self.shape[0] + self.rows).argsort()
-        rows, cols = self.cols[order], self.rows[order]
-        return order, Sparse(rows, cols, self.values.detach()[order], self.shape[::-1])
+        place = self.cols*self.shape[0] + self.rows
+        order = place.argsort()
+        values = self.values.detach()
+        turned = Sparse(
+            rows=self.cols[order],
+            cols=self.rows[order],
+            values=values[order],
+            shape=self.shape[::-1])
+        return order, turned
 
     @property
     def T(self):
@@ -110,7 +122,8 @@ class _Product(torch.autograd.Function):
         matrix = ctx.matrix.valued(values)
         to_values = to_X = None
         if ctx.needs_input_grad[0]:
-            to_values = (G[matrix.rows]*X[matrix.cols]).sum(1)
+            each = G[matrix.rows]*X[matrix.cols]
+            to_values = each.sum(1)
         if ctx.needs_input_grad[1]:
             to_X = matrix.T @ G
         return to_values, to_X, None
@@ -118,9 +131,11 @@ class _Product(torch.autograd.Function):
 # %% ../../nbs/domains/50_graphs.ipynb #gra00012
 def _scaled(places, degree, before, after): # entry (i, j) times degree_i^before degree_j^after
     rows, cols = places.rows, places.cols
-    left = degree.pow(before).masked_fill(degree == 0, 0)
-    right = degree.pow(after).masked_fill(degree == 0, 0)
-    return places.valued(places.values*left[rows]*right[cols])
+    alone = degree == 0
+    left = degree.pow(before).masked_fill(alone, 0)
+    right = degree.pow(after).masked_fill(alone, 0)
+    values = places.values*left[rows]*right[cols]
+    return places.valued(values)
 
 @dataclass(frozen=True, eq=False)
 class Graph:
@@ -134,20 +149,25 @@ class Graph:
 
     def __repr__(self):
         n, wide = self.features.shape
-        return f'Graph({n} nodes, {self.edges.shape[1]} links, {wide} features)'
+        links = self.edges.shape[1]
+        return f'Graph({n} nodes, {links} links, {wide} features)'
 
     def _links(self, loops=False): # `Sparse` of ones
         source, target = self.edges
         if loops:
             every = torch.arange(len(self), device=source.device)
-            source, target = torch.cat([source, every]), torch.cat([target, every])
-        ones = torch.ones_like(source, dtype=self.features.values.dtype)
-        return Sparse.of(target, source, ones, (len(self), len(self)))
+            source = torch.cat([source, every])
+            target = torch.cat([target, every])
+        kind = self.features.values.dtype
+        ones = torch.ones_like(source, dtype=kind)
+        shape = len(self), len(self)
+        return Sparse.of(target, source, ones, shape)
 
     def _matrix(self, name):
         with_loops = name in ('loops', 'smooth')
         places = self._links(with_loops)
-        degree = places.values.new_zeros(len(self)).index_add(0, places.rows, places.values)
+        nothing = places.values.new_zeros(len(self))
+        degree = nothing.index_add(0, places.rows, places.values)
         if name == 'mean':
             return _scaled(places, degree, -1, 0)
         if name in ('even', 'smooth'):
@@ -173,7 +193,9 @@ class Graph:
         every = torch.arange(len(places.rows), device=places.rows.device)
         shape = len(every), len(self)
         ones = torch.ones_like(places.values)
-        return Sparse(every, places.cols, ones, shape), Sparse(every, places.rows, ones, shape)
+        start = Sparse(every, places.cols, ones, shape)
+        end = Sparse(every, places.rows, ones, shape)
+        return start, end
 
     @property
     def ends(self) -> tuple:
@@ -197,9 +219,11 @@ class Graph:
         batch,  # from `batch`
     ):
         "The graph of such tensors"
-        rows, cols = batch['places'][0]
-        shape = tuple(batch['shape'][0].tolist())
-        return cls(batch['edges'][0], Sparse(rows, cols, batch['values'][0], shape))
+        first = {name: part[0] for name, part in batch.items()}
+        rows, cols = first['places']
+        shape = tuple(first['shape'].tolist())
+        features = Sparse(rows, cols, first['values'], shape)
+        return cls(first['edges'], features)
 
 # %% ../../nbs/domains/50_graphs.ipynb #gra00015
 @dataclass(frozen=True)
@@ -229,12 +253,18 @@ class Passing(nn.Module):
         out,   # features after
     ):
         super().__init__()
-        self.name, self.row = name, _ROWS[name]
+        self.name = name
+        self.row = _ROWS[name]
         K = len(self.row.passes)
-        bound = (6/(into + out))**.5 if self.row.glorot else into**-.5
-        self.weight = nn.Parameter(torch.empty(K, into, out).uniform_(-bound, bound))
-        start = torch.zeros(out) if self.row.glorot else torch.empty(out).uniform_(-bound, bound)
-        self.bias = nn.Parameter(start)
+        bound = into**-.5
+        if self.row.glorot:
+            bound = (6/(into + out))**.5
+        weight = torch.empty(K, into, out).uniform_(-bound, bound)
+        bias = torch.zeros(out)
+        if not self.row.glorot:
+            bias.uniform_(-bound, bound)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(bias)
 
     def forward(self, x, graph): # (N, into) dense or sparse -> (N, out)
         y = 0
@@ -284,10 +314,15 @@ def _attended(
     target = torch.cat([gat.target for gat in gats])
     heads = h.unflatten(1, (len(source), -1))
     start, end = graph.ends
-    score = start @ (heads*source).sum(-1) + end @ (heads*target).sum(-1)  # (links, heads)
-    alpha = _shares(F.leaky_relu(score, .2), end)
-    read = (start @ h).unflatten(1, (len(source), -1))
-    return end.T @ (alpha[..., None]*read).flatten(1)
+    sends = (heads*source).sum(-1)
+    reads = (heads*target).sum(-1)
+    score = start @ sends + end @ reads    # (links, heads)
+    score = F.leaky_relu(score, .2)
+    alpha = _shares(score, end)[..., None]
+    sent = start @ h
+    sent = sent.unflatten(1, (len(source), -1))
+    weighed = (alpha*sent).flatten(1)
+    return end.T @ weighed
 
 def _shares(
     score, # (links, heads), in the order of the nodes they lead to
@@ -295,9 +330,11 @@ def _shares(
 ):         # (links, heads)
     "A softmax over the links into each node"
     starts = end.T.starts.long()
-    peak = torch.segment_reduce(score.detach(), 'max', offsets=starts, axis=0)
+    fixed = score.detach()
+    peak = torch.segment_reduce(fixed, 'max', offsets=starts, axis=0)
     score = (score - peak[end.cols]).exp()
-    return score/(end @ (end.T @ score))
+    total = end.T @ score
+    return score/(end @ total)
 
 def _glorot(*shape):
     bound = (6/sum(shape))**.5
@@ -337,10 +374,12 @@ def _pieces(ops) -> list: # of (kind, operations, weights side by side)
             kinds.setdefault(name, []).append((op, weight))
     pieces = []
     for kind, parts in kinds.items():
-        most = max(1, _COLUMNS//parts[0][1].shape[1])
+        _, first = parts[0]
+        most = max(1, _COLUMNS//first.shape[1])
         for k in range(0, len(parts), most):
             some, weights = zip(*parts[k:k + most])
-            pieces.append((kind, some, torch.cat(weights, 1)))
+            side_by_side = torch.cat(weights, 1)
+            pieces.append((kind, some, side_by_side))
     return pieces
 
 def together(
@@ -352,8 +391,12 @@ def together(
     sums = dict.fromkeys(ops, 0)
     for kind, some, weight in _pieces(ops):
         h = x @ weight
-        h = _attended(some, h, graph) if kind == 'attention' else _passed(kind, h, graph)
-        for op, part in zip(some, h.chunk(len(some), 1)):
+        if kind == 'attention':
+            h = _attended(some, h, graph)
+        else:
+            h = _passed(kind, h, graph)
+        parts = h.chunk(len(some), 1)
+        for op, part in zip(some, parts):
             sums[op] = sums[op] + part
     return [op.bent(sums[op]) for op in ops]
 
@@ -375,8 +418,10 @@ class Labelled:
             raise UserError(f'graph {self.name}: {why}')
 
     def __repr__(self):
-        counts = '/'.join(str(int(mask.sum())) for mask in self.masks.values())
-        return f'Labelled({self.name}: {self.graph}, {len(self.classes)} classes, {counts})'
+        sizes = [int(mask.sum()) for mask in self.masks.values()]
+        counts = '/'.join(map(str, sizes))
+        K = len(self.classes)
+        return f'Labelled({self.name}: {self.graph}, {K} classes, {counts})'
 
     @classmethod
     def of(cls,
@@ -390,30 +435,44 @@ class Labelled:
         "A labelled graph of arrays"
         x = torch.as_tensor(x)
         rows, cols = x.nonzero().T
-        features = Sparse.of(rows, cols, x[rows, cols].float(), tuple(x.shape))
-        return cls(name, Graph(_tidy(edges), features), torch.as_tensor(y).long(),
-                   {k: torch.as_tensor(m).bool() for k, m in masks.items()}, tuple(classes))
+        values = x[rows, cols].float()
+        features = Sparse.of(rows, cols, values, tuple(x.shape))
+        parts = {}
+        for part, mask in masks.items():
+            parts[part] = torch.as_tensor(mask).bool()
+        return cls(
+            name=name,
+            graph=Graph(_tidy(edges), features),
+            y=torch.as_tensor(y).long(),
+            masks=parts,
+            classes=tuple(classes))
 
 def _tidy(edges): # (2, E): no loops, none twice
     edges = torch.as_tensor(edges).long()
-    return edges[:, edges[0] != edges[1]].unique(dim=1)
+    source, target = edges
+    edges = edges[:, source != target]
+    return edges.unique(dim=1)
 
 def _wrong_links(graph) -> str:
     "What is wrong with links and features, or ''"
     n, edges = len(graph), graph.edges
     if edges.ndim != 2 or len(edges) != 2:
         return f'links are (2, links), not {tuple(edges.shape)}'
-    outside = ((edges < 0) | (edges >= n)).any(0).nonzero()
-    if len(outside):
-        a, b = edges[:, outside[0, 0]].tolist()
-        return f'the link {a} → {b} leads nowhere: there are {n} nodes (0 to {n - 1})'
+    outside = (edges < 0) | (edges >= n)
+    wrong = edges[:, outside.any(0)]
+    if wrong.numel():
+        a, b = wrong[:, 0].tolist()
+        last = n - 1
+        return f'the link {a} → {b} leads nowhere: there are {n} nodes (0 to {last})'
     if not graph.features.values.isfinite().all():
         return 'features contain NaN or infinite values'
     return ''
 
 def _wrong_classes(labelled) -> str:
     "What is wrong with classes, or ''"
-    n, y, K = len(labelled.graph), labelled.y, len(labelled.classes)
+    n = len(labelled.graph)
+    y = labelled.y
+    K = len(labelled.classes)
     if tuple(y.shape) != (n,):
         return f'{n} nodes but classes of shape {tuple(y.shape)}'
     if K < 2 or int(y.max()) >= K:
@@ -450,17 +509,21 @@ def _planetoid(name) -> Labelled:
     masks = {}
     for part, stored in (('train', 'train_mask'), ('valid', 'val_mask'), ('test', 'test_mask')):
         masks[part] = torch.from_numpy(z[stored].astype(bool))
-    classes = tuple(map(str, range(int(y.max()) + 1)))
+    K = int(y.max()) + 1
+    classes = tuple(map(str, range(K)))
     y = y.masked_fill(y < 0, _NO_CLASS)
     return Labelled(name, graph, y, masks, classes)
 
 def _words(z) -> Sparse: # (N, F)
     "Which words a node has, from the row-wise lists of a file"
     shape = tuple(int(n) for n in z['x_shape'])
-    counts = np.diff(z['x_indptr'].astype(np.int64))
-    rows = torch.from_numpy(np.repeat(np.arange(shape[0]), counts))
+    starts = z['x_indptr'].astype(np.int64)
+    counts = np.diff(starts)
+    every = np.arange(shape[0])
+    rows = torch.from_numpy(np.repeat(every, counts))
     cols = torch.from_numpy(z['x_indices'].astype(np.int64))
-    return Sparse.of(rows, cols, torch.ones(len(cols)), shape)
+    ones = torch.ones(len(cols))
+    return Sparse.of(rows, cols, ones, shape)
 
 def twin_graph(
     nodes=300,    # in all
@@ -477,14 +540,19 @@ def twin_graph(
     g = generator('twin graph', seed)
     y = torch.arange(nodes) % classes
     edges = _blocks(y, classes, links, inside, g)
-    own = torch.arange(words) % classes == y[:, None]
+    about = torch.arange(words) % classes
+    own = about == y[:, None]
     chance = torch.where(own, topic, noise)
-    x = (torch.rand(nodes, words, generator=g) < chance).float()
+    drawn = torch.rand(nodes, words, generator=g)
+    x = (drawn < chance).float()
     each = nodes//classes
-    order = torch.randperm(each + 1, generator=g)[torch.arange(nodes)//classes]
-    train, test = order < labelled, order >= 2*labelled
+    number = torch.arange(nodes)//classes
+    order = torch.randperm(each + 1, generator=g)[number]
+    train = order < labelled
+    test = order >= 2*labelled
     masks = dict(train=train, valid=~train & ~test, test=test)
-    return Labelled.of(x, edges, y, masks, map(str, range(classes)), 'twin')
+    names = map(str, range(classes))
+    return Labelled.of(x, edges, y, masks, names, 'twin')
 
 def _blocks(
     y,       # (N,) classes 0, 1, 2 ... in turn
@@ -501,7 +569,8 @@ def _blocks(
     kind = (y[source] + turn.masked_fill(stays, 0)) % classes
     number = torch.randint(n//classes, source.shape, generator=g)
     target = number*classes + kind
-    there, back = torch.stack([source, target]), torch.stack([target, source])
+    there = torch.stack([source, target])
+    back = there.flip(0)
     return torch.cat([there, back], 1)
 
 def graph_data(
@@ -510,4 +579,6 @@ def graph_data(
     "A labelled graph by name"
     if name in _PLANETOID:
         return _planetoid(name)
-    return choose(name, dict(twin=twin_graph, cora=None, citeseer=None), 'graph')()
+    known = dict(twin=twin_graph, cora=None, citeseer=None)
+    make = choose(name, known, 'graph')
+    return make()

@@ -44,7 +44,9 @@ class Pattern:
 
     def __post_init__(self):
         fits = len(self.links) == len(self.ops) == 4
-        if not fits or any(not 0 <= parent <= k for k, parent in enumerate(self.links)):
+        for k, parent in enumerate(self.links):
+            fits = fits and 0 <= parent <= k
+        if not fits:
             raise UserError(f'links {brief(self.links)}: four numbers, each of an earlier node')
         for op in self.ops:
             choose(op, GRAPH_OPS, 'operation')
@@ -64,7 +66,11 @@ class Pattern:
     @property
     def leaves(self) -> tuple:
         "The nodes that feed nobody and hold something other than the input"
-        return tuple(k for k in (1, 2, 3, 4) if k not in self.links and not self.raw[k])
+        found = []
+        for k in (1, 2, 3, 4):
+            if k not in self.links and not self.raw[k]:
+                found.append(k)
+        return tuple(found)
 
     @classmethod
     def at(cls,
@@ -72,8 +78,9 @@ class Pattern:
     ):
         "The network that a code names"
         links, *ops = map(int, f'{code:05d}')
-        fed = map(int, _LINKS[links])
-        return cls(tuple(fed), tuple(GRAPH_OPS[o] for o in ops))
+        fed = tuple(map(int, _LINKS[links]))
+        names = [GRAPH_OPS[o] for o in ops]
+        return cls(fed, tuple(names))
 
     @classmethod
     def of(cls,
@@ -81,34 +88,47 @@ class Pattern:
     ):
         "The network that was chosen"
         words = dict(dict(genotype.groups)['net'])
-        links = [int(words[f'from{k}']) for k in (2, 3, 4)]
-        ops = [words[f'op{k}'] for k in (1, 2, 3, 4)]
-        return cls((0, *links), tuple(ops))
+        links, ops = [0], []
+        for k in (2, 3, 4):
+            links.append(int(words[f'from{k}']))
+        for k in (1, 2, 3, 4):
+            ops.append(words[f'op{k}'])
+        return cls(tuple(links), tuple(ops))
 
     def reordered(self,
         order,  # the nodes 1 to 4 in another order, each after what feeds it
     ):
         "The same network with its nodes named otherwise"
-        name = {0: 0} | {node: k for k, node in enumerate(order, 1)}
-        links = tuple(name[self.links[node - 1]] for node in order)
-        return Pattern(links, tuple(self.ops[node - 1] for node in order))
+        name = {0: 0}
+        for k, node in enumerate(order, 1):
+            name[node] = k
+        links, ops = [], []
+        for node in order:
+            parent = self.links[node - 1]
+            links.append(name[parent])
+            ops.append(self.ops[node - 1])
+        return Pattern(tuple(links), tuple(ops))
 
 # %% ../../nbs/domains/50a_graphspace.ipynb #grs00011
 def _in_front(pattern, node): # the same, with a skip moved between the input and all else
     first = pattern.links[node - 1]
-    name = {0: 1, node: None}
+    name = {0: 1}
     rest = [k for k in (1, 2, 3, 4) if k != node]
-    name.update({k: place for place, k in enumerate(rest, 2)})
+    for place, k in enumerate(rest, 2):
+        name[k] = place
     name[node] = name[first]
-    links = [0] + [name[pattern.links[k - 1]] for k in rest]
-    ops = ['skip'] + [pattern.ops[k - 1] for k in rest]
+    links, ops = [0], ['skip']
+    for k in rest:
+        parent = pattern.links[k - 1]
+        links.append(name[parent])
+        ops.append(pattern.ops[k - 1])
     return Pattern(tuple(links), tuple(ops))
 
 def _moves(pattern, node) -> bool:
     "Does this skip stand in front in the table?"
     parent = pattern.links[node - 1]
     feeds = node in pattern.links
-    beside = any(k != node and p == parent for k, p in enumerate(pattern.links, 1))
+    beside = pattern.links.count(parent) > 1
     return feeds or not beside or pattern.raw[node]
 
 def _without_idle_skips(pattern):
@@ -136,8 +156,7 @@ class GraphTable:
         "Where a network stands. Raises `UserError` for four skips, which are no network"
         pattern = _without_idle_skips(pattern)
         for order in itertools.permutations((1, 2, 3, 4)):
-            if all(p == 0 or order.index(p) < order.index(k)
-                   for k, p in enumerate(pattern.links, 1)):
+            if _in_turn(pattern, order):
                 code = _code(pattern.reordered(order))
                 if code in self.at:
                     return self.at[code]
@@ -149,14 +168,28 @@ class GraphTable:
         "Accuracies, rank and regret (points below the best test accuracy) of a network"
         k = self.row(pattern)
         better = int((self.test > self.test[k]).sum())
-        return dict(valid=float(self.valid[k]), test=float(self.test[k]), rank=better + 1,
-                    regret=float(self.test.max() - self.test[k]))
+        lost = self.test.max() - self.test[k]
+        return dict(
+            valid=float(self.valid[k]),
+            test=float(self.test[k]),
+            rank=better + 1,
+            regret=float(lost))
+
+def _in_turn(pattern, order) -> bool:
+    "Does every node come after what feeds it?"
+    place = {0: -1}
+    for k, node in enumerate(order):
+        place[node] = k
+    later = [place[parent] < place[node] for node, parent in enumerate(pattern.links, 1)]
+    return all(later)
 
 def _code(pattern):
     fed = ''.join(map(str, pattern.links))
     if fed not in _LINKS:
         return None
-    digits = [_LINKS.index(fed)] + [GRAPH_OPS.index(op) for op in pattern.ops]
+    digits = [_LINKS.index(fed)]
+    for op in pattern.ops:
+        digits.append(GRAPH_OPS.index(op))
     return int(''.join(map(str, digits)))
 
 @lru_cache
@@ -171,8 +204,16 @@ def graph_table(
     names = [k for k in z if k not in ('columns', 'id', 'proteins', 'proteins_id')]
     choose(name, names, 'graph')
     valid, test, latency, params = z[name].T.astype(float)
-    at = {int(code): k for k, code in enumerate(z['id'])}
-    return GraphTable(name, at, 100*valid, 100*test, latency, params)
+    at = {}
+    for k, code in enumerate(z['id'].tolist()):
+        at[code] = k
+    return GraphTable(
+        name=name,
+        at=at,
+        valid=100*valid,
+        test=100*test,
+        latency=latency,
+        params=params)
 
 # %% ../../nbs/domains/50a_graphspace.ipynb #grs00014
 class GraphNet(nn.Module):
@@ -188,10 +229,12 @@ class GraphNet(nn.Module):
         super().__init__()
         if not pattern.leaves:
             raise UserError(f'{pattern}: four skips are no network')
-        self.pattern, self.dropout, self.level = pattern, dropout, level
+        self.pattern = pattern
+        self.dropout, self.level = dropout, level
         raw, ops = pattern.raw, []
         for parent, op in zip(pattern.links, pattern.ops):
-            ops.append(operation(op, features if raw[parent] else width, width))
+            into = features if raw[parent] else width
+            ops.append(operation(op, into, width))
         self.ops = nn.ModuleList(ops)
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for op in ops)
         self.join = nn.Linear(len(pattern.leaves)*width, width)
@@ -212,18 +255,24 @@ class GraphNet(nn.Module):
     ):           # (1, nodes asked for, classes)
         graph = self.graph(batch)
         x = graph.features
-        nodes = [x.valued(F.dropout(x.values, self.dropout, self.training))]
+        values = F.dropout(x.values, self.dropout, self.training)
+        nodes = [x.valued(values)]
         for parent, op, norm in zip(self.pattern.links, self.ops, self.norms):
             h = nodes[parent]
             h = h if self.pattern.raw[parent] else self.fed(h, norm)
             y = op(h, graph)
-            nodes.append(_levelled(y) if self.level and torch.is_tensor(y) else y)
-        leaves = [nodes[k] if at is None else nodes[k][at] for k in self.pattern.leaves]
-        leaves = torch.cat(leaves, 1)
-        return self.out(self.join(leaves.relu()))[None]
+            if self.level and torch.is_tensor(y):
+                y = _levelled(y)
+            nodes.append(y)
+        leaves = [nodes[k] for k in self.pattern.leaves]
+        if at is not None:
+            leaves = [h[at] for h in leaves]
+        joined = torch.cat(leaves, 1).relu()
+        return self.out(self.join(joined))[None]
 
 def _same(one, other):
-    return all(torch.equal(one[k], other[k]) for k in one)
+    same = [torch.equal(one[k], other[k]) for k in one]
+    return all(same)
 
 def _levelled(y): # (N, C): every feature with mean 0 and variance 1 over the nodes
     return F.batch_norm(y, None, None, training=True)
@@ -263,19 +312,23 @@ def train_alone(
 
 def _step(net, opt, labelled):
     mask = labelled.masks['train']
-    loss = F.cross_entropy(net(labelled.graph.batch, mask)[0], labelled.y[mask])
+    output = net(labelled.graph.batch, mask)[0]
+    loss = F.cross_entropy(output, labelled.y[mask])
     opt.zero_grad()
     loss.backward()
     opt.step()
 
 @torch.no_grad()
 def _judged(net, labelled): # % right among the nodes that choose and that test
-    valid, test = labelled.masks['valid'], labelled.masks['test']
-    either = valid | test
-    right = net(labelled.graph.batch, either)[0].argmax(1) == labelled.y[either]
+    masks = labelled.masks
+    either = masks['valid'] | masks['test']
+    output = net(labelled.graph.batch, either)[0]
+    right = output.argmax(1) == labelled.y[either]
     counts = {}
-    for name, mask in (('valid', valid), ('test', test)):
-        counts[name] = 100*right[mask[either]].double().mean().item()
+    for name in ('valid', 'test'):
+        own = masks[name][either]
+        share = right[own].double().mean()
+        counts[name] = 100*share.item()
     return counts
 
 # %% ../../nbs/domains/50a_graphspace.ipynb #grs00021
@@ -284,7 +337,8 @@ def data(self: Labelled) -> Data:
     "The graph three times, each with the classes of one part"
     parts = {}
     for name, mask in self.masks.items():
-        parts[name] = Part(self.graph.batch, asked_at(self.y, mask)[None])
+        asked = asked_at(self.y, mask)
+        parts[name] = Part(self.graph.batch, asked[None])
     about = About(self.name, self.classes, None, None, task=nodes)
     return Data(**parts, about=about)
 
@@ -315,7 +369,8 @@ class _Together:
     "The operations of a node that run, computed together"
     def passing(self) -> list: # of `_Both`
         "Those that run, without the skip"
-        return [self.options[o] for o in self.running() if not self.options[o].skips]
+        running = [self.options[o] for o in self.running()]
+        return [both for both in running if not both.skips]
 
     def weights(self) -> tuple: # those of `passing`, then that of the skip, or 0
         passing, skip = [], 0
@@ -344,7 +399,8 @@ class _Together:
         outputs = _joined(share, raw, inner)
         weights, skip = self.weights()
         if torch.is_tensor(skip) or skip:
-            outputs, weights = [*outputs, (1 - share)*z], [*weights, skip]
+            outputs.append((1 - share)*z)
+            weights.append(skip)
         outputs = torch.cat(outputs, 1)
         if self.level:
             outputs = _levelled(outputs)
@@ -352,17 +408,22 @@ class _Together:
 
 def _joined(share, raw, inner) -> list: # of (N, columns)
     "What operations make, side by side, of an input that is partly raw"
-    mine = [share*torch.cat(raw, 1)] if raw else []
-    theirs = [(1 - share)*torch.cat(inner, 1)] if inner else []
-    return [mine[0] + theirs[0]] if mine and theirs else mine + theirs
+    found = []
+    if raw:
+        found.append(share*torch.cat(raw, 1))
+    if inner:
+        found.append((1 - share)*torch.cat(inner, 1))
+    return [sum(found)] if found else []
 
 def _mixing(
     weights, # of n outputs side by side
     like,    # (N, C)
 ) -> torch.Tensor: # (n*C, C)
     "The matrix that adds up outputs with their weights"
-    column = torch.stack([torch.as_tensor(w).to(like) for w in weights])[:, None]
-    return torch.kron(column, torch.eye(like.shape[1]).to(like))
+    each = [torch.as_tensor(w).to(like) for w in weights]
+    column = torch.stack(each)[:, None]
+    same = torch.eye(like.shape[1]).to(like)
+    return torch.kron(column, same)
 
 class _Node(_Together, Mixed):
     "One of nine operations"
@@ -401,16 +462,21 @@ class GraphChoices(nn.Module):
         level=True, # is what operations return brought to one scale?
     ):
         super().__init__()
-        self.width, self.dropout, self.level, self.seen = width, dropout, level, None
-        ops, links = [], []
+        self.width, self.dropout = width, dropout
+        self.level, self.seen = level, None
+        self.ops, self.links = nn.ModuleList(), nn.ModuleList()
         for k in (1, 2, 3, 4):
-            options = {name: _Both(name, features, width, k == 1) for name in GRAPH_OPS}
-            ops.append(_Node(f'op{k}', level, **options))
+            options = {}
+            for name in GRAPH_OPS:
+                options[name] = _Both(name, features, width, k == 1)
+            self.ops.append(_Node(f'op{k}', level, **options))
             picks = {str(j): _Pick(j) for j in range(k)}
-            links.append(Mixed(f'from{k}', **picks) if k > 1 else _Pick(0))
-        self.ops, self.links = nn.ModuleList(ops), nn.ModuleList(links)
-        norms = [nn.BatchNorm1d(width, track_running_stats=False) for k in range(4)]
-        self.norms = nn.ModuleList(norms)
+            link = Mixed(f'from{k}', **picks) if k > 1 else _Pick(0)
+            self.links.append(link)
+        self.norms = nn.ModuleList()
+        for k in range(4):
+            norm = nn.BatchNorm1d(width, track_running_stats=False)
+            self.norms.append(norm)
         self.join = nn.Linear(4*width, width)
         self.out = nn.Linear(width, classes)
 
@@ -418,34 +484,43 @@ class GraphChoices(nn.Module):
     fed = GraphNet.fed
 
     def fractions(self, like) -> tuple: # of 4 scalars each: how raw an input is, and how last
-        unit = torch.eye(5, dtype=like.dtype, device=like.device)
-        nodes, ends, shares = [(unit[0, 0], unit[0])], unit.sum(0), []
+        unit = torch.eye(5).to(like)
+        nodes = [(unit[0, 0], unit[0])]   # how raw, and which one
+        ends, shares = unit.sum(0), []
         for k in range(4):
             share, source = self.links[k](nodes)
-            ends = ends*(1 - source)     # how little each node feeds others
+            ends = ends*(1 - source)      # how little each node feeds others
             shares.append(share)
-            nodes.append((self.ops[k].kept(share), unit[k + 1]))
+            kept = self.ops[k].kept(share)
+            nodes.append((kept, unit[k + 1]))
         return shares, ends[1:]
 
     def raw(self, x, shares, graph) -> list: # of 4 lists of (N, width)
         "What operations make of the raw input, for all nodes at once"
         wanted = []
         for node, share in zip(self.ops, shares):
-            wanted.append([both.raw for both in node.passing()] if share != 0 else [])
-        made = iter(together(sum(wanted, []), x, graph))
-        return [[next(made) for op in ops] for ops in wanted]
+            passing = node.passing() if share != 0 else []
+            wanted.append([both.raw for both in passing])
+        every = [op for ops in wanted for op in ops]
+        made = dict(zip(every, together(every, x, graph)))
+        out = []
+        for ops in wanted:
+            out.append([made[op] for op in ops])
+        return out
 
     def forward(self, batch): # of one graph -> (1, N, classes)
         graph = self.graph(batch)
         x = graph.features
-        x = x.valued(F.dropout(x.values, self.dropout, self.training))
+        values = F.dropout(x.values, self.dropout, self.training)
+        x = x.valued(values)
         shares, ends = self.fractions(x.values)
         raw = self.raw(x, shares, graph)
         nodes = [x.values.new_zeros(len(graph), self.width)]
         for k in range(4):
             z = self.links[k](nodes)
             z = self.fed(z, self.norms[k]) if k else z
-            nodes.append(self.ops[k](z, shares[k], raw[k], graph))
+            h = self.ops[k](z, shares[k], raw[k], graph)
+            nodes.append(h)
         return self.answer(nodes[1:], ends)
 
     def answer(self, nodes, ends): # (1, N, classes)
@@ -460,8 +535,10 @@ def graph_space(
     level=True, # is what operations return brought to one scale?
 ) -> Space:     # of one group with seven choices
     "The space of NAS-Bench-Graph for one graph"
-    features, K = labelled.graph.features.shape[1], len(labelled.classes)
-    return space_of(partial(GraphChoices, features, K, width, dropout, level), 'graphs')
+    _, features = labelled.graph.features.shape
+    K = len(labelled.classes)
+    make = partial(GraphChoices, features, K, width, dropout, level)
+    return space_of(make, 'graphs')
 
 # %% ../../nbs/domains/50a_graphspace.ipynb #grs00027
 def plain_net(
@@ -476,16 +553,20 @@ def plain_net(
     for k in range(4):
         held = _shared_op(net, pattern, k)
         plain.ops[k].load_state_dict(held.state_dict())
-        plain.norms[k].load_state_dict(net.norms[k].state_dict(), strict=False)
+        norm = net.norms[k].state_dict()
+        plain.norms[k].load_state_dict(norm, strict=False)
     columns = net.join.weight.unflatten(1, (4, width))
     kept = [columns[:, k - 1] for k in pattern.leaves]
-    plain.join.load_state_dict(dict(weight=torch.cat(kept, 1), bias=net.join.bias))
+    joined = torch.cat(kept, 1)
+    plain.join.load_state_dict(dict(weight=joined, bias=net.join.bias))
     plain.out.load_state_dict(net.out.state_dict())
     return plain
 
 def _shared_op(net, pattern, k): # the module that a network takes at node k + 1
-    both = net.ops[k].options[GRAPH_OPS.index(pattern.ops[k])]
-    return both.raw if pattern.raw[pattern.links[k]] else both.inner
+    at = GRAPH_OPS.index(pattern.ops[k])
+    both = net.ops[k].options[at]
+    parent = pattern.links[k]
+    return both.raw if pattern.raw[parent] else both.inner
 
 # %% ../../nbs/domains/50a_graphspace.ipynb #grs00030
 @dataclass(frozen=True, eq=False)
@@ -517,7 +598,9 @@ def search_graph(
         pass
     found = dists(state, row)
     judge = Judge(shared=partial(_shared, state, data.valid))
-    return _FoundGraph(Pattern.of(row.derive(found, space, judge, seed)), state, found)
+    genotype = row.derive(found, space, judge, seed)
+    pattern = Pattern.of(genotype)
+    return _FoundGraph(pattern, state, found)
 
 def _shared(state, valid, genotype): # accuracy with shared weights
     theta = one_hot(genotype, state.net.space)
@@ -528,12 +611,21 @@ def _heights(pattern): # node -> (layers from the input, place among those of th
     depth = [0]
     for parent in pattern.links:
         depth.append(depth[parent] + 1)
-    at, used = {}, {}
-    for node in range(5):
-        d = depth[node]
-        used[d] = used.get(d, 0) + 1
-        at[node] = d, used[d] - 1
-    return {node: (d, row - (used[d] - 1)/2) for node, (d, row) in at.items()}
+    at = {}
+    for node, d in enumerate(depth):
+        above = depth[:node].count(d)
+        middle = (depth.count(d) - 1)/2
+        at[node] = d, above - middle
+    return at
+
+def _label(ax, at, name, color): # a word in a box
+    box = dict(
+        boxstyle='round,pad=.3',
+        facecolor=color,
+        edgecolor='.4',
+        alpha=.8)
+    middle = dict(ha='center', va='center')
+    ax.text(*at, name, fontsize=9, bbox=box, **middle)
 
 def draw_pattern(
     pattern,  # `Pattern`
@@ -547,13 +639,17 @@ def draw_pattern(
     links = list(zip(pattern.links, (1, 2, 3, 4)))
     links += [(k, 5) for k in pattern.leaves]
     for a, b in links:
-        ax.annotate('', at[b], at[a], arrowprops=dict(arrowstyle='->', color='.5', shrinkA=14,
-                                                      shrinkB=16))
+        arrow = dict(
+            arrowstyle='->',
+            color='.5',
+            shrinkA=14,
+            shrinkB=16)
+        ax.annotate('', at[b], at[a], arrowprops=arrow)
     for node, name in enumerate(('words', *pattern.ops, 'class')):
         color = op_color(name) if 0 < node < 5 else 'white'
-        box = dict(boxstyle='round,pad=.3', facecolor=color, edgecolor='.4', alpha=.8)
-        ax.text(*at[node], name, ha='center', va='center', fontsize=9, bbox=box)
-    ax.set(xlim=(-.5, last + .5), ylim=(-1.7, 1.7))
+        _label(ax, at[node], name, color)
+    ax.set_xlim(-.5, last + .5)
+    ax.set_ylim(-1.7, 1.7)
     ax.axis('off')
     return ax
 
@@ -564,8 +660,9 @@ def show_options(
     "The mean weight of every option of every choice; the axes"
     ax = axes(ax, (5, 2.2))
     group = found.state.net.space['net']
-    mean = found.dists['net'].mean.detach().cpu().numpy()
-    shown = np.where(group.live.numpy(), mean, np.nan)
+    mean = found.dists['net'].mean.detach().cpu()
+    live = group.live.numpy()
+    shown = np.where(live, mean.numpy(), np.nan)
     ax.imshow(shown, vmin=0, cmap='viridis', aspect='auto')
     ax.set_yticks(range(group.E), group.labels)
     for e, options in enumerate(group.options):
@@ -580,7 +677,7 @@ _GCN = dict(cora=81.3, citeseer=71.1)
 def _looked_up(name, genotype, seed) -> dict:
     "What the table has"
     known = graph_table(name).judged(Pattern.of(genotype))
-    return dict(test=known['test'], rank=known['rank'], regret=known['regret'])
+    return {name: known[name] for name in ('test', 'rank', 'regret')}
 
 def _trained_short(labelled, genotype, seed) -> dict:
     "Trained from scratch, small and briefly"
