@@ -257,3 +257,27 @@ def test_what_layers_remember_of_a_pass_is_never_stale():
     worn.strip({'net': some})
     for theta in thetas[1::2]:
         assert torch.allclose(worn(x, theta), fresh()(x, theta), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_a_found_module_is_plain_copied_and_saved(seed, tmp_path):
+    "What other trainers need: nothing of ours inside, `deepcopy`, `state_dict` and pickling of the whole."
+    import copy, pickle
+    from dnas_nb.core import generator, seeded
+    from dnas_nb.genotype import random_arch
+    from dnas_nb.modules import extract
+    space = space_of(Net)
+    genotype = random_arch(space, generator('plain', seed))
+    with seeded('plain', seed): supernet, fresh = space.supernet(Spec()), space.network(genotype)
+    x = torch.randn(3, 1, 8, 8, generator=generator('x'))
+    for net in fresh.eval(), extract(supernet, genotype).eval():
+        assert not any(type(m).__module__.startswith('dnas_nb') for m in net.modules())
+        torch.save(net.state_dict(), tmp_path/'net.pt')
+        with seeded('other'): other = space.network(genotype).eval()
+        other.load_state_dict(torch.load(tmp_path/'net.pt', weights_only=True))
+        for same in other, copy.deepcopy(net), pickle.loads(pickle.dumps(net)): assert torch.equal(same(x), net(x))
+        before = [p.clone() for p in net.parameters()]
+        twin = copy.deepcopy(net)
+        torch.optim.SGD(twin.parameters(), 1.).step(lambda: twin(x).square().sum().backward())
+        assert all(torch.equal(a, b) for a, b in zip(before, net.parameters()))     # the copy shares nothing
+        if any(True for _ in twin.parameters()): assert not torch.equal(twin(x), net(x))

@@ -19,6 +19,7 @@ from ..running.experiment import PRESETS
 # %% ../../nbs/domains/59_catalogue.ipynb #cat00007
 _MADE_BY = {                      # function that makes the domain -> the names it knows
     'series.series_domain': 'twin gunpoint acsf1 osuleaf vowels bearing bearing-size',
+    'modalities.modal_domain': 'twin-pairs digit-pairs digit-pairs-noisy digit-pairs-speaker',
 }
 _PAIRS = [(name, made) for made, names in _MADE_BY.items() for name in names.split()]
 CATALOGUE = MappingProxyType(dict(_PAIRS))
