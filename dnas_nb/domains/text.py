@@ -374,10 +374,10 @@ class TextNet(nn.Module):
     def __init__(self,
         words,               # that have a number
         classes,             # how many
-        C=48,                # numbers that stand for a word inside
-        widths=(12, 24, 48), # numbers of a word at first
+        C=64,                # numbers that stand for a word inside
+        widths=(16, 32, 64), # numbers of a word at first
         dropout=.4,          # share of numbers left out
-        silent=.2,           # share of rare words that become unknown
+        silent=0.,           # share of rare words that become unknown
         rows=8192,           # numbers of pairs
     ):
         super().__init__()
@@ -444,7 +444,7 @@ _BASELINES = dict(          # words and pairs counted, as in the data folder; th
     rt_polarity=(77.0, 'TF-IDF, logistic regression'),
     ag_news_sample=(88.4, 'TF-IDF, logistic regression'),
     grammar=(50.0, 'a count of words'))
-_SMALLER = dict(C=32, widths=(8, 16, 32), rows=512, dropout=.1, silent=0.)   # of the grammar
+_SMALLER = dict(C=32, widths=(8, 16, 32), rows=512, dropout=.1)   # of the grammar
 _TRAINED = dict(trec=6, rt_polarity=3, ag_news_sample=3, grammar=20)    # passes over the texts
 _SEARCHED = dict(trec=2, rt_polarity=1, ag_news_sample=1, grammar=8)
 _AT_A_TIME = dict(trec=128, rt_polarity=128, ag_news_sample=64, grammar=32)   # of a search
