@@ -8,7 +8,7 @@ from torch import nn
 from dnas_nb.core import generator
 from dnas_nb.data import About, Data, Part
 from dnas_nb.modules import Mixed, space_of
-from dnas_nb.reading.answers import Answers, confusion, views
+from dnas_nb.reading.answers import Answers, confused, views
 from dnas_nb.running.experiment import run
 from dnas_nb.running.folder import account, save_arrays, stored_arrays
 from dnas_nb.running.report import report
@@ -114,5 +114,5 @@ def test_more_classes_than_a_picture_can_show_are_no_matrix():
     answers = Answers.of(dict(true=true, output=np.eye(150)[true]), 'classification', range(150))
     assert [view.name for view in views(answers)] == ['calibration']
     few = Answers.of(dict(true=true % 90, output=np.eye(90)[true % 90]), 'classification', range(90))
-    counts = confusion(few.true, few.said, 90)
+    counts = confused(few.true, few.said, 90)
     assert counts.trace() == 300 and [view.name for view in views(few)] == ['confusion', 'calibration']
