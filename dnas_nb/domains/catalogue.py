@@ -12,14 +12,17 @@ from functools import lru_cache, partial
 from importlib import import_module
 from types import MappingProxyType
 from ..core import choose
-from .domain import Domain, plan_of
+from .domain import Domain, as_settings
 from ..plugins import register
 from ..running.experiment import PRESETS
 
 # %% ../../nbs/domains/59_catalogue.ipynb #cat00007
 _MADE_BY = {                      # function that makes the domain -> the names it knows
+    'graphspace.graph_domain': 'cora citeseer',
     'series.series_domain': 'twin gunpoint acsf1 osuleaf vowels bearing bearing-size',
+    'text.text_domain': 'grammar trec rt_polarity ag_news_sample',
     'modalities.modal_domain': 'twin-pairs digit-pairs digit-pairs-noisy digit-pairs-speaker',
+    'transformers.former_domain': 'digits-former cifar-former',
 }
 _PAIRS = [(name, made) for made, names in _MADE_BY.items() for name in names.split()]
 CATALOGUE = MappingProxyType(dict(_PAIRS))
@@ -53,10 +56,10 @@ class _Plan(Mapping):
         self.name = name
 
     def __getitem__(self, field):
-        return plan_of(domain(self.name))[field]
+        return as_settings(domain(self.name))[field]
 
     def __iter__(self):
-        return iter(plan_of(domain(self.name)))
+        return iter(as_settings(domain(self.name)))
 
     def __len__(self):
-        return len(plan_of(domain(self.name)))
+        return len(as_settings(domain(self.name)))
