@@ -10,7 +10,7 @@ __all__ = ['SPACES', 'Choice', 'Group', 'reachable', 'Cell', 'draw_cell', 'Space
 import math, re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 import torch
 from .core import UserError, brief, choose
 from .ops import DARTS_OPS, NB201
@@ -33,28 +33,28 @@ class Group:
         object.__setattr__(self, 'choices', tuple(self.choices))
         _check_group(self)
 
-    @property
+    @cached_property
     def E(self) -> int:
         "Rows: the number of choices"
         return len(self.choices)
 
-    @property
+    @cached_property
     def O(self) -> int:
         "Columns: the length of the longest list of options"
         return max(len(c.options) for c in self.choices)
 
-    @property
+    @cached_property
     def options(self) -> tuple:
         "What each choice may become: E tuples of names"
         return tuple(c.options for c in self.choices)
 
-    @property
+    @cached_property
     def live(self) -> torch.Tensor:
-        "(E, O) bool: the columns that exist in each row"
+        "(E, O) bool: the columns that exist in each row; one tensor for all who ask"
         lengths = torch.tensor([len(c.options) for c in self.choices])
         return torch.arange(self.O) < lengths[:, None]
 
-    @property
+    @cached_property
     def labels(self) -> tuple:
         "The places, e.g. '0→1'"
         return tuple(c.place for c in self.choices)
@@ -144,15 +144,6 @@ class Cell(Group):
     widths: tuple = ()   # channels of each node, as multiples of the cell's; empty: all 1
 
     def __post_init__(self):
-        self._keep_tuples()
-        _check_lists(self)
-        _check_edges(self)
-        _check_paths(self)
-        _check_sizes(self)
-        if self.keep:
-            _check_keep(self)
-
-    def _keep_tuples(self):
         "Lists are welcome, tuples are kept"
         edges = tuple(map(tuple, self.edges))
         ops = tuple(map(tuple, self.ops))
@@ -167,18 +158,22 @@ class Cell(Group):
         if isinstance(keep, int):
             keep = (keep,)*len(self.inner)
         put('keep', tuple(keep))
+        _check_edges(self)
+        _check_nodes(self)
+        if self.keep:
+            _check_keep(self)
 
-    @property
+    @cached_property
     def n_nodes(self) -> int:
         "All nodes, inputs included"
         return 1 + max((j for _, j in self.edges), default=-1)
 
-    @property
+    @cached_property
     def inner(self) -> range:
         "The nodes that are not inputs"
         return range(self.n_in, self.n_nodes)
 
-    @property
+    @cached_property
     def sizes(self) -> tuple:
         "Per node, how many times smaller its image is than the inputs'"
         out = {k: 1 for k in range(self.n_in)}
@@ -202,18 +197,6 @@ def _bad(
 ):
     "Raise the error about one place of a cell"
     raise UserError(f'cell {cell.name!r}{place}: {why}')
-
-def _check_lists(
-    c, # a `Cell`
-) -> None:
-    "Lists that do not belong together"
-    if not c.edges:
-        _bad(c, '', 'there are no edges')
-    for name, given in {'ops': c.ops, 'strides': c.strides}.items():
-        if len(given) != len(c.edges):
-            _bad(c, '', f'{len(given)} {name} for {len(c.edges)} edges, give one per edge')
-    if c.output not in ('last', 'concat'):
-        _bad(c, '', f"output {c.output!r} should be 'last' or 'concat'")
 
 def _edge_fault(
     c,     # a `Cell`
@@ -243,7 +226,14 @@ def _edge_fault(
 def _check_edges(
     c, # a `Cell`
 ) -> None:
-    "Edges one by one, then gaps between the nodes"
+    "Lists that belong together, edges one by one, then gaps between the nodes"
+    if not c.edges:
+        _bad(c, '', 'there are no edges')
+    for name, given in {'ops': c.ops, 'strides': c.strides}.items():
+        if len(given) != len(c.edges):
+            _bad(c, '', f'{len(given)} {name} for {len(c.edges)} edges, give one per edge')
+    if c.output not in ('last', 'concat'):
+        _bad(c, '', f"output {c.output!r} should be 'last' or 'concat'")
     nodes = set(range(c.n_in)) | {j for _, j in c.edges}
     for e in range(len(c.edges)):
         why = _edge_fault(c, e, nodes)
@@ -253,20 +243,15 @@ def _check_edges(
     if gaps:
         _bad(c, f', node {min(gaps)}', 'no edge leads to it: number the nodes without gaps')
 
-def _check_paths(
+def _check_nodes(
     c, # a `Cell` whose edges are in order
 ) -> None:
-    "Some path leads to the output"
+    "Some path leads to the output; image sizes that meet in a node, and channels"
     open_ = [edge for edge, names in zip(c.edges, c.ops) if set(names) - {'none'}]
     last = c.n_nodes - 1
     if last not in reachable(c.n_in, open_):
         lost = f'no path from an input to the output, node {last}'
         _bad(c, '', f'{lost}: every one has an edge that allows only none')
-
-def _check_sizes(
-    c, # a `Cell` whose edges are in order
-) -> None:
-    "Image sizes that meet in a node, and channels"
     size = c.sizes
     for (i, j), stride in zip(c.edges, c.strides):
         if size[j] != stride*size[i]:
@@ -350,7 +335,7 @@ class Space:
         kind = 'cell' if self.cells else 'group'
         return choose(name, {g.name: g for g in self.groups}, f'{kind} of space {self.name!r}')
 
-    @property
+    @cached_property
     def cells(self) -> tuple:
         "The groups that know their wiring"
         return tuple(g for g in self.groups if isinstance(g, Cell))

@@ -158,6 +158,17 @@ def test_empty_table(tmp_path):
 
 
 @shipped
+def test_shipped_table_is_the_known_one():
+    "Read at once, as its checksum is known, it says the same as when all is checked."
+    from dnas_nb.bench import tablefile as tf
+    path = package_tables()/'digits201.npz'
+    columns, header = tf._read_shipped('digits201', path)
+    checked, same = tf.read_table(path, name='digits201')
+    assert header == same and list(columns) == list(checked)
+    for name, a in columns.items(): assert a.dtype == checked[name].dtype and (a == checked[name]).all()
+
+
+@shipped
 def test_shipped_table():
     "Small, complete, and usable like any other."
     right, loss, header = measurements()

@@ -149,12 +149,6 @@ def cost(
     return by_dataset.rename_axis(columns=None).reset_index()
 
 # %% ../../nbs/bench/20_tables.ipynb #05fef184
-def _mean_if_any(have): # names of seeds -> one of them
-    return 'mean' if 'mean' in have else have[0]
-
-def _given(value): # -> None is for the default
-    return None if value is None else str(value)
-
 def accuracies(
     table: Table,
     dataset,       # e.g. 'cifar10'
@@ -171,12 +165,13 @@ def accuracies(
     if isinstance(seeds, int):
         seeds = str(seeds)
     wanted = dict(dataset=dataset, split=split, epochs=epochs, seeds=seeds)
-    best = dict(epochs=max, seeds=_mean_if_any)
     for label, want in wanted.items():
         values = f.columns.get_level_values(label)
         have = values.unique().tolist()
-        if want is None:
-            want = best[label](have)
+        if want is None and label == 'epochs':
+            want = max(have)
+        elif want is None:
+            want = 'mean' if 'mean' in have else have[0]
         else:
             what = 'data set' if label == 'dataset' else label
             want = choose(want, have, f'{what} of {table.name}')
@@ -244,7 +239,6 @@ def _summed_up(
     valid = float('nan')
     if (dataset, 'valid') in {c[:2] for c in table.frame.columns}:
         valid = accuracies(table, dataset, 'valid', epochs).iloc[i]
-    place = rank(table, i, dataset, epochs=epochs)
     _, _, trained, seeds = test.name
     mine, best = test.iloc[i], test.max()
     return dict(
@@ -253,8 +247,8 @@ def _summed_up(
         seeds=seeds,
         valid=valid,
         test=mine,
-        rank=place.rank,
-        of=place.of,
+        rank=1 + int((test > mine).sum()),
+        of=int(test.notna().sum()),
         regret=float(best - mine),
         best=best,
     )
@@ -350,27 +344,24 @@ def worth(
 # %% ../../nbs/bench/20_tables.ipynb #baf53681
 _ABOUT = ('version', 'file', 'sha256', 'paper', 'licence', 'source', 'missing')
 
-def _accuracy_label(name): # 'cifar10/test/200/mean' -> (dataset, split, epochs, seeds)
-    dataset, split, epochs, seeds = name.split('/')
-    if epochs.isdecimal() and len(epochs) < 10:
-        epochs = int(epochs)
-    return dataset, split, epochs, seeds
-
 def _parted(
     cols,  # dict name -> array
 ) -> tuple: # two dicts label -> array: accuracies, costs
     "Columns with four and with two labels. Raises `UserError` for one that holds no numbers"
     accuracy, costs = {}, {}
     for name, a in cols.items():
-        labels = name.count('/') + 1
-        if labels not in (2, 4):
+        labels = name.split('/')   # such as 'cifar10/test/200/mean'
+        if len(labels) not in (2, 4):
             continue
         if a.dtype.kind not in 'biuf' or a.ndim != 1:
             raise UserError(f'column {name!r} should hold one number for each architecture')
-        if labels == 4:
-            accuracy[_accuracy_label(name)] = a
-        else:
-            costs[tuple(name.split('/'))] = a
+        if len(labels) == 2:
+            costs[tuple(labels)] = a
+            continue
+        epochs = labels[2]
+        if epochs.isdecimal() and len(epochs) < 10:
+            labels[2] = int(epochs)
+        accuracy[tuple(labels)] = a
     return accuracy, costs
 
 def from_columns(
