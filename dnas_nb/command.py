@@ -218,11 +218,6 @@ def _unread(
         _complain(name, f'{words[0]} was given to {script}, which does not read it: '
                   f'start {name}, or call {name}(…) with its values')
 
-def _any_terminal():
-    "A terminal that lacks a character shows `?` for it, and no traceback"
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='replace')
-
 def command(
     kept='',  # said after an interruption: what is not lost
 ):
@@ -233,7 +228,8 @@ def command(
         def go(*args, **kwargs):
             if not args and not kwargs:
                 if _at_shell(name):
-                    _any_terminal()
+                    for stream in (sys.stdout, sys.stderr):   # a terminal may lack a character
+                        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='replace')
                     kwargs = from_line(f, sys.argv[1:])
                 else:
                     _unread(f)

@@ -12,6 +12,7 @@ __all__ = ['classification', 'PARTS', 'JUDGED', 'mapped', 'tensors_in', 'fingerp
 import copy, hashlib, json
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter, methodcaller
 from typing import Callable
 import numpy as np
 import torch
@@ -94,19 +95,15 @@ class Task:
     fit: Callable = None   # y of the training part -> the task in their units; None: it has none
     places: bool = False   # one input for all parts, which ask for different places of it?
 
-def _full(output):
-    "The logits in single precision at least: a loss in bfloat16 would be rounded too far"
-    if output.dtype == torch.bfloat16:
-        return output.float()
-    return output
-
 def _class_loss(
     output,        # (B, K) logits
     y,             # (B,) labels
     smoothing=0.,  # part of the label that is spread over all classes
 ) -> torch.Tensor: # scalar
-    "Cross-entropy, the mean over the batch"
-    return F.cross_entropy(_full(output), y, label_smoothing=smoothing)
+    "Cross-entropy, the mean over the batch; in bfloat16 it would be rounded too far"
+    if output.dtype == torch.bfloat16:
+        output = output.float()
+    return F.cross_entropy(output, y, label_smoothing=smoothing)
 
 def _class_of(output):
     "The class with the largest logit"
@@ -117,8 +114,10 @@ def _class_scores(
     y,       # (B,) labels
 ) -> dict:   # sums over the batch: of pictures, of their losses, of right answers
     "What adds up to mean loss and accuracy"
-    loss = F.cross_entropy(_full(output), y, reduction='sum')
-    right = (_class_of(output) == y).sum()
+    if output.dtype == torch.bfloat16:
+        output = output.float()
+    loss = F.cross_entropy(output, y, reduction='sum')
+    right = (output.argmax(-1) == y).sum()
     return dict(n=len(y), loss=loss.item(), acc=right.item())
 
 def _no_classes(
@@ -192,9 +191,7 @@ class Part:
         return len(tensors_in(self.y)[0])
 
     def __getitem__(self, index):
-        def at(t):
-            return t[index]
-        names = self.names
+        at, names = itemgetter(index), self.names
         if names is not None:
             here = index.cpu() if isinstance(index, torch.Tensor) else index
             names = names[torch.arange(len(names))[here].numpy()]
@@ -210,9 +207,9 @@ class Part:
         return Part(x, mapped(joined, self.y, other.y), self.about, names)
 
     def to(self, device):
-        def moved(t):
-            return t.to(device)
-        return replace(self, x=mapped(moved, self.x), y=mapped(moved, self.y))
+        there, moved = methodcaller('to', device), copy.copy(self)   # hashes stay as they are
+        vars(moved).update(x=mapped(there, self.x), y=mapped(there, self.y))
+        return moved
 
     def __repr__(self):
         said = []
@@ -279,6 +276,8 @@ def _wrong_inputs(x) -> str:
             return f'x must be (images, channels, height, width), it is {tuple(t.shape)}'
         if t.dtype not in (torch.uint8, torch.float32, torch.int64, torch.bool):
             return f'x must be uint8 or float32 (int64 or bool for codes), it is {t.dtype}'
+        if t.is_floating_point() and not t.isfinite().all():
+            return 'x contains NaN or infinite values'
     lengths = sorted({len(t) for t in tensors_in(x)})
     if len(lengths) != 1:
         return f'the tensors of x are of different lengths: {brief(lengths)}'
@@ -298,13 +297,6 @@ def _wrong_number(x, y, K) -> str:
         return f'{n:,} images of {K:,} classes are too many to divide'
     return ''
 
-def _wrong_values(x) -> str:
-    "What is wrong with the numbers in the inputs, or ''"
-    for t in tensors_in(x):
-        if t.is_floating_point() and not t.isfinite().all():
-            return 'x contains NaN or infinite values'
-    return ''
-
 @patch
 def check(self: Part,
     classes,       # names of the K classes, or of the outputs
@@ -313,8 +305,7 @@ def check(self: Part,
 ):
     "Raise `UserError` unless these are finite inputs with as many labels, fit for the task"
     x, y, K = self.x, self.y, len(classes)
-    why = _wrong_inputs(x) or _wrong_number(x, y, K)
-    why = why or (task or classification).wrong(y, K) or _wrong_values(x)
+    why = _wrong_inputs(x) or _wrong_number(x, y, K) or (task or classification).wrong(y, K)
     if why:
         raise UserError(f'{name}: {why}')
 
@@ -408,22 +399,7 @@ def _check(
             raise UserError(f'{name}: {n} pictures are shared ({pair}). '
                             'Make splits with `load_data` or `from_tensors`')
 
-def _fingerprint(
-    parts,  # {name: `Part`}
-    classes, # names of the K classes
-) -> str:   # 32 hexadecimal digits
-    "Hash of pixels and labels of all parts and of the class names"
-    hashes = [part.fingerprint for part in parts.values()]
-    names = [str(c) for c in classes]
-    text = json.dumps([hashes, names])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
 # %% ../nbs/06_data.ipynb #98a90f7c
-def _put(frozen, **values):
-    "Enter values into a frozen dataclass that is being made"
-    for name, value in values.items():
-        object.__setattr__(frozen, name, value)
-
 @dataclass(frozen=True, eq=False)
 class Data:
     "Three parts of one data set that share no picture; raises `UserError` when they do"
@@ -435,11 +411,15 @@ class Data:
     def __post_init__(self):
         about, parts = self.about, self.parts
         _check(about, parts)
-        fingerprint = _fingerprint(parts, about.classes)
+        hashes = [part.fingerprint for part in parts.values()]
+        text = json.dumps([hashes, [str(c) for c in about.classes]])
+        fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
         about = replace(about, shape=self.train.shape, fingerprint=fingerprint)
-        _put(self, about=about)
+        vars(self).update(about=about)
         for name, part in parts.items():
-            _put(self, **{name: replace(part, about=about)})
+            own = copy.copy(part)           # it keeps what it knows of its contents
+            vars(own).update(about=about)
+            vars(self)[name] = own
 
     @property
     def parts(self) -> dict:
@@ -451,7 +431,7 @@ class Data:
     def search(self):
         "What an architecture search may see: everything but the test images"
         view = copy.copy(self)
-        _put(view, test=None)
+        vars(view).update(test=None)
         return view
 
     def overlap(self) -> dict:
@@ -463,7 +443,7 @@ class Data:
         "The same data on a device"
         moved = copy.copy(self)
         for name, part in self.parts.items():
-            _put(moved, **{name: part.to(device)})
+            vars(moved)[name] = part.to(device)
         return moved
 
     def __repr__(self):
@@ -494,10 +474,9 @@ def _normal(
     "One tensor less the mean, by the deviation"
     if mean is None:
         return x
-    def per_channel(values):
-        column = torch.tensor(values, dtype=torch.float32, device=x.device)
-        return column.reshape(-1, *[1]*(x.ndim - 2))
-    return (to_float(x) - per_channel(mean))/per_channel(std)
+    both = torch.tensor([mean, std], dtype=torch.float32, device=x.device)
+    mean, std = both.reshape(2, -1, *[1]*(x.ndim - 2))   # a number for each channel
+    return (to_float(x) - mean)/std
 
 def normalise(
     x,      # (B, C, H, W) uint8 or float32, or a nest of tensors
@@ -576,8 +555,8 @@ def take(self: Part,
     cutout=0,  # side of a blank square in pixels, among the changes
 ) -> tuple:    # (x, y)
     "A batch ready for a network: normalised, changed at random by a key, channels last"
-    some = self[index]
-    return prepared(some.x, self.about, key, cutout), some.y
+    at = itemgetter(index)
+    return prepared(mapped(at, self.x), self.about, key, cutout), mapped(at, self.y)
 
 def prepared(
     x,        # (B, ...) uint8 or float32, or a nest of tensors
@@ -587,20 +566,18 @@ def prepared(
 ):            # float32 or codes, on the device of `x`
     "A batch as a network takes it: normalised, changed at random by a key, channels last"
     change, flip, shift = about.change, about.flip, about.shift
-    if change is not None and key is not None and _pictures(x):
+    pictures = isinstance(x, torch.Tensor) and x.ndim == 4
+    if change is not None and key is not None and pictures:
         flip, shift = change.flip, round(change.shift*x.shape[2])
         x = change.values(x, key) if change.values else x
-    x = normalise(x, about)
-    if key is not None and _pictures(x):
+    x = mapped(_normal, x, about.mean, about.std)
+    if key is not None and pictures:
         x = augment(x, generator(*key), flip, shift, cutout)
     return mapped(_laid_out, x)
 
-def _pictures(x): # is it one tensor (B, C, H, W)?
-    return isinstance(x, torch.Tensor) and x.ndim == 4
-
 def _laid_out(t):
     "Pictures with their channels last in memory, anything else in order"
-    form = torch.channels_last if _pictures(t) else torch.contiguous_format
+    form = torch.channels_last if t.ndim == 4 else torch.contiguous_format
     return t.contiguous(memory_format=form)
 
 @dataclass(frozen=True, eq=False)

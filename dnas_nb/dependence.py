@@ -35,24 +35,15 @@ def _log_cosh(
     return a + F.softplus(-2*a) - math.log(2)
 
 # %% ../nbs/11_dependence.ipynb #41271c08
-def _below(
-    values, # (..., d(d-1)/2) row by row below the diagonal
-    d,      # number of variables
-) -> Tensor: # (..., d, d), zero elsewhere
-    "A strictly lower triangular matrix"
-    shape = *values.shape[:-1], d*d
-    at = lower(d, values.device)
-    flat = values.new_zeros(shape)
-    flat = flat.index_copy(-1, at, values)
-    return flat.unflatten(-1, (d, d))
-
 def _corr_cholesky(
     z,       # (..., d(d-1)/2) unconstrained, row by row below the diagonal
     d,       # number of variables
 ) -> Tensor: # (..., d, d) lower triangular, rows of length one, positive diagonal
     "Cholesky factor `L` of a correlation matrix `L Lᵀ`; `z = 0` gives the identity exactly"
-    T = _below(z.tanh(), d)
-    S = _below(_log_cosh(z), d)
+    both = torch.stack([z.tanh(), _log_cosh(z)])
+    flat = both.new_zeros(*both.shape[:-1], d*d)
+    flat = flat.index_copy(-1, lower(d, z.device), both)
+    T, S = flat.unflatten(-1, (d, d))   # strictly below the diagonal, zero elsewhere
     spent = S[..., :-1].cumsum(-1)
     spent = F.pad(spent, (1, 0))
     left = spent.neg().exp()
@@ -302,13 +293,10 @@ def _place(
     column = i - row*(row - 1)//2
     return f'{_who(key, row, O)} with {_who(key, column, O)}'
 
-def _check_finite(
+def _refuse_odd(
     phi_c,   # {'alpha': (E, O), ...}
 ) -> None:
     "Raise a `UserError` that names the edge and op of the first parameter that is not finite"
-    total = sum(v.detach().sum() for v in phi_c.values())
-    if math.isfinite(total):
-        return
     O = phi_c['alpha'].shape[1]
     for key, v in phi_c.items():
         flat = v.flatten()
@@ -325,8 +313,8 @@ def _make_factor(
     form='full',  # 'full', 'kron', 'lowrank'
 ):
     "The square root of the correlation matrix of one group"
-    keys = choose(form, _FORMS, 'form')
-    if phi_c.keys() - {'alpha'} != set(keys):
+    if phi_c.keys() - {'alpha'} != set(_FORMS.get(form, ('alpha',))):
+        keys = choose(form, _FORMS, 'form')
         raise UserError(f'form {form!r} needs {sorted(keys)}, phi has {sorted(phi_c)}: '
                         f'use init_danas(form={form!r})')
     E, O = phi_c['alpha'].shape
@@ -345,7 +333,8 @@ def relax_danas(
     frozen=False, # hold the correlation at the identity (ablation)
 ) -> CorrelatedNormal:
     "The correlated normal of one group (ours; the idea is the abstract of Zhang et al., ECCV 2024)"
-    _check_finite(phi_c)
+    if not math.isfinite(sum(v.detach().sum() for v in phi_c.values())):
+        _refuse_odd(phi_c)
     if live is not None:
         some = live.any(-1).tolist()
         if not all(some):

@@ -312,14 +312,6 @@ def _live_ops(net, s, live):
                 out.append((_Op(e, o, j), edge[edge.columns[o]]))
     return out
 
-def _passing(net, s):
-    "(edge, node that receives, stride) of the channels that no operation sees"
-    out = []
-    for e, (i, j) in enumerate(net.cell.edges):
-        if i == s and net.partial > 1:
-            out.append((e, j, net.cell.strides[e]))
-    return tuple(out)
-
 def _leaving(net, s, live):
     "`_Leaving` of node `s`, and (kind, modules) of each of its stacks"
     ops, modules = {}, {}
@@ -334,7 +326,12 @@ def _leaving(net, s, live):
     sizes = [len(term.ops) for term in stacks]
     if shared:
         sizes.append(len(dst)*len(shared))
-    lists = stacks, shared, _passing(net, s), dst, sizes
+    passing = []
+    if net.partial > 1:
+        for e, (i, j) in enumerate(net.cell.edges):
+            if i == s:
+                passing.append((e, j, net.cell.strides[e]))
+    lists = stacks, shared, passing, dst, sizes
     node = _Leaving(s, *map(tuple, lists))
     return node, [(term.kind, modules[term.kind]) for term in stacks]
 
@@ -430,9 +427,7 @@ def _passed(node, x, scale, sums):
         sums.put([j], [y if scale is None else y*scale[e]])
 
 def _joined(plan, j, mixed, passed, start):
-    "What node `j` holds"
-    if plan.partial == 1:
-        return mixed.pop(j)
+    "What node `j` holds where some channels pass by"
     first = start[j] if start else None
     if j not in passed:
         return first
@@ -472,7 +467,9 @@ def run_cell(
     if start and plan.partial == 1:
         mixed = _Sums(start)
     for node in plan.nodes:
-        if node.src >= plan.n_in:
+        if node.src >= plan.n_in and plan.partial == 1:
+            values[node.src] = mixed.pop(node.src)
+        elif node.src >= plan.n_in:
             values[node.src] = _joined(plan, node.src, mixed, passed, start)
         x = part = values[node.src]
         n, m = len(node.sizes), len(node.stacks)
@@ -526,27 +523,18 @@ class FastCell(CellNet):
     "A `CellNet` that computes what leaves a node together"
     compiled = False
 
-    def slow(self): # is there something that only the plain cell does?
-        dropping = self.training and any(_inner(e).drop for e in self.edges)
-        return self.affine or self.cell.widths or dropping
-
-    def job(self, live, reached, device) -> _Job:
-        "The work under a mask, remembered; pruning deletes modules"
-        built = tuple(len(_inner(e)) for e in self.edges)
+    def job(self, live, built, reached, device) -> _Job:
+        "The work under a mask, remembered; pruning deletes modules, `built` tells"
         key = live, built, reached, device
         if key not in self.memory:
             if len(self.memory) >= 256:
                 self.memory.clear()   # hard samples are many
-            self.memory[key] = self.new_job(live, reached, device)
+            plan, modules = plan_of(self, live, reached)
+            behind = self.cell.E*self.cell.O   # where `run_cell` puts a zero
+            places = plan.places(self.cell.O, behind)
+            places = torch.tensor(places, device=device, dtype=torch.long)
+            self.memory[key] = _Job(plan, modules, places, _even(self, live, modules))
         return self.memory[key]
-
-    def new_job(self, live, reached, device) -> _Job:
-        "The work under a mask"
-        plan, modules = plan_of(self, live, reached)
-        behind = self.cell.E*self.cell.O   # where `run_cell` puts a zero
-        places = plan.places(self.cell.O, behind)
-        places = torch.tensor(places, device=device, dtype=torch.long)
-        return _Job(plan, modules, places, _even(self, live, modules))
 
     def forward(self,
         x,          # (B, C, H, W) or a tuple of them, one per input of the cell
@@ -555,8 +543,10 @@ class FastCell(CellNet):
         scale=None, # (E,) weights of whole edges; None: all 1
         gates=None, # (E,) gates of what does not run: 0, with a gradient; None: none
     ):
-        if w is None or self.slow():
-            return super().forward(x, w, live, scale, gates)
+        inner = [_inner(edge) for edge in self.edges]
+        dropping = self.training and any(mix.drop for mix in inner)
+        if w is None or self.affine or self.cell.widths or dropping:
+            return super().forward(x, w, live, scale, gates)   # only the plain cell does it
         inputs = x if isinstance(x, tuple) else (x,)
         maps, start = [_tidy(v) for v in inputs], None
         if live is None:
@@ -565,7 +555,8 @@ class FastCell(CellNet):
             gates = gates if scale is None else gates*scale
             held = self.gated(maps[0], gates)
             start = {j: _tidy(v) for j, v in held.items()}
-        job = self.job(tuple(map(tuple, live)), gates is not None, maps[0].device)
+        built = tuple(map(len, inner))
+        job = self.job(tuple(map(tuple, live)), built, gates is not None, maps[0].device)
         weights = [k.weights(modules) for k, modules in job.modules]
         given = maps, torch.stack(list(w)), job.places, weights, scale, start
         if self.compiled and job.even and start is None and torch.is_grad_enabled():

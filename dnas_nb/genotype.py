@@ -59,17 +59,6 @@ def pick_op(
     raise UserError(f'{place}: column {brief(op)} should be an integer from 0 to {last}')
 
 # %% ../nbs/04_genotype.ipynb #9aa79572
-def _check_names(
-    space, # a `Space`
-    per,   # dict group name -> names of options
-) -> None:
-    "Raise a `UserError` unless `per` speaks of exactly the groups of the space"
-    want = [g.name for g in space.groups]
-    if sorted(per) == sorted(want):
-        return
-    got = brief_line(', '.join(map(str, per)))
-    raise UserError(f"space {space.name!r} wants operations for: {', '.join(want)}; got {got}")
-
 @dataclass(frozen=True)
 class _Words:
     "How messages speak of a group"
@@ -80,15 +69,12 @@ class _Words:
 _OF_CELLS = _Words('cell', 'edge', 'operation')
 _OF_GROUPS = _Words('group', 'choice', 'option')
 
-def _words(group):
-    return _OF_CELLS if isinstance(group, Cell) else _OF_GROUPS
-
 def _listed(
     group, # a `Group`
     ops,   # E names or columns
 ) -> list:
     "The same as a list of the right length"
-    said = _words(group)
+    said = _OF_CELLS if isinstance(group, Cell) else _OF_GROUPS
     where = f'{said.kind} {group.name!r}'
     if isinstance(ops, str):
         raise UserError(f'{where}: {said.options}s come as a list, one per {said.choices}; '
@@ -124,7 +110,8 @@ def _rows(
     ops = _listed(cell, ops)
     rows = []
     for (src, dst), op, allowed, label in zip(cell.edges, ops, cell.ops, cell.labels):
-        op = pick_op(op, allowed, f'cell {cell.name!r}, edge {label}')
+        if op not in allowed:
+            op = pick_op(op, allowed, f'cell {cell.name!r}, edge {label}')
         if op is not None:
             rows.append((src, dst, op))
     return tuple(rows)
@@ -136,7 +123,10 @@ def from_ops(
     "The genotype of these options, in the order of the choices. A `UserError` names the place"
     first = space.groups[0].name
     per = ops if isinstance(ops, dict) else {first: ops}
-    _check_names(space, per)
+    want = [g.name for g in space.groups]
+    if sorted(per) != sorted(want):
+        got = brief_line(', '.join(map(str, per)))
+        raise UserError(f"space {space.name!r} wants operations for: {', '.join(want)}; got {got}")
     groups = []
     for group in space.groups:
         rows = _rows if isinstance(group, Cell) else _taken

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from .core import UserError, brief, choose, generator
-from .data import (About, Data, PARTS, Part, augment, fingerprints, moments, normalise,
+from .data import (About, Data, Part, augment, fingerprints, moments, normalise,
                           to_float)
 from .folders import read_folder
 from .safe import (allowance, brief_line, has_dir, has_file, path_text, picture,
@@ -184,7 +184,6 @@ def _shrink(
     shift = round(source.shift*size/width)
     return replace(source, pool=pool, test=test, shift=shift)
 
-# %% ../nbs/06a_sources.ipynb #142323cb
 def _enough(
     source: Source,
     least,  # images every class needs
@@ -238,12 +237,6 @@ def _halve(
     return for_train[some_train], for_valid[some_valid]
 
 # %% ../nbs/06a_sources.ipynb #8ffbfce2
-def _well_formed(source):
-    "Raise `UserError` unless pictures and labels of all parts are in order"
-    source.pool.check(source.classes, f'{source.name}, images', source.task)
-    if source.test is not None:
-        source.test.check(source.classes, f'{source.name}, test images', source.task)
-
 def _as_they_come(data, images, size, seed) -> Data:
     "Raises `UserError` for less of them, or others"
     known = data.about
@@ -262,7 +255,9 @@ def split_of(
     "Check, resize, drop duplicates, hold out a test set if there is none, halve the rest"
     if isinstance(source, Data):
         return _as_they_come(source, images, size, seed)
-    _well_formed(source)
+    source.pool.check(source.classes, f'{source.name}, images', source.task)
+    if source.test is not None:
+        source.test.check(source.classes, f'{source.name}, test images', source.task)
     sized = source
     if size is not None:
         sized = _shrink(source, size)
@@ -642,7 +637,6 @@ def _read_names(
         raise UserError(f'{path_text(path)} does not hold the class names of CIFAR')
     return tuple(n.decode() for n in names)
 
-# %% ../nbs/06a_sources.ipynb #307c5301
 @dataclass(frozen=True)
 class _Files:
     "Where the pictures of a CIFAR lie, in either layout"
@@ -671,7 +665,6 @@ _CIFAR = {
         test_batch='test', meta='meta',
         labels=b'fine_labels', names=b'fine_label_names')}
 
-# %% ../nbs/06a_sources.ipynb #4f53a5a4
 def _cifar_folder(
     files,  # a `_Files`
 ):
@@ -845,29 +838,6 @@ def sample_grid(
     middle = [(k + .5)*len(grid)/len(classes) for k in range(len(classes))]
     ax.set(xticks=[], yticks=middle, yticklabels=classes)
     ax.set_title(f'{data.about.name}: {part} images')
-    return ax
-
-# %% ../nbs/06a_sources.ipynb #182dd72c
-def _class_balance(
-    data,     # `Data`
-    ax=None,
-):
-    "Images of each class in each part"
-    import matplotlib.pyplot as plt
-    ax = ax or plt.subplots(figsize=(6, 2.5))[1]
-    classes = data.about.classes
-    at = np.arange(len(classes))
-    for i, p in enumerate(PARTS):
-        counts = data.parts[p].y.bincount(minlength=len(classes))
-        ax.bar(at + .27*(i - 1), counts, .27, label=p)
-    if len(classes) <= 20:
-        ax.set(xticks=at, xticklabels=classes)
-    else:
-        ax.set_xticks([])
-    ax.set(xlabel='class', ylabel='images')
-    ax.set_title(f'{data.about.name}: every class is divided alike')
-    ax.set_ylim(top=1.25*ax.get_ylim()[1])
-    ax.legend(ncols=3, loc='upper right')
     return ax
 
 # %% ../nbs/06a_sources.ipynb #1f77d628

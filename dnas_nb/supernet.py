@@ -396,90 +396,6 @@ def _block(
         return nn.Sequential(pool, widen), wide, halved
     return _cell_block(space, space[name], C, maps, spec, keep)
 
-# %% ../nbs/05_supernet.ipynb #5f760030
-class SuperNet(nn.Module):
-    "Stem, cells and reductions, head; mixing weights are an argument (DARTS, section 2.2)"
-    def __init__(self,
-        space,     # a `Space` of cells
-        *sizes,    # values of a `Spec`, in its order: channels, cells, classes ...
-        keep=None, # {cell name: per edge, operation names to build}; None: all
-        **more,    # values of a `Spec` by name
-    ):
-        super().__init__()
-        spec = Spec(*sizes, **more)
-        self.space, self.spec = space, spec
-        self.names = _names(space, spec.n)
-        self.at = None
-        if spec.auxiliary:
-            self.at = 2*spec.n//3
-        self.blocks = nn.ModuleList()
-        self.stem, maps = _stem(space, spec)
-        width, self.halvings = self._stacked(maps, keep or {})
-        self.head = _head(space, spec, width)
-        if spec.batch_stats:
-            batch_stats(self)
-
-    def _stacked(self, maps, keep) -> tuple:
-        "Build the blocks behind the stem: (channels, halvings) of the last map"
-        spec = self.spec
-        C = spec.C
-        for k, name in enumerate(self.names):
-            chosen = keep.get(name)
-            block, C, new = _block(self.space, name, C, maps, spec, chosen)
-            self.blocks.append(block)
-            maps = [*maps[1:], new]
-            if k == self.at:
-                self.aux = _Auxiliary(new[0], spec.classes, spec.stem)
-        return maps[-1]
-
-    def _must_be_large(self, x):
-        "Raise `UserError` for images that cannot be halved so often"
-        least = 2**self.halvings
-        H, W = x.shape[2:]
-        if min(H, W) < least:
-            often = f'cannot be halved {self.halvings} times'
-            raise UserError(f'images of {H}×{W} pixels {often}: give at least {least}×{least}')
-
-    def forward(self,
-        x,           # (B, in_ch, H, W) images
-        theta=None,  # `Theta`, or {group: (E, O) mixing weights}; None: plain sums
-        live=None,   # {group: (E, O) bool}: what to compute besides non-zero weights
-    ):
-        "Logits (B, classes); with an auxiliary head and in training also its logits"
-        self._must_be_large(x)
-        args = self._arguments(Theta.of(theta), live)
-        maps = self.stem(x)
-        if not isinstance(maps, tuple):
-            maps = (maps,)*self.space.cells[0].n_in
-        aux = None
-        for k, block in enumerate(self.blocks):
-            seen = maps if isinstance(block, WideCell) else maps[-1]
-            new = block(seen, *args[k])
-            maps = (*maps[1:], new)
-            if k == self.at and self.training:
-                aux = self.aux(new)
-        logits = self.head(maps[-1])
-        if aux is None:
-            return logits
-        return logits, aux
-
-    def _arguments(self, theta, live) -> list:
-        "Per block, what its cell needs besides its input"
-        live = live or {}
-        shared = {}
-        for name, weights in theta.weights.items():
-            shared[name] = weights.unbind(0), _to_run(weights, live.get(name))
-        out = []
-        for k, name in enumerate(self.names):
-            rows = shared.get(name)
-            if k in theta.blocks:
-                own = theta.blocks[k]
-                rows = own.unbind(0), _to_run(own, live.get(name))
-            beside = theta.edges.get(name), theta.gates.get(name)
-            out.append(() if rows is None else (*rows, *beside))
-        return out
-
-# %% ../nbs/05_supernet.ipynb #5c89a3d4
 def _names(
     space, # a `Space`
     n,     # what its skeleton takes
@@ -510,7 +426,6 @@ def _head(
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(*first, *pool, nn.Linear(last or C, spec.classes))
 
-# %% ../nbs/05_supernet.ipynb #9fb7df86
 def _to_run(
     theta,      # (E, O) mixing weights
     live=None,  # (E, O) bool mask or None
@@ -523,6 +438,82 @@ def _to_run(
     for row in on.tolist():
         out.append([o for o, runs in enumerate(row) if runs])
     return out
+
+# %% ../nbs/05_supernet.ipynb #5f760030
+class SuperNet(nn.Module):
+    "Stem, cells and reductions, head; mixing weights are an argument (DARTS, section 2.2)"
+    def __init__(self,
+        space,     # a `Space` of cells
+        *sizes,    # values of a `Spec`, in its order: channels, cells, classes ...
+        keep=None, # {cell name: per edge, operation names to build}; None: all
+        **more,    # values of a `Spec` by name
+    ):
+        super().__init__()
+        spec = Spec(*sizes, **more)
+        self.space, self.spec = space, spec
+        self.n_in = space.cells[0].n_in
+        self.names = _names(space, spec.n)
+        self.at = None
+        if spec.auxiliary:
+            self.at = 2*spec.n//3
+        self.blocks = nn.ModuleList()
+        self.stem, maps = _stem(space, spec)
+        C, keep = spec.C, keep or {}
+        for k, name in enumerate(self.names):
+            block, C, new = _block(space, name, C, maps, spec, keep.get(name))
+            self.blocks.append(block)
+            maps = [*maps[1:], new]
+            if k == self.at:
+                self.aux = _Auxiliary(new[0], spec.classes, spec.stem)
+        width, self.halvings = maps[-1]
+        self.head = _head(space, spec, width)
+        if spec.batch_stats:
+            batch_stats(self)
+
+    def forward(self,
+        x,           # (B, in_ch, H, W) images
+        theta=None,  # `Theta`, or {group: (E, O) mixing weights}; None: plain sums
+        live=None,   # {group: (E, O) bool}: what to compute besides non-zero weights
+    ):
+        "Logits (B, classes); with an auxiliary head and in training also its logits"
+        H, W = x.shape[2:]
+        least = 2**self.halvings
+        if min(H, W) < least:
+            often = f'cannot be halved {self.halvings} times'
+            raise UserError(f'images of {H}×{W} pixels {often}: give at least {least}×{least}')
+        args = self._arguments(theta, live)
+        maps = self.stem(x)
+        if not isinstance(maps, tuple):
+            maps = (maps,)*self.n_in
+        aux = None
+        for k, block in enumerate(self.blocks):
+            seen = maps if isinstance(block, WideCell) else maps[-1]
+            new = block(seen, *args[k])
+            maps = (*maps[1:], new)
+            if k == self.at and self.training:
+                aux = self.aux(new)
+        logits = self.head(maps[-1])
+        if aux is None:
+            return logits
+        return logits, aux
+
+    def _arguments(self, theta, live) -> list:
+        "Per block, what its cell needs besides its input"
+        if not isinstance(theta, Theta):
+            theta = Theta.of(theta)
+        live = live or {}
+        shared = {}
+        for name, weights in theta.weights.items():
+            shared[name] = weights.unbind(0), _to_run(weights, live.get(name))
+        out = []
+        for k, name in enumerate(self.names):
+            rows = shared.get(name)
+            if k in theta.blocks:
+                own = theta.blocks[k]
+                rows = own.unbind(0), _to_run(own, live.get(name))
+            beside = theta.edges.get(name), theta.gates.get(name)
+            out.append(() if rows is None else (*rows, *beside))
+        return out
 
 # %% ../nbs/05_supernet.ipynb #837bd547
 _NORMS = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d
@@ -624,7 +615,6 @@ def subnet(
     to_ops(genotype, space)   # refused by name, before any layer is built
     return space.network(genotype, Spec(C, n, classes, in_ch, affine, stem, auxiliary))
 
-# %% ../nbs/05_supernet.ipynb #ccac26d6
 def inherit(
     net,   # network that receives, for instance a `subnet`
     donor, # supernet with the same shapes

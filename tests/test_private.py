@@ -4,7 +4,7 @@ import ast, json, os, subprocess, sys
 import torch
 
 from conftest import ROOT, fails
-from dnas_nb import bilevel
+from dnas_nb import trees
 from dnas_nb.running import memory
 from dnas_nb.running.experiment import run
 
@@ -77,8 +77,8 @@ def test_without_the_slots_of_modules(monkeypatch):
     w, called = {'weight': torch.ones(2, 3), 'bias': torch.zeros(2)}, []
     class Blind:
         def __call__(self, *args): raise AssertionError('its own weights')
-    monkeypatch.setattr(bilevel, 'functional_call', lambda blind, w, args: called.append(w) or args[0] @ w['weight'].T + w['bias'])
-    assert torch.equal(bilevel.at_weights(Blind(), w, (x,)), bilevel.at_weights(net, w, (x,))) and called == [w]
+    monkeypatch.setattr(trees, 'functional_call', lambda blind, w, args: called.append(w) or args[0] @ w['weight'].T + w['bias'])
+    assert torch.equal(trees.at_weights(Blind(), w, (x,)), trees.at_weights(net, w, (x,))) and called == [w]
 
 
 def test_held_counts_storages_once():

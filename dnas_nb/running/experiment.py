@@ -23,7 +23,7 @@ from ..changes import AUGMENTS, augmented
 from ..checkpoint import fill, read, save
 from ..core import (UserError, brief, choose, counted, device as get_device, finite, seeded,
                           write_atomic)
-from ..data import Data, Task
+from ..data import Data, Task, classification
 from .evaluate import LARGEST, buildable, channels_of
 from ..fast import fast, worth_compiling
 from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owning,
@@ -170,12 +170,17 @@ class Result:
 # %% ../../nbs/running/40_experiment.ipynb #a69cd487
 def _asked(out, split, given) -> Settings:
     "What a call of `run` asks for. Raises `UserError` for values that cannot work"
-    given_again(out, given)
+    begun = account(out) if out else {}
+    if begun:
+        given_again(out, given)
     if split is not None:
         return _of_split(split, given)
-    if given.get('data') is None and out and account(out).get('dataset'):
+    if given.get('data') is None and begun.get('dataset'):
         ask_for_split(out)
-    return settings(**{**given, 'data': placed(given.get('data') or Settings.data, out)})
+    data = given.get('data') or Settings.data
+    if is_file(data):
+        data = placed(data, out)
+    return settings(**{**given, 'data': data})
 
 def _of_split(split, given) -> Settings:
     "The settings of a run on a split. Raises `UserError` for a field that says something else"
@@ -218,15 +223,7 @@ class Job:
     device: torch.device
     method: Method
     space: Space    # in which the method searches
-
-    @property
-    def bf16(self):
-        return self.settings.precision == 'bf16'
-
-    @property
-    def task(self) -> Task:
-        task = task_of(self.settings.task)
-        return task.fitted(self.split.train) if self.split else task
+    task: Task      # in the units of the training labels
 
     def fresh(self) -> State:
         "Supernet and search state, from the seed"
@@ -241,17 +238,13 @@ class Job:
             batch_stats=True,
         )
         images = s.epochs*len(self.split.train)
+        twice = self.method.w_extra is not Method.w_extra   # differentiated twice: not compiled
         with seeded(s.seed, 'net'):
             net = self.space.supernet(spec)
-            compiled = self.when != 'never'
-            compiled = compiled and worth_compiling(net, self.when, about.shape, images)
+            compiled = s.compile != 'never' and not twice
+            compiled = compiled and worth_compiling(net, s.compile, about.shape, images)
             net = fast(net, compiled)
         return start(net, self.method, self.plan(s.batch), self.device, self.task)
-
-    @property
-    def when(self): # to compile: not what is differentiated twice
-        twice = self.method.w_extra is not Method.w_extra
-        return 'never' if twice else self.settings.compile
 
     def plan(self,
         batch,  # images of a step: fewer than in the settings where memory ran out
@@ -269,7 +262,7 @@ class Job:
             opt=s.opt,
             warmup=s.warmup,
             seed=s.seed,
-            bf16=self.bf16,
+            bf16=s.precision == 'bf16',
         )
 
     def begin(self,
@@ -293,11 +286,15 @@ def prepare(
             slot.suits(space)
     if method.partial > 1:
         space.wired('a search on a part of the channels')
-    if split is not None:
-        _must_suit(task_of(s.task), split)
+    task = task_of(s.task)
+    if split is not None and task is not (split.about.task or classification):
+        _must_suit(task, split)            # else `Data` has looked at its labels
     if s.augment is not None and split is not None:
         split = augmented(split, s.augment)
-    return Job(s, split and split.to(dev), dev, method, space)
+    split = split and split.to(dev)
+    if split and task.fit:
+        task = task.fitted(split.train)
+    return Job(s, split, dev, method, space, task)
 
 def _must_suit(task, split):
     "Raise `UserError` for labels that are for another task"
@@ -319,11 +316,15 @@ def run(
 ) -> Result:
     "Search, and write the run folder. Raises `UserError` for anything a user can mend"
     s, dev = _asked(out, split, given), get_device(device)
-    out = _folder(out, s, resume)
+    out = Path(out) if out else _folder(s, resume)
     with owning(out), on_threads(s.threads):   # ours first of all: what is read stays as it is
         whole = to_continue(out, resume, asdict(s), read)
-        over = account(out).get('status') == 'finished'
-        job = prepare(s, _pictures(s, split, out, whole, over), dev)
+        begun = account(out)
+        over = begun.get('status') == 'finished'
+        split = _pictures(s, split, out, over)
+        if split and begun:
+            same_run(out, split, whole=whole)
+        job = prepare(s, split, dev)
         if over:
             return _again(job, out, whole, report)
         keeper = _keeper(job, out, whole)
@@ -348,23 +349,20 @@ def on_threads(
     finally:
         torch.set_num_threads(before)
 
-def _folder(out, s, resume) -> Path:
-    "The one that is named, or runs/METHOD-SPACE-DATA-sSEED, numbered when taken"
-    if out:
-        return Path(out)
+def _folder(s, resume) -> Path:
+    "runs/METHOD-SPACE-DATA-sSEED, numbered when taken"
     data = Path(s.data).stem
     name = folder_name(s.method, s.space, data, f's{s.seed}')
     return free_folder(Path('runs')/name, asdict(s), resume)
 
-def _pictures(s, split, out, whole, over):
+def _pictures(s, split, out, over):
     "The caller's split, or the data by their name; None for a finished run that needs none"
-    if split is None:
-        gone = is_file(s.data) and not Path(s.data).exists()
-        if over and gone and 'arrays.npz' not in lost(out):
-            return None
-        split = load_data(s.data, s.images, s.size, s.seed, s.layout)
-    same_run(out, split, whole=whole)
-    return split
+    if split is not None:
+        return split
+    gone = is_file(s.data) and not Path(s.data).exists()
+    if over and gone and 'arrays.npz' not in lost(out):
+        return None
+    return load_data(s.data, s.images, s.size, s.seed, s.layout)
 
 def _result(job, keeper, trace, genotype) -> Result:
     about = keeper.about
@@ -380,7 +378,8 @@ def _foresee(job, keeper, whole, tell):
         tell(_skipped_line(job.split.about.skipped))
     batch = job.settings.batch
     dev = job.device
-    need = predicted_mb(job.fresh(), job.method, job.split, batch, dev, job.bf16)
+    bf16 = job.settings.precision == 'bf16'
+    need = predicted_mb(job.fresh(), job.method, job.split, batch, dev, bf16)
     if tell:
         tell(forecast(need, resident(dev), free_mb(dev)))
     forget_peak(dev)

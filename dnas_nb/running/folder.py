@@ -36,14 +36,6 @@ def lock(
 # %% ../../nbs/running/19_folder.ipynb #21dc2667
 _TEMPORARY = re.compile(r'\..+\.[a-z0-9_]{8}\.tmp')   # as `write_atomic` names them
 
-def _sweep(
-    folder,  # whose lock the caller holds
-):
-    "Remove the temporary files of killed writes"
-    for path in Path(folder).glob('.*.tmp'):
-        if _TEMPORARY.fullmatch(path.name):
-            path.unlink(missing_ok=True)
-
 def _remove_unused(folder):
     "A folder that was made for nothing: the call was refused before it wrote"
     with contextlib.suppress(OSError):        # it may be gone, or another process may have come
@@ -65,10 +57,12 @@ def owning(
     new = not Path(folder).exists()
     ours = lock(folder)
     try:
-        _sweep(folder)
+        for path in Path(folder).glob('.*.tmp'):   # of killed writes
+            if _TEMPORARY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
         yield
     finally:
-        if new:
+        if new and not has_file(Path(folder)/'run.json'):
             _remove_unused(folder)
         ours.close()
 

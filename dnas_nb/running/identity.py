@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from ..core import UserError, choose
 from ..bilevel import Method, keep
-from ..data import Data, PARTS, Part, Task, fingerprints
+from ..data import Data, PARTS, Part, Task, fingerprints, tensors_in
 from ..tasks import BUILT_IN_TASKS, TASKS, task_of
 from ..sources import (BUILT_IN_DATA, SOURCES, digits, is_file, resize, source_of,
                              split_of)
@@ -34,13 +34,7 @@ def _shape_of(part) -> list:
 
 def _numbers(nest) -> list:
     "The numbers of a nest one after the other; None holds none"
-    if nest is None:
-        return []
-    if isinstance(nest, (tuple, list)):
-        return [v for part in nest for v in _numbers(part)]
-    if isinstance(nest, dict):
-        return [v for name in sorted(nest) for v in _numbers(nest[name])]
-    return [float(nest)]
+    return [float(v) for v in tensors_in(nest) if v is not None]
 
 def about(
     data,  # `Data`
@@ -224,7 +218,7 @@ def is_digits(
     split, # `Data`
 ) -> bool:
     "Is every picture of the split, with its label, one of the digits, perhaps in another size?"
-    shape = split.train.shape
+    shape = split.about.shape
     if not isinstance(split.train, Part) or not isinstance(shape, tuple) or len(shape) != 3:
         return False
     C, H, W = shape
@@ -234,7 +228,7 @@ def is_digits(
     pool = digits().pool
     known = set(zip(fingerprints(resize(pool.x, H)), pool.y.tolist()))
     parts = [getattr(split, part) for part in PARTS]
-    return all(set(zip(fingerprints(p.x), p.y.tolist())) <= known for p in parts)
+    return all(set(zip(p.digests, p.y.tolist())) <= known for p in parts)
 
 # %% ../../nbs/running/19_identity.ipynb #687bd159
 def _package_space(

@@ -237,18 +237,15 @@ def free_mb(
     if _on_gpu(dev):
         free, _ = torch.cuda.mem_get_info(dev)
         return free/2**20
-    left = [_listed('/proc/meminfo', 'MemAvailable'), _left_of_group()]
-    return min((mb for mb in left if mb is not None), default=None)
-
-def _left_of_group():
-    "MB that the process's group may still take; None where it has no limit"
+    left = _listed('/proc/meminfo', 'MemAvailable')
     group = Path('/sys/fs/cgroup')
     try:
         top = int((group/'memory.max').read_text())
         used = int((group/'memory.current').read_text())
     except (OSError, ValueError):
-        return None
-    return (top - used)/2**20
+        return left                  # its group has no limit
+    of_group = (top - used)/2**20
+    return of_group if left is None else min(left, of_group)
 
 def forecast(
     need,     # MB, from `predicted_mb`, or None

@@ -280,15 +280,19 @@ def conclude(
     D = dists(state, method)
     ask = shared_judge(net, space, split.valid, tune, fresh, task=state.task)
     g = method.derive(D, space, ask, seed)
-    on_valid = _Shared(net, space, split.valid, most=None, task=state.task)
-    on_test = _Shared(net, space, split.test, most=None, task=state.task)
+    device = next(net.parameters()).device
+    theta = {c: t.to(device) for c, t in one_hot(g, space).items()}
+    accuracy = {}
+    for name in ('valid', 'test'):
+        images = getattr(split, name)
+        _, accuracy[name] = evaluate(net, theta, images, most=None, task=state.task)
     judged = (f'on {len(split.valid)} validation and {len(split.test)} test images, '
               f'{JUDGED} at a time, drawn by class')
     result = dict(
         arch=to_str(g),
         derive=slot_name(method.derive),
-        valid_acc=on_valid.of(g),
-        test_acc=on_test.of(g),
+        valid_acc=accuracy['valid'],
+        test_acc=accuracy['test'],
         judged=judged,
         other_rules=_by_other_rules(D, space),
     )

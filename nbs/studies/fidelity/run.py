@@ -24,16 +24,16 @@ def drawn(live, space, seed, n=CELLS) -> list:
     "Different cells, each allowed operation of an edge equally likely"
     import torch
     from dnas_nb.core import generator
-    from dnas_nb.derive import genotype_of
+    from dnas_nb.genotype import from_ops
 
     gen, out = generator(seed, 'fidelity'), {}
     for _ in range(100 * n):
         if len(out) == n:
             break
         out[
-            genotype_of(
-                {c: torch.multinomial(m.double(), 1, generator=gen)[:, 0] for c, m in live.items()},
+            from_ops(
                 space,
+                {c: torch.multinomial(m.double(), 1, generator=gen)[:, 0] for c, m in live.items()},
             )
         ] = None
     return list(out)
