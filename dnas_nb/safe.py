@@ -6,7 +6,7 @@ to. Only then is it opened."""
 # %% auto #0
 __all__ = ['TEXT', 'DEPTH', 'PLAN', 'has_file', 'has_dir', 'path_text', 'read_bytes', 'read_text',
            'digest_of', 'brief_line', 'parse_json', 'read_json', 'typed', 'parse_toml', 'read_csv',
-           'allowance', 'archive', 'read_arrays', 'webp_size', 'square', 'picture']
+           'allowance', 'archive', 'read_arrays', 'known_arrays', 'webp_size', 'square', 'picture']
 
 # %% ../nbs/00b_safe.ipynb #9ea79f52
 import contextlib, csv, hashlib, io, json, math, re, warnings, zipfile
@@ -414,6 +414,25 @@ def read_arrays(
             lost = ', '.join(missing)
             raise UserError(f'{path_text(path)} has no array {lost} (it has: {there})')
         return {k: _array(z, have[k]) for k in (*needs, *optional) if k in have}
+
+# %% ../nbs/00b_safe.ipynb #kn0wn001
+def known_arrays(
+    path,    # a file
+    sha256,  # what it should hash to
+    name,    # what it should be, for the message
+    most=1 << 28, # bytes
+) -> dict: # name -> array
+    "What a file holds whose every byte is known: nothing else has to be checked; else `UserError`"
+    content = read_bytes(path, most)
+    got = hashlib.sha256(content).hexdigest()
+    if got != sha256:
+        raise UserError(
+            f'{path_text(path)} is not the {name} table '
+            f'(SHA-256 {got[:12]}…, not {sha256[:12]}…): '
+            'it is truncated, changed or another benchmark; copy it again'
+        )
+    with np.load(io.BytesIO(content), allow_pickle=False) as z:
+        return dict(z)
 
 # %% ../nbs/00b_safe.ipynb #98554daa
 _PIXELS = 1 << 24   # of one picture

@@ -10,7 +10,6 @@ __all__ = ['DATASETS', 'NB201_OPS', 'NB201_NAMES', 'PUBLISHED', 'write_table', '
 
 # %% ../../nbs/bench/19_tablefile.ipynb #35b3f256
 import hashlib
-import io
 import json
 import re
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from typing import Callable
 import numpy as np
 from ..core import UserError, brief, choose, write_atomic
 from ..sources import find_data
-from ..safe import (TEXT, archive, brief_line, digest_of, has_dir, has_file, parse_json,
-                          path_text, read_arrays, read_bytes, typed)
+from ..safe import (TEXT, archive, brief_line, digest_of, has_dir, has_file, known_arrays,
+                          parse_json, path_text, read_arrays, typed)
 
 # %% ../../nbs/bench/19_tablefile.ipynb #78bfe8cd
 def _sha_of(
@@ -329,24 +328,6 @@ def expanded(
             out[name] = columns[name][row_of]
     return out
 
-# %% ../../nbs/bench/19_tablefile.ipynb #d8f021eb
-def _known_arrays(
-    path,    # a file
-    sha256,  # what it should hash to
-    name,    # what it should be, for the message
-) -> dict: # name -> array
-    "What a file holds whose every byte is known: nothing else has to be checked; else `UserError`"
-    content = read_bytes(path, _LIMIT)
-    got = hashlib.sha256(content).hexdigest()
-    if got != sha256:
-        raise UserError(
-            f'{path_text(path)} is not the {name} table '
-            f'(SHA-256 {got[:12]}…, not {sha256[:12]}…): '
-            'it is truncated, changed or another benchmark; copy it again'
-        )
-    with np.load(io.BytesIO(content), allow_pickle=False) as z:
-        return dict(z)
-
 # %% ../../nbs/bench/19_tablefile.ipynb #ff7dc8b9
 @dataclass(frozen=True)
 class _Published:
@@ -611,10 +592,10 @@ def _read_published(
     path,  # its file
 ) -> tuple: # (columns, header), as `read_table` returns them
     "A published table from its arrays, the checksum verified"
-    arrays = _known_arrays(path, p.sha256, p.name)
+    arrays = known_arrays(path, p.sha256, p.name)
     if p.names:
         q = PUBLISHED[p.names]
-        arrays['ops'] = _known_arrays(_beside(p, path), q.sha256, q.name)['ops']
+        arrays['ops'] = known_arrays(_beside(p, path), q.sha256, q.name)['ops']
     columns, more = p.read(arrays)
     says = (*_NEEDS, 'paper', 'file', 'sha256')
     header = {key: getattr(p, key) for key in says}
@@ -628,8 +609,8 @@ def _read_shipped(
     path,  # its file
 ) -> tuple: # (columns, header), as `read_table` returns them
     "A table of the package, the checksum verified"
-    arrays = _known_arrays(path, _SHIPPED[name], name)
-    header = json.loads(arrays['header'].tobytes())
+    arrays = known_arrays(path, _SHIPPED[name], name)
+    header = parse_json(arrays['header'].tobytes().decode(), dict, name)
     return {key: arrays[key] for key in header['order']}, header
 
 # %% ../../nbs/bench/19_tablefile.ipynb #8e774775
