@@ -41,11 +41,11 @@ class Answers:
             raise UserError(f'these are no answers to a task {brief(task, 40)}: '
                             f'there are {brief(list(arrays), 60)}')
         found = cls(task, names=tuple(map(str, names)), **there)
-        if why := found._wrong():
+        if why := found.wrong():
             raise UserError(f'answers are damaged: {why}')
         return found
 
-    def _wrong(self) -> str:
+    def wrong(self) -> str:
         "What is wrong with the arrays, or ''"
         shapes = f'labels {self.true.shape}, answers {self.output.shape}'
         numbers = all(a.dtype.kind in 'biuf' for a in (self.true, self.output))
