@@ -512,14 +512,19 @@ def train_arch(
                             'choose a recipe with smoothing=0')
         return _carry_out(_Job(genotype, space, split, r, seed, dev, out, task), resume, on_epoch)
 
+def _network_and_optimiser(job, about) -> tuple:
+    "Fresh ones, from the seed"
+    r = job.recipe
+    net = _network(job.genotype, about, job.space).to(job.device)
+    return net, weight_opt(net.parameters(), r.opt, r.lr, r.wd, r.momentum, r.nesterov)
+
 def _carry_out(job, resume, on_epoch) -> Trained:
     "From the checkpoint, where there is one, to the result"
     r, about = job.recipe, job.about()
     whole = None
     if job.out:
         whole = to_continue(job.out, resume, about, _read, 'retraining')
-    net = _network(job.genotype, about, job.space).to(job.device)
-    opt = weight_opt(net.parameters(), r.opt, r.lr, r.wd, r.momentum, r.nesterov)
+    net, opt = _network_and_optimiser(job, about)
     history, test = [], None
     if whole:
         _fill(net, opt, whole)
