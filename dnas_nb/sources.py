@@ -258,9 +258,7 @@ def split_of(
     source.pool.check(source.classes, f'{source.name}, images', source.task)
     if source.test is not None:
         source.test.check(source.classes, f'{source.name}, test images', source.task)
-    sized = source
-    if size is not None:
-        sized = _shrink(source, size)
+    sized = source if size is None else _shrink(source, size)
     whole = _distinct(sized)
     dropped = len(sized.pool) - len(whole.pool)
     if whole.test is None:
@@ -268,16 +266,11 @@ def split_of(
         whole = _hold_out(whole)
     _enough(whole, 2)
     _can_be_had(whole, images)
-    for_train, for_valid = _halve(whole, images, seed)
-    train = whole.pool[for_train]
-    valid = whole.pool[for_valid]
-    mean, std = moments(train.x)
-    again = source.origin
-    if again:
-        again = dict(again, images=images, size=size, seed=seed)
-    about = About(whole.name, tuple(whole.classes), mean, std, whole.flip, whole.shift,
+    parts = [whole.pool[half] for half in _halve(whole, images, seed)]
+    again = source.origin and dict(source.origin, images=images, size=size, seed=seed)
+    about = About(whole.name, tuple(whole.classes), *moments(parts[0].x), whole.flip, whole.shift,
                   dropped, again, task=source.task, skipped=whole.skipped)
-    return Data(train, valid, whole.test, about)
+    return Data(*parts, whole.test, about)
 
 # %% ../nbs/06a_sources.ipynb #fa4c3a70
 def _reading(

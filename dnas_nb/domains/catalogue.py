@@ -19,7 +19,8 @@ from ..running.experiment import PRESETS
 # %% ../../nbs/domains/59_catalogue.ipynb #cat00007
 _MADE_BY = {                      # function that makes the domain -> the names it knows
     'graphspace.graph_domain': 'cora citeseer',
-    'series.series_domain': 'twin gunpoint acsf1 osuleaf vowels bearing bearing-size',
+    'series.series_domain': '''twin gunpoint acsf1 osuleaf vowels bearing bearing-size
+        bearing-007-021 bearing-014-007 bearing-014-021 bearing-021-007 bearing-021-014''',
     'text.text_domain': 'grammar trec rt_polarity ag_news_sample',
     'modalities.modal_domain': 'twin-pairs digit-pairs digit-pairs-noisy digit-pairs-speaker',
     'transformers.former_domain': 'digits-former cifar-former',

@@ -48,14 +48,14 @@ class Answers:
     def wrong(self) -> str:
         "What is wrong with the arrays, or ''"
         shapes = f'labels {self.true.shape}, answers {self.output.shape}'
-        numbers = all(a.dtype.kind in 'biuf' for a in (self.true, self.output))
-        if not numbers or not len(self.true) == len(self.output) > 0:
+        kinds = self.true.dtype.kind + self.output.dtype.kind
+        n, K = len(self.true), len(self.names)
+        if not set(kinds) <= set('biuf') or not n == len(self.output) > 0:
             return shapes
-        K = len(self.names)
         if self.task == 'classification':
-            fits = self.true.ndim == 1 and self.output.shape == (len(self.true), K)
+            fits = self.true.shape == (n,) and self.output.shape == (n, K)
         elif self.task == 'multilabel':
-            fits = self.true.shape == self.output.shape == (len(self.true), K)
+            fits = self.true.shape == self.output.shape == (n, K)
         else:
             fits = self.true.size == self.output.size
         if not fits:

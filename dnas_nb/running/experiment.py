@@ -123,28 +123,25 @@ def _of_paper(given) -> dict:
     return released(given.get('method', Settings.method), space).settings()
 
 _SHORT = dict(channels='C', cells='n')   # as recipes call them
+_WORDS = dict(opt=OPTIMISERS, precision=('fp32', 'bf16'), compile=('never', 'always', 'auto'))
 
 def _check(s):
     "Raise `UserError` for values that cannot work"
     for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads'):
-        v = getattr(s, k)
-        if v is not None:
-            counted(v, k, LARGEST[_SHORT.get(k, k)])
+        if getattr(s, k) is not None:
+            counted(getattr(s, k), k, LARGEST[_SHORT.get(k, k)])
     buildable(s.channels, s.cells, 'channels and cells')
     for k in ('lr', 'arch_lr', 'lr_min', 'wd'):
         finite(getattr(s, k), k)
     if type(s.seed) is not int:
         raise UserError(f'seed must be a whole number, not {brief(s.seed)}')
     if type(s.warmup) is not int or not 0 <= s.warmup <= s.epochs:
-        span = f'between 0 and epochs={s.epochs}'
-        raise UserError(f'warmup must lie {span}, not {brief(s.warmup)}')
+        raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {brief(s.warmup)}')
     if type(s.nesterov) is not bool:
         raise UserError(f'nesterov must be true or false, not {brief(s.nesterov)}')
-    choose(s.opt, OPTIMISERS, 'opt')
-    choose(s.precision, ['fp32', 'bf16'], 'precision')
-    choose(s.compile, ['never', 'always', 'auto'], 'compile')
-    if s.augment is not None:
-        choose(s.augment, AUGMENTS, 'augment')
+    for k, words in _WORDS.items():
+        choose(getattr(s, k), words, k)
+    if s.augment is not None: choose(s.augment, AUGMENTS, 'augment')
     find_method(s.method)
     task_of(s.task)
 
@@ -557,15 +554,8 @@ def _write(job, keeper, state, verdict):
     out = keeper.out
     write_atomic(out/'genotype.json', to_json(verdict.genotype))
     _write_arrays(job, out, state)
-    if state.task.name in KINDS:     # what it answers on the valid part, for the report
-        said = []
-        theta = {c: t.to(job.device) for c, t in one_hot(verdict.genotype, job.space).items()}
-        evaluate(state.net, theta, job.split.valid, task=state.task, said=said)
-        index, true, output = map(torch.cat, zip(*said))
-        answers = dict(index=index, true=true, output=output.float())
-        if state.task.name == 'segmentation':
-            answers['inputs'] = job.split.valid.take(index[:4])[0].cpu()
-        save_arrays(out/'answers.npz', {k: v.numpy() for k, v in answers.items()})
+    if state.task.name in KINDS:
+        _write_answers(job, out, state, verdict.genotype)
     took = sum(keeper.about['epoch_seconds']) + verdict.seconds
     keeper.note(
         status='finished',
@@ -575,6 +565,17 @@ def _write(job, keeper, state, verdict):
         derive_seconds=verdict.seconds,
         params=sum(p.numel() for p in state.net.parameters()),
     )
+
+def _write_answers(job, out, state, genotype):
+    "answers.npz: what the found network answers on the valid part, for the report"
+    said = []
+    theta = {c: t.to(job.device) for c, t in one_hot(genotype, job.space).items()}
+    evaluate(state.net, theta, job.split.valid, task=state.task, said=said)
+    index, true, output = map(torch.cat, zip(*said))
+    answers = dict(index=index, true=true, output=output.float())
+    if state.task.name == 'segmentation':
+        answers['inputs'] = job.split.valid.take(index[:4])[0].cpu()
+    save_arrays(out/'answers.npz', {k: v.numpy() for k, v in answers.items()})
 
 def _write_arrays(job, out, state):
     "arrays.npz: the correlation matrices with their labels, for distributions that have one"
