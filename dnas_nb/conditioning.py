@@ -66,6 +66,20 @@ def _fixed(
         free[e, o] = False
     return live, free
 
+def _observed(
+    D,      # `CorrelatedNormal`
+    a, b,   # long indices: fixed, still random
+    kappa,  # standard deviations above the mean
+    jitter, # for the solve
+) -> tuple: # means (d,), covariance (len(b), len(b)) in units of σ²
+    "Means and covariance once the logits `a` are seen above their means"
+    mu = D.alpha.flatten().double()
+    above = kappa*D.sigma
+    shift = torch.full_like(mu[a], above)
+    m, S = _given(mu, D.gram.double(), a, b, shift, jitter)
+    mu = mu.index_copy(0, b, m)
+    return mu.index_add(0, a, shift), S
+
 def condition(
     D,             # `CorrelatedNormal`
     fixed,         # dict edge -> op, indices
@@ -80,11 +94,7 @@ def condition(
     a = torch.tensor(a, dtype=torch.long, device=live.device)
     b = free.flatten().nonzero()
     b = b[:, 0]
-    mu = D.alpha.flatten().double()
-    above = kappa*D.sigma                      # the logits `a` are seen so far above their means
-    shift = torch.full_like(mu[a], above)
-    m, S = _given(mu, D.gram.double(), a, b, shift, jitter)
-    mu = mu.index_copy(0, b, m).index_add(0, a, shift)
+    mu, S = _observed(D, a, b, kappa, jitter)
     L = _square_root(S, b, E*O, jitter)
     factor = Full(L.to(D.alpha), None, unit=False)
     mu = mu.view(E, O).to(D.alpha)

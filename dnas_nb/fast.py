@@ -312,6 +312,14 @@ def _live_ops(net, s, live):
                 out.append((_Op(e, o, j), edge[edge.columns[o]]))
     return out
 
+def _passing(net, s):
+    "(edge, node that receives, stride) of the channels that no operation sees"
+    out = []
+    for e, (i, j) in enumerate(net.cell.edges):
+        if i == s:
+            out.append((e, j, net.cell.strides[e]))
+    return out
+
 def _leaving(net, s, live):
     "`_Leaving` of node `s`, and (kind, modules) of each of its stacks"
     ops, modules = {}, {}
@@ -326,11 +334,7 @@ def _leaving(net, s, live):
     sizes = [len(term.ops) for term in stacks]
     if shared:
         sizes.append(len(dst)*len(shared))
-    passing = []
-    if net.partial > 1:
-        for e, (i, j) in enumerate(net.cell.edges):
-            if i == s:
-                passing.append((e, j, net.cell.strides[e]))
+    passing = _passing(net, s) if net.partial > 1 else ()
     lists = stacks, shared, passing, dst, sizes
     node = _Leaving(s, *map(tuple, lists))
     return node, [(term.kind, modules[term.kind]) for term in stacks]

@@ -458,17 +458,22 @@ class SuperNet(nn.Module):
             self.at = 2*spec.n//3
         self.blocks = nn.ModuleList()
         self.stem, maps = _stem(space, spec)
-        C, keep = spec.C, keep or {}
+        width, self.halvings = self._stacked(maps, keep or {})
+        self.head = _head(space, spec, width)
+        if spec.batch_stats:
+            batch_stats(self)
+
+    def _stacked(self, maps, keep) -> tuple:
+        "Build the blocks behind the stem: (channels, halvings) of the last map"
+        spec = self.spec
+        C = spec.C
         for k, name in enumerate(self.names):
-            block, C, new = _block(space, name, C, maps, spec, keep.get(name))
+            block, C, new = _block(self.space, name, C, maps, spec, keep.get(name))
             self.blocks.append(block)
             maps = [*maps[1:], new]
             if k == self.at:
                 self.aux = _Auxiliary(new[0], spec.classes, spec.stem)
-        width, self.halvings = maps[-1]
-        self.head = _head(space, spec, width)
-        if spec.batch_stats:
-            batch_stats(self)
+        return maps[-1]
 
     def forward(self,
         x,           # (B, in_ch, H, W) images
