@@ -1,5 +1,6 @@
 "A search behind scikit-learn's interface: its own checks, and what they do not ask."
 import gc
+from dataclasses import dataclass
 import pickle
 import numpy as np
 import pytest
@@ -29,12 +30,13 @@ def frozen():
     gc.unfreeze()
 
 
-def tiny(shape, K):
-    "Two options in one layer: what the checks of scikit-learn search, a hundred times"
-    return nn.Sequential(nn.Linear(shape[0], 16), Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh()), nn.Linear(16, K))
+@dataclass(frozen=True)
+class Tiny:
+    "Two options in one layer: what the checks of scikit-learn search, a hundred times. It has one name in every process"
+    def __call__(self, shape, K): return nn.Sequential(nn.Linear(shape[0], 16), Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh()), nn.Linear(16, K))
 
 
-TINY = dict(space=tiny, method='darts', epochs=1, train_epochs=12, random_state=0)
+TINY = dict(space=Tiny(), method='darts', epochs=1, train_epochs=12, random_state=0)
 
 
 @parametrize_with_checks([SearchClassifier(**TINY), SearchRegressor(**TINY)])
