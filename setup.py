@@ -20,7 +20,7 @@ setup(
                 + [f'Programming Language :: Python :: 3.{m}' for m in range(minor, 14)],
     packages=find_packages(include=['dnas_nb', 'dnas_nb.*']), include_package_data=True, package_data={'dnas_nb': ['data/*', 'tables/*']},
     python_requires=f">={cfg['min_python']}", install_requires=words('requirements'),
-    extras_require={k: words(f'{k}_requirements') for k in ('dev', 'study', 'motif', 'ray', 'export')},
+    extras_require={k: words(f'{k}_requirements') for k in ('dev', 'study', 'motif', 'ray', 'export', 'augment')},
     entry_points={'console_scripts': cfg['console_scripts'].split('\n'), 'nbdev': ['dnas_nb=dnas_nb._modidx:d']},
     long_description=(here/'README.md').read_text(encoding='utf-8') if (here/'README.md').exists() else cfg['description'],
     long_description_content_type='text/markdown', zip_safe=False,

@@ -169,7 +169,7 @@ def test_every_requirement_states_its_oldest_release():
 
 def test_imports_are_requirements():
     "Whatever the package imports is the standard library, a requirement, or an extra; and every requirement is imported."
-    extra = {re.match(r'[\w-]+', r)[0].replace('-', '_') for k in ('export', 'study', 'motif', 'ray') for r in config['DEFAULT'][f'{k}_requirements'].split()}
+    extra = {re.match(r'[\w-]+', r)[0].replace('-', '_') for k in ('export', 'study', 'motif', 'ray', 'augment') for r in config['DEFAULT'][f'{k}_requirements'].split()}
     known = {'scikit_learn': 'sklearn', 'pillow': 'PIL'}
     ours = {known.get(n := k.replace('-', '_'), n) for k in NEEDS} | extra | {'dnas_nb', 'IPython'}   # IPython: `live` is for those who sit in Jupyter
     found = set()
