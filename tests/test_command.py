@@ -123,7 +123,7 @@ def test_numbers_that_cannot_work(f, a, tmp_path, monkeypatch):
     more = dict(action='convert', name=str(tmp_path)) if f is dnas_table else {}
     if f is dnas_export: more = dict(run=str(trained(tmp_path.parent)), formats='py', out='out')
     bad = [-1, 10**9, 10**30] if a.kind is int else [-1., float('nan'), float('inf')]
-    if a.name not in ('seed', 'warmup', 'lr', 'arch_lr'): bad.append(0)
+    if a.name not in ('seed', 'warmup', 'lr', 'arch_lr', 'mixup'): bad.append(0)
     if a.name == 'seed': bad = []    # any whole number is a seed
     for v in bad: refused(f, **{**NEEDED[f], **more, a.name: v})
     assert not list(tmp_path.rglob('*.json'))

@@ -205,11 +205,12 @@ for name in sys.argv[2:]:
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system cannot fork')
 def test_modules_import_alone():
-    "Every module imports in a fresh process, and without the plotting and data libraries."
+    "Every module imports in a fresh process, and without the plotting and data libraries; scikit-learn's estimator is built on it."
+    built_on = dict([('dnas_nb.running.estimator', {'sklearn', 'scipy', 'pandas'})])
     names = ['.'.join(['dnas_nb', *filter(None, [dotted(p)])]) for p in MODULES]
     done = subprocess.run([sys.executable, '-c', IMPORT, ' '.join(LAZY), *names], cwd=ROOT, capture_output=True, text=True)
     results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["dnas_nb')]
     wrong = [f'{name} does not import: {error}' for name, error, _ in results if error] + \
-        [f'{name} imports {", ".join(heavy)} at its top: import it in the function that needs it' for name, error, heavy in results if heavy]
+        [f'{name} imports {", ".join(heavy)} at its top: import it in the function that needs it' for name, error, heavy in results if set(heavy) - built_on.get(name, set())]
     must(not wrong, '\n'.join(wrong))
     must(len(results) == len(names), f'the import check ended early: {done.stderr[-1000:]}')

@@ -322,8 +322,8 @@ def show_series(
 
 def _drawn(part): # (N, L) of the first channel, nothing after the end
     if isinstance(part.x, dict):
-        return torch.where(part.x['mask'], part.x['series'][:, 0], torch.nan)
-    return part.x[:, 0]
+        return torch.where(part.x['mask'], part.x['series'].select(1, 0), torch.nan)
+    return part.x.select(1, 0)
 
 # %% ../../nbs/domains/51_series.ipynb #ser00028
 class MaskedNorm(nn.BatchNorm1d):
