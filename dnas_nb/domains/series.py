@@ -260,7 +260,8 @@ def _to_another_load(name) -> Data:
         parts.append(Part(w.x[rows], w.y[rows] - 1))
     return _joined(name, parts, w.names[1:])
 
-_EVERY = 2   # of so many windows of a recording one trains: the others are much like it
+_EVERY = 4   # of so many windows of a recording one trains: the others are much like it
+_ROUGH = 3.  # sway of the housings that choose: twice what the training part has
 
 def _to_another_size(name, seed) -> Data:
     "Three kinds of fault: learned at one size, judged at another"
@@ -273,7 +274,8 @@ def _to_another_size(name, seed) -> Data:
     learn = known & (w.load < 3)
     learn = learn.nonzero()[::_EVERY, 0]
     train = _elsewhere(Part(x[learn], w.kind[learn]), name, 'train', seed)
-    valid = Part(heard(x[judge], name, 'valid', seed), w.kind[judge])
+    judged = heard(x[judge], name, 'valid', seed, sway=_ROUGH)
+    valid = Part(judged, w.kind[judge])
     test = Part(x[new], w.kind[new])
     return _joined(name, (train, valid, test), ('ball', 'inner', 'outer'))
 

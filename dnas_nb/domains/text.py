@@ -447,6 +447,7 @@ _BASELINES = dict(          # words and pairs counted, as in the data folder; th
 _SMALLER = dict(C=32, widths=(8, 16, 32), rows=512, dropout=.1)   # of the grammar
 _TRAINED = dict(trec=6, rt_polarity=3, ag_news_sample=3, grammar=20)    # passes over the texts
 _SEARCHED = dict(trec=2, rt_polarity=1, ag_news_sample=1, grammar=8)
+_SILENT = dict(trec=.2)    # of rare words, while learning
 _AT_A_TIME = dict(trec=128, rt_polarity=128, ag_news_sample=64, grammar=32)   # of a search
 
 def text_domain(
@@ -455,7 +456,7 @@ def text_domain(
     "Searching networks for texts: data, space, plan, recipe and what to beat"
     data = text_data(name)
     small = name == 'grammar'
-    sizes = _SMALLER if small else {}
+    sizes = _SMALLER if small else dict(silent=_SILENT.get(name, 0.))
     how = dict(opt='adamw', lr=5e-3 if small else 3e-3, lr_min=1e-5, wd=.05)
     search = Plan(
         epochs=_SEARCHED[name],
