@@ -1,11 +1,18 @@
 "Domains by name: what commands know, and what a run remembers of it."
-import json
+import json, subprocess, sys
 
-from conftest import fails
+import numpy as np
+import pytest
+from conftest import NBS, fails, module_from
 
 from dnas_nb.core import UserError
 from dnas_nb.domains.catalogue import CATALOGUE, domain
 from dnas_nb.domains.domain import blind
+from dnas_nb.domains.graphs import graph_data
+from dnas_nb.domains.graphspace import graph_table
+from dnas_nb.domains.modalities import modal_data
+from dnas_nb.domains.series import series_data
+from dnas_nb.domains.text import text_data
 from dnas_nb.plugins import load_plugin, loaded_plugins
 from dnas_nb.running.experiment import run
 from dnas_nb.running.identity import space_named
@@ -54,3 +61,35 @@ def test_an_unknown_domain_is_one_line():
 def test_blind_draws_differ():
     drawn = blind(domain('twin'), 5)
     assert len(set(map(str, drawn))) == 5
+
+
+@pytest.mark.parametrize('read, file, lost', [
+    (lambda: graph_data('cora'), 'cora.npz', 'x_indices'),
+    (lambda: series_data('vowels'), 'uea_japanesevowels.npz', 'length_train'),
+    (lambda: text_data('trec'), 'trec.npz', 'class_names'),
+    (lambda: modal_data('digit-pairs'), 'spoken_written_digits.npz', 'recording'),
+    (lambda: graph_table('cora'), 'nas_bench_graph.npz', None)])
+def test_a_missing_and_a_foreign_file_of_every_chapter_are_one_line(read, file, lost, tmp_path, monkeypatch):
+    monkeypatch.setenv('DNAS_DATA', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for made in (graph_data, graph_table, text_data):
+        getattr(made, 'cache_clear', int)()
+    fails(read, f'{file} is not here', 'DNAS_DATA')
+    np.savez(tmp_path/file, x_train=np.ones(3))
+    if lost: fails(read, file, lost)
+
+
+def test_a_ledger_goes_on_where_it_stopped(tmp_path, capsys):
+    ledger = module_from(NBS/'studies'/'ledger.py')
+    assert ledger.rows_of(tmp_path/'rows.csv') == []
+    for seed in range(2): ledger.add(tmp_path/'rows.csv', dict(method='darts', seed=seed, network='op=conv, 3'))
+    assert ledger.rows_of(tmp_path/'rows.csv')[1] == dict(method='darts', seed='1', network='op=conv, 3')
+    assert capsys.readouterr().out.splitlines()[1] == 'darts 1 op=conv, 3'
+
+
+@pytest.mark.parametrize('study', ['domains', 'graphs', 'transformers'])
+def test_studies_share_one_ledger(study):
+    path = NBS/'studies'/study/'run.py'
+    assert 'def rows_of' not in path.read_text(encoding='utf-8')
+    done = subprocess.run([sys.executable, str(path), '--help'], capture_output=True, text=True)
+    assert done.returncode == 0 and '--seeds' in done.stdout, done.stderr

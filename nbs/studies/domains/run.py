@@ -9,35 +9,17 @@ processor, on one core.
 """
 
 import argparse
-import csv
 import os
 import sys
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[2]))
+sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent)]
+from ledger import add, rows_of
+
 METHODS = 'random,darts,drnas,gdas,beta,danas,danas-prune'
 DOMAINS = 'cora,gunpoint,vowels,bearing-size,trec,digit-pairs,digits-former'
-
-
-def rows_of(path) -> list:
-    "What is written already"
-    if not path.exists():
-        return []
-    with path.open(newline='') as f:
-        return list(csv.DictReader(f))
-
-
-def add(path, row):
-    "One row more"
-    new = not path.exists()
-    with path.open('a', newline='') as f:
-        writer = csv.DictWriter(f, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(*row.values(), flush=True)
 
 
 def trained_before(name, network, seed):
