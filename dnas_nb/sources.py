@@ -5,7 +5,8 @@ parts that never meet."""
 
 # %% auto #0
 __all__ = ['BUILT_IN_DATA', 'SOURCES', 'resize', 'Source', 'split_of', 'as_images', 'from_tensors',
-           'digits', 'find_data', 'webp', 'is_file', 'source_of', 'load_data', 'sample_grid']
+           'digits', 'find_data', 'data_arrays', 'webp', 'is_file', 'source_of', 'load_data',
+           'sample_grid']
 
 # %% ../nbs/06a_sources.ipynb #06a00004
 import math, os
@@ -514,6 +515,18 @@ def find_data(
         if has_file(folder/file):
             return folder/file
     return None
+
+def data_arrays(
+    file,       # name of a .npz file of the data folder
+    *needs,     # names of arrays that must be there; none: all there are
+    instead='', # name of a data set that needs no file
+) -> dict:      # name -> array
+    "Arrays of a data file. Raises `UserError` when it is not there, or another"
+    path = find_data(file)
+    if path is None:
+        other = f'; {instead!r} needs no file' if instead else ''
+        raise UserError(f'{file} is not here: set DNAS_DATA to the folder that holds it{other}')
+    return read_arrays(path, needs or None)
 
 # %% ../nbs/06a_sources.ipynb #61d4c04d
 _SIDE = 32   # pixels of a picture in a strip

@@ -38,7 +38,7 @@ def test_a_missing_and_a_foreign_file_are_one_line(tmp_path, monkeypatch):
         for name in ('gunpoint', 'vowels', 'bearing', 'bearing-size', 'bearing-load-2'):
             fails(lambda: series_data(name), 'is not here', 'DNAS_DATA')
     np.savez(tmp_path/'ucr_gunpoint.npz', x_train=np.ones(3))
-    fails(lambda: series_data('gunpoint'), 'ucr_gunpoint.npz', "no 'y_train'")
+    fails(lambda: series_data('gunpoint'), 'ucr_gunpoint.npz', 'y_train')
 
 
 def test_no_answer_moves_with_padding_in_any_network():

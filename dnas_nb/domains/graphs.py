@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from ..core import UserError, choose, generator
-from ..safe import read_arrays
-from ..sources import find_data
+from ..sources import data_arrays
 
 # %% ../../nbs/domains/50_graphs.ipynb #gra00009
 @dataclass(frozen=True, eq=False)
@@ -497,13 +496,12 @@ def _wrong_parts(labelled) -> str:
 # %% ../../nbs/domains/50_graphs.ipynb #gra00026
 _PLANETOID = ('cora', 'citeseer')
 
+_HELD = ('edge_index', 'x_indices', 'x_indptr', 'x_shape', 'y',
+         'train_mask', 'val_mask', 'test_mask')
+
 def _planetoid(name) -> Labelled:
     "A citation graph from its file. Raises `UserError` when it is not there"
-    path = find_data(f'{name}.npz')
-    if path is None:
-        raise UserError(f'{name} is not here: set DNAS_DATA to a folder with {name}.npz; '
-                        "'twin' needs no file")
-    z = read_arrays(path)
+    z = data_arrays(f'{name}.npz', *_HELD, instead='twin')
     graph = Graph(_tidy(z['edge_index']), _words(z))
     y = torch.from_numpy(z['y'].astype(np.int64))
     masks = {}

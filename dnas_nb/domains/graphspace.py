@@ -24,8 +24,7 @@ from ..derive import Judge
 from ..genotype import one_hot
 from ..methods import find_method
 from ..modules import Mixed, space_of
-from ..safe import read_arrays
-from ..sources import find_data
+from ..sources import data_arrays
 from ..space import Space
 from ..supernet import Spec
 from ..tasks import asked_at, nodes
@@ -197,10 +196,7 @@ def graph_table(
     name, # 'cora', 'citeseer', 'pubmed', 'cs', 'physics', 'photo', 'computers' or 'arxiv'
 ) -> GraphTable:
     "NAS-Bench-Graph on one graph. Raises `UserError` when its file is not there"
-    path = find_data('nas_bench_graph.npz')
-    if path is None:
-        raise UserError('the table is not here: set DNAS_DATA to a folder with nas_bench_graph.npz')
-    z = read_arrays(path)
+    z = data_arrays('nas_bench_graph.npz')
     names = [k for k in z if k not in ('columns', 'id', 'proteins', 'proteins_id')]
     choose(name, names, 'graph')
     valid, test, latency, params = z[name].T.astype(float)

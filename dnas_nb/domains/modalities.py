@@ -18,8 +18,7 @@ from ..core import UserError, brief, choose, generator
 from ..data import About, Data, Part
 from ..modules import Depth, Mixed, Wide, space_of
 from ..running.evaluate import Recipe
-from ..safe import read_arrays
-from ..sources import find_data
+from ..sources import data_arrays
 from ..space import Space
 from .domain import Domain
 
@@ -131,6 +130,7 @@ def twin_pairs(
 
 # %% ../../nbs/domains/53_modalities.ipynb #287f60e5
 _FILE = 'spoken_written_digits.npz'
+_HELD = ('audio', 'offsets', 'image', 'labels', 'speaker', 'speaker_names', 'recording', 'split')
 _DIGITS = 'digit-pairs', 'digit-pairs-noisy', 'digit-pairs-speaker'
 
 def _moments(x) -> tuple: # (means, deviations) of each band over the frames that are there
@@ -175,11 +175,7 @@ def _which(z, speaker) -> torch.Tensor: # (N,) 0 train, 1 valid, 2 test
 
 def _digits(name, speaker) -> Data:
     "From the file. Raises `UserError` when it is not there"
-    path = find_data(_FILE)
-    if path is None:
-        raise UserError(f'{name} is not here: set DNAS_DATA to a folder with {_FILE}; '
-                        "'twin-pairs' needs no file")
-    z = read_arrays(path)
+    z = data_arrays(_FILE, *_HELD, instead='twin-pairs')
     clips = np.split(z['audio'], z['offsets'][1:-1])
     image = torch.from_numpy(z['image'].astype(np.float32))/16
     if name.endswith('noisy'):

@@ -19,9 +19,8 @@ from ..core import UserError, brief, choose, generator
 from ..data import About, Data, Part, moments
 from ..modules import Depth, Gate, Mixed, Wide, space_of
 from ..running.evaluate import Recipe
-from ..safe import read_arrays
 from ..sequences import from_series
-from ..sources import find_data
+from ..sources import data_arrays
 from ..space import Space
 from ..viz import axes
 from .domain import Domain
@@ -179,17 +178,7 @@ _PAIRS = tuple(f'bearing-{a}-{b}' for a in _INCH for b in _INCH if a != b)
 _LOADS = tuple(f'bearing-load-{b}' for b in (1, 2, 3))
 SERIES = (*_TWINS, *_UCR, 'vowels', 'bearing', *_LOADS, *_PAIRS)
 
-def _read(file, *names) -> dict:
-    "Arrays of a file of the data folder. Raises `UserError` when it is not there, or another"
-    path = find_data(file)
-    if path is None:
-        raise UserError(f'{file} is not here: set DNAS_DATA to the folder that holds it; '
-                        "'twin' needs no file")
-    held = read_arrays(path)
-    lost = [name for name in names if name not in held]
-    if lost:
-        raise UserError(f'{file} holds no {lost[0]!r}: take the file of the data folder')
-    return held
+_read = partial(data_arrays, instead='twin')
 
 def _divided(name, train, test, z, seed) -> Data: # of series, and labels in a file
     return from_series(

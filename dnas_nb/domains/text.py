@@ -21,9 +21,8 @@ from .domain import Domain
 from ..genotype import to_ops
 from ..modules import Depth, Gate, Mixed, Wide, space_of
 from ..running.evaluate import Recipe
-from ..safe import read_arrays
 from ..sequences import UNKNOWN, encode, words_of
-from ..sources import find_data
+from ..sources import data_arrays
 from ..space import Space
 from ..viz import axes
 
@@ -167,11 +166,8 @@ _LENGTHS = dict(trec=20, rt_polarity=32, ag_news_sample=48)   # tokens kept of a
 
 def _of_file(name) -> Data:
     "Texts of the data folder. Raises `UserError` when they are not there"
-    path = find_data(f'{name}.npz')
-    if path is None:
-        raise UserError(f'{name} is not here: set DNAS_DATA to a folder with {name}.npz; '
-                        "'grammar' needs no file")
-    z = read_arrays(path)
+    held = 'blob', 'offsets', 'labels', 'class_names', 'split'
+    z = data_arrays(f'{name}.npz', *held, instead='grammar')
     blob = z['blob'].tobytes()
     ends = z['offsets'].tolist()
     whole = [blob[i:j].decode() for i, j in zip(ends, ends[1:])]
