@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from torch import nn
 from ..core import UserError, generator, seeded
 from ..safe import read_csv
-from .graphs import Attention, Labelled, Sparse, operation
+from .graphs import Attention, Labelled, Passing, Sparse, operation
 from .graphspace import GraphNet, Pattern, table_code
 
 # %% ../../nbs/domains/50b_brief.ipynb #bri00007
 @dataclass(frozen=True)
 class BriefRecipe:
     "How networks are trained briefly (ours; the table: 400 epochs, 256 features)"
-    epochs: int = 60
+    epochs: int = 40
     width: int = 16      # features inside
     lr: float = .5
     decay: float = 5e-4  # weight decay
@@ -50,7 +50,7 @@ def brief_net(
     recipe=None, # `BriefRecipe`; None: the standard one
     seed=0,
 ) -> GraphNet:
-    "A network as it begins its brief training; batch norms always use the batch, nothing is dropped"
+    "A network as it begins its brief training. Its batch norms use the batch, nothing is dropped"
     width = (recipe or BriefRecipe()).width
     features, classes = labelled.graph.features.shape[1], len(labelled.classes)
     with torch.device('meta'):
@@ -109,6 +109,9 @@ class _View:
     def nearby(self, h): # (N, ...) -> (near, ...)
         return h if self.whole else h.index_select(0, self.near)
 
+    def spread(self, h, n): # (near, ...) -> (N, ...): the transpose of `nearby`
+        return h if self.whole else h.new_zeros(n, h.shape[1]).index_copy_(0, self.near, h)
+
     def selves(self, h): # (near, ...) -> (at, ...)
         return h if self.whole else h.index_select(0, self.own)
 
@@ -136,42 +139,30 @@ class _Fed(torch.autograd.Function):
         which,  # J numbers: what each is given
         *given, # each (N, C)
     ):          # (near, J, C)
-        N, C = given[0].shape
-        mean = given[0].new_full((1, N), 1/N)
-        centred = [y - mean @ y for y in given]
-        inverse = [((mean @ c.square())[0] + 1e-5).rsqrt() for c in centred]
-        z = gamma.new_empty(len(view.near), len(which), C)
-        for j, k in enumerate(which):
-            c = view.nearby(centred[k])
-            torch.addcmul(beta[j], c, gamma[j]*inverse[k], out=z[:, j])
-        z.relu_()
+        y = torch.cat([given[k] for k in which], 1)
+        flat = gamma.flatten(), beta.flatten()
+        z, mean, inverse = torch.native_batch_norm(y, *flat, None, None, True, 0., 1e-5)
+        z = view.nearby(z).relu_().unflatten(1, gamma.shape)
         if mask is not None:
             z.mul_(mask[:, None])
-        ctx.save_for_backward(gamma, z, *centred)
-        ctx.inverse, ctx.view, ctx.which = inverse, view, which
+        ctx.save_for_backward(gamma, y, z, mean, inverse)
+        ctx.view, ctx.which, ctx.given = view, which, len(given)
         ctx.scale = 1. if mask is None else mask.max()
         return z
 
     @staticmethod
     def backward(ctx, g):
-        gamma, z, *centred = ctx.saved_tensors
+        gamma, y, z, mean, inverse = ctx.saved_tensors
         g = torch.ops.aten.threshold_backward(g.contiguous(), z, 0)*ctx.scale
-        N, summed = len(centred[0]), g.sum(0)
-        to_gamma, to_given = torch.empty_like(gamma), [None]*len(centred)
-        for j, k in enumerate(ctx.which):
-            c, inverse = centred[k], ctx.inverse[k]
-            to_gamma[j] = (g[:, j]*ctx.view.nearby(c)).sum(0)*inverse
-            factor = gamma[j]*inverse
-            to_y = torch.addcmul(-factor*summed[j]/N, c, -factor*inverse*to_gamma[j]/N)
-            _add_rows(to_y, g[:, j]*factor, ctx.view)
-            to_given[k] = to_y if to_given[k] is None else to_given[k].add_(to_y)
-        return to_gamma, summed, None, None, None, *to_given
-
-def _add_rows(total, rows, view): # in place: the transpose of `nearby`
-    if view.whole:
-        total.add_(rows)
-    else:
-        total.index_add_(0, view.near, rows)
+        g = ctx.view.spread(g.flatten(1), len(y))
+        back = torch.ops.aten.native_batch_norm_backward
+        known = gamma.flatten(), None, None, mean, inverse, True, 1e-5, [True]*3
+        to_y, to_gamma, to_beta = back(g, y, *known)
+        to_given = [0]*ctx.given
+        for k, part in zip(ctx.which, to_y.split(gamma.shape[1], 1)):
+            to_given[k] = to_given[k] + part
+        to_gamma, to_beta = to_gamma.view_as(gamma), to_beta.view_as(gamma)
+        return to_gamma, to_beta, None, None, None, *to_given
 
 # %% ../../nbs/domains/50b_brief.ipynb #bri00017
 class _Dense(torch.autograd.Function):
@@ -192,7 +183,7 @@ class _Dense(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         z, W = ctx.saved_tensors
-        to_z, to_W, seen = torch.zeros_like(z), torch.empty_like(W), set()
+        to_z, to_W = torch.zeros_like(z), torch.empty_like(W)
         for p, j in enumerate(ctx.which):
             torch.mm(z[:, j].T, g[:, p], out=to_W[p])
             to_z[:, j].addmm_(g[:, p], W[p].T)
@@ -230,7 +221,18 @@ def _passed(op) -> list: # of (kind of the product, weight)
     "What an operation sends through which matrix"
     if isinstance(op, Attention):
         return [('gat', op.weight)]
-    return list(zip(op.row.passes, op.weight))
+    if isinstance(op, Passing):
+        return list(zip(op.row.passes, op.weight))
+    return []
+
+def _by_kind(ops) -> tuple: # kind -> places of the operations, and all weights in this order
+    "Which operations go through the same matrix"
+    kinds, weights = {}, {}
+    for place, op in enumerate(ops):
+        for kind, weight in _passed(op):
+            kinds.setdefault(kind, []).append(place)
+            weights.setdefault(kind, []).append(weight)
+    return kinds, sum(weights.values(), [])
 
 _WORDS = 128   # columns of a product with the words: a table that stays in the cache
 
@@ -245,21 +247,15 @@ class _Stage(nn.Module):
         super().__init__()
         self.jobs, self.raw, self.last = jobs, raw, last
         ops = [nets[job.net].ops[job.node - 1] for job in jobs]
-        self.bends = [not job.skip and getattr(op, 'row', None) is not None and op.row.relu
-                      for job, op in zip(jobs, ops)]
-        kinds = {}
-        for place, (job, op) in enumerate(zip(jobs, ops)):
-            for kind, weight in [] if job.skip else _passed(op):
-                kinds.setdefault(kind, []).append((place, weight))
-        self.kinds = {kind: [place for place, _ in parts] for kind, parts in kinds.items()}
-        weights = [weight for parts in kinds.values() for _, weight in parts]
+        norms = [nets[job.net].norms[job.node - 1] for job in jobs]
+        self.bends = [isinstance(op, Passing) and op.row.relu for op in ops]
+        self.kinds, weights = _by_kind(ops)
         self.keep('weight', weights, torch.hstack if raw else torch.stack)
         gats = [op for op in ops if isinstance(op, Attention)]
         self.keep('source', [op.source for op in gats], torch.cat)
         self.keep('target', [op.target for op in gats], torch.cat)
-        zero = nets[0].out.weight.new_zeros(nets[0].out.in_features)
-        self.keep('bias', [getattr(op, 'bias', zero) for op in ops], torch.stack)
-        norms = [nets[job.net].norms[job.node - 1] for job in jobs]
+        none = torch.zeros_like(norms[0].bias)
+        self.keep('bias', [getattr(op, 'bias', none) for op in ops], torch.stack)
         self.keep('gamma', [norm.weight for norm in norms], torch.stack)
         self.keep('beta', [norm.bias for norm in norms], torch.stack)
 
@@ -273,7 +269,7 @@ class _Stage(nn.Module):
         if self.weight is None:
             return {}
         if not self.raw:
-            which = [place for places in self.kinds.values() for place in places]
+            which = sum(self.kinds.values(), [])
             parts = _Dense.apply(z, self.weight, which).flatten(1).split(sizes, 1)
             return dict(zip(self.kinds, parts))
         found = {}

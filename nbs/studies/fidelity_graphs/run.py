@@ -25,8 +25,277 @@ protocol, trained again by us with one seed (`alone`; 20 networks, for it takes 
 
 Intervals. 95 %, by drawing the networks of a sample again with replacement (2,000 times).
 
-What it does (each goes on where it was stopped, `--graphs cora` and `--seeds 10,11` say which):
-`python nbs/studies/fidelity_graphs/run.py judges` writes judges.csv: one row per graph, sample, judge
-and seed with the figures of all networks of the sample beside the seconds per network.
-`... surrogate` writes brief_GRAPH.csv: many random networks with their brief figures.
+What it does (each goes on where it was stopped; `--graphs cora` and `--seeds 10,11` say which):
+`python nbs/studies/fidelity_graphs/run.py judges` writes judges.csv: a row per network, judge and seed,
+with the judge's figures after so many epochs. `... taus` compares them with the table's validation
+accuracies (taus.csv); `... taus --against test` is the last step. `... surrogate --minutes 25` writes
+brief_GRAPH.csv: the brief scores of many networks in a random order, with training seed 10.
 """
+
+import argparse, csv, os, sys, time
+from pathlib import Path
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[2]))
+SAMPLES = dict(cora=dict(all=200, top=300), citeseer=dict(all=201, top=301))  # seeds
+SIZES = dict(all=200, top=100)
+STEPS = 400  # of training of the shared weights
+SURROGATE = 10  # seed of training
+BLOCK = 64  # networks that are written at once
+
+
+def rows_of(path) -> list:
+    "What is written already"
+    if not path.exists():
+        return []
+    with path.open(newline='') as f:
+        return list(csv.DictReader(f))
+
+
+def add(path, rows):
+    "Rows more"
+    new = not path.exists()
+    with path.open('a', newline='') as f:
+        writer = csv.DictWriter(f, rows[0], lineterminator='\n')
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def drawn(table, n, seed, best=1.0) -> list:
+    "Codes of n networks out of the best share by validation accuracy"
+    import numpy as np
+    import torch
+
+    codes = np.array(list(table.at))
+    codes = codes[table.valid >= np.quantile(table.valid, 1 - best)]
+    order = torch.randperm(len(codes), generator=torch.Generator().manual_seed(seed))
+    return codes[order[:n].numpy()].tolist()
+
+
+def sample(name, which) -> list:
+    "The codes of a sample"
+    from dnas_nb.domains.graphspace import graph_table
+
+    best = 0.1 if which == 'top' else 1.0
+    return drawn(graph_table(name), SIZES[which], SAMPLES[name][which], best)
+
+
+def by_brief(labelled, patterns, seed, **changes):
+    "Figures after 5, 10, ... epochs: the best validation accuracy so far"
+    import numpy as np
+    from dnas_nb.domains.brief import BriefRecipe, brief_curves
+
+    curves = brief_curves(patterns, labelled, BriefRecipe(epochs=60, **changes), seed)
+    return curves.epochs.tolist(), np.maximum.accumulate(curves.accuracy, 1)
+
+
+def path_trained(labelled, seed):
+    "A supernet whose steps train one network each, drawn evenly"
+    import torch
+    from dnas_nb.core import generator, seeded
+    from dnas_nb.domains.graphspace import graph_space
+    from dnas_nb.genotype import one_hot, random_arch
+    from dnas_nb.supernet import Spec
+    from dnas_nb.tasks import nodes
+
+    space, g = graph_space(labelled), generator('paths', seed)
+    x, y = labelled.data.train.take()
+    with seeded('shared paths', seed):
+        net = space.supernet(Spec(batch_stats=True)).train()
+        opt = torch.optim.SGD(net.parameters(), 0.1, weight_decay=5e-4)
+        for _ in range(STEPS):
+            theta = one_hot(random_arch(space, g), space)
+            loss = nodes.loss(net(x, theta), y)
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+    return net.module
+
+
+def by_shared(labelled, patterns, seed, how):
+    "Validation accuracy with shared weights; batch norms use the statistics of the network itself"
+    import numpy as np
+    import torch
+    from dnas_nb.domains.graphspace import plain_net, search_graph
+
+    if how == 'paths':
+        shared = path_trained(labelled, seed)
+    else:
+        shared = search_graph(labelled, 'danas', epochs=100, seed=seed).state.net.module
+    mask, found = labelled.masks['valid'], []
+    for pattern in patterns:
+        net = plain_net(shared, pattern).train()
+        net.dropout = 0.0
+        with torch.no_grad():
+            output = net(labelled.graph.batch, mask)[0]
+        right = output.argmax(1) == labelled.y[mask]
+        found.append(100 * right.double().mean().item())
+    return [STEPS if how == 'paths' else 100], np.array(found)[:, None]
+
+
+def by_first(labelled, patterns, seed):
+    "The number of parameters: what costs nothing"
+    import numpy as np
+    from dnas_nb.domains.brief import brief_net
+
+    counts = [sum(p.numel() for p in brief_net(q, labelled).parameters()) for q in patterns]
+    return [0], np.array(counts)[:, None]
+
+
+def judges():
+    "Name -> (labelled, patterns, seed) -> epochs, figures (N, epochs)"
+    from functools import partial
+
+    return {
+        'brief 16': by_brief,
+        'brief 8': partial(by_brief, width=8),
+        'fast': partial(by_brief, lr=1.0),
+        'paths': partial(by_shared, how='paths'),
+        'mixture': partial(by_shared, how='mixture'),
+        'parameters': by_first,
+    }
+
+
+def judge(graphs, samples, seeds, names):
+    from dnas_nb.domains.graphs import graph_data
+    from dnas_nb.domains.graphspace import Pattern
+
+    path, known = HERE / 'judges.csv', judges()
+    done = {(r['graph'], r['sample'], r['judge'], r['seed']) for r in rows_of(path)}
+    for name in graphs:
+        for seed in seeds:
+            for which in samples:
+                for who in names:
+                    if (name, which, who, str(seed)) in done:
+                        continue
+                    codes, labelled = sample(name, which), graph_data(name)
+                    patterns = [Pattern.at(code) for code in codes]
+                    start = time.process_time()
+                    epochs, figures = known[who](labelled, patterns, seed)
+                    seconds = round((time.process_time() - start) / len(codes), 3)
+                    rows = []
+                    for code, row in zip(codes, figures):
+                        told = ' '.join(f'{value:.1f}' for value in row)
+                        head = dict(graph=name, sample=which, judge=who, seed=seed, code=code)
+                        every = ' '.join(map(str, epochs))
+                        rows.append(head | dict(seconds=seconds, epochs=every, figures=told))
+                    add(path, rows)
+                    print(name, which, who, seed, f'{seconds} s a network', flush=True)
+
+
+def interval(figures, truth, draws=2000) -> tuple:
+    "tau and its 95 % interval"
+    import numpy as np
+    from scipy.stats import kendalltau
+
+    rng, n = np.random.default_rng(0), len(truth)
+    taus = []
+    for _ in range(draws):
+        k = rng.integers(0, n, n)
+        taus.append(kendalltau(figures[k], truth[k]).statistic)
+    low, high = np.quantile(taus, [0.025, 0.975])
+    return kendalltau(figures, truth).statistic, low, high
+
+
+def taus(against):
+    "Every judge, after so many epochs, alone and averaged over its seeds"
+    import numpy as np
+    from dnas_nb.domains.graphspace import graph_table
+
+    path, groups = HERE / 'taus.csv', {}
+    kept = [r for r in rows_of(path) if r['against'] != against]
+    for r in rows_of(HERE / 'judges.csv'):
+        key = r['graph'], r['sample'], r['judge']
+        groups.setdefault(key, {}).setdefault(int(r['seed']), []).append(r)
+    found = []
+    for (name, which, who), by_seed in groups.items():
+        table = graph_table(name)
+        first = next(iter(by_seed.values()))
+        rows = [table.at[int(r['code'])] for r in first]
+        truth = getattr(table, against)[rows]
+        epochs = [int(e) for e in first[0]['epochs'].split()]
+        seconds = np.mean([float(part[0]['seconds']) for part in by_seed.values()])
+        stack = []
+        for part in by_seed.values():
+            stack.append([[float(v) for v in r['figures'].split()] for r in part])
+        stack = np.array(stack)  # (seeds, networks, looks)
+        for count in sorted({1, len(stack)}):
+            for look, epoch in enumerate(epochs):
+                if count == 1:  # the mean of the single seeds' taus; the interval of the first
+                    each = [interval(f[:, look], truth, 1)[0] for f in stack]
+                    _, low, high = interval(stack[0][:, look], truth)
+                    tau = float(np.mean(each))
+                else:
+                    tau, low, high = interval(stack[:, :, look].mean(0), truth)
+                spent = seconds * count * epoch / max(1, epochs[-1])
+                row = dict(graph=name, sample=which, judge=who, seeds=count, epochs=epoch)
+                row |= dict(seconds=round(spent, 3), against=against, tau=round(tau, 3))
+                found.append(row | dict(low=round(low, 3), high=round(high, 3)))
+    path.unlink(missing_ok=True)
+    add(path, kept + found)
+
+
+def ceiling():
+    "How well the table's validation accuracies order its test accuracies: ceiling.csv"
+    from scipy.stats import kendalltau
+    from dnas_nb.domains.graphspace import graph_table
+
+    found = []
+    for name in SAMPLES:
+        table = graph_table(name)
+        whole = kendalltau(table.valid, table.test).statistic
+        found.append(dict(graph=name, sample='every', tau=round(whole, 3), low='', high=''))
+        for which in SIZES:
+            rows = [table.at[code] for code in sample(name, which)]
+            tau, low, high = interval(table.valid[rows], table.test[rows])
+            row = dict(graph=name, sample=which, tau=round(tau, 3))
+            found.append(row | dict(low=round(low, 3), high=round(high, 3)))
+    (HERE / 'ceiling.csv').unlink(missing_ok=True)
+    add(HERE / 'ceiling.csv', found)
+
+
+def surrogate(graphs, minutes):
+    "Brief scores of networks in a random order, as many as the minutes of the processor allow"
+    from dnas_nb.domains.brief import brief_scores
+    from dnas_nb.domains.graphs import graph_data
+    from dnas_nb.domains.graphspace import Pattern, graph_table
+
+    for name in graphs:
+        path, labelled = HERE / f'brief_{name}.csv', graph_data(name)
+        done = {int(r['code']) for r in rows_of(path)}
+        order = [code for code in drawn(graph_table(name), 10**6, 7) if code not in done]
+        start = time.process_time()
+        while order and time.process_time() - start < 60 * minutes:
+            codes, order = order[:BLOCK], order[BLOCK:]
+            patterns = [Pattern.at(code) for code in codes]
+            scores = brief_scores(patterns, labelled, seed=SURROGATE)
+            add(path, [dict(code=c, score=round(s, 2)) for c, s in zip(codes, scores)])
+        print(name, len(rows_of(path)), 'networks', flush=True)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p.add_argument('what', choices=('judges', 'taus', 'ceiling', 'surrogate'))
+    p.add_argument('--graphs', default='cora,citeseer')
+    p.add_argument('--samples', default='all,top')
+    p.add_argument('--judges', default='brief 16,paths,mixture,parameters')
+    p.add_argument('--seeds', default='10,11,12')
+    p.add_argument('--against', default='valid', choices=('valid', 'test'))
+    p.add_argument('--minutes', type=float, default=25)
+    a = p.parse_args()
+    graphs = a.graphs.split(',')
+    if a.what == 'judges':
+        names = a.judges.split(',')
+        judge(graphs, a.samples.split(','), [int(s) for s in a.seeds.split(',')], names)
+    elif a.what == 'taus':
+        taus(a.against)
+    elif a.what == 'ceiling':
+        ceiling()
+    else:
+        surrogate(graphs, a.minutes)
+
+
+if __name__ == '__main__':
+    main()
