@@ -15,7 +15,7 @@ def add(path, row):
     "One row more; its first columns are shown"
     new = not path.exists()
     with path.open('a', newline='') as f:
-        writer = csv.DictWriter(f, row)
+        writer = csv.DictWriter(f, row, lineterminator='\n')
         if new:
             writer.writeheader()
         writer.writerow(row)
