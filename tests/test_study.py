@@ -202,3 +202,21 @@ def test_files(tmp_path):
         fails(lambda: read_plan(tmp_path/name), str(tmp_path/name), 'TOML' if name.endswith('toml') else 'JSON')
     (tmp_path/'l.json').write_text('[1]')
     fails(lambda: plan(read_plan(tmp_path/'l.json')), 'a study is a dict')
+
+
+def test_a_study_takes_every_setting_of_a_search():
+    import inspect
+    from dnas_nb.running.cli import dnas_search, dnas_study
+    searched, studied = (set(inspect.signature(f).parameters) for f in (dnas_search, dnas_study))
+    assert searched - studied == {'method', 'resume'}   # methods in the plural; a study always goes on
+
+
+def test_a_study_hands_its_settings_on(tmp_path, monkeypatch):
+    from dnas_nb.running import study as module
+    from dnas_nb.running.cli import dnas_study
+    asked = {}
+    def caught(what, *rest): asked.update(what); raise UserError('enough')
+    monkeypatch.setattr(module, 'study', caught)
+    with pytest.raises((UserError, SystemExit)):
+        dnas_study(methods='darts', out=str(tmp_path/'s'), opt='adamw', augment='photo', task='classification', compile='never')
+    assert (asked['opt'], asked['augment'], asked['task'], asked['compile']) == ('adamw', 'photo', 'classification', 'never')

@@ -276,10 +276,14 @@ def dnas_study(
     batch:int=None,         # images per step
     lr:float=None,          # learning rate of the weights
     arch_lr:float=None,     # learning rate of the architecture
+    opt:str=None,           # of the weights: sgd or adamw
+    augment:str=None,       # none, flip, crop, photo, randaugment
+    task:str=None,          # what the networks are asked for
     precision:str=None,     # fp32 or bf16
     preset:str=None,        # small, or paper: the released settings of each method
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
     threads:int=None,       # CPU threads of one search
+    compile:str=None,       # never, always, or auto: where it pays
     out:str='runs/study',   # folder of the study
     workers:int=2,          # searches at a time
     backend:str='processes', # processes or ray
@@ -294,7 +298,8 @@ def dnas_study(
     what = _study_of(file, methods, seeds, space=space, data=data, epochs=epochs, warmup=warmup,
                      channels=channels, cells=cells, size=size, images=images, batch=batch,
                      lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
-                     preset=preset, layout=layout)
+                     preset=preset, layout=layout, task=task, compile=compile, opt=opt,
+                     augment=augment)
     bars = _Runs()
     try:
         frame = study(what, out, workers, backend, address, retry, device, bars.move, _say,
