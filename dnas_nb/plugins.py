@@ -5,10 +5,11 @@ runs."""
 
 # %% auto #0
 __all__ = ['SHIPPED', 'Entry', 'register', 'Plugin', 'load_plugin', 'load_plugins',
-           'loaded_plugins', 'plugin_of', 'load_installed']
+           'loaded_plugins', 'plugin_of', 'must_be_loaded', 'load_installed']
 
 # %% ../nbs/18b_plugins.ipynb #326164c6
 import dataclasses
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -238,6 +239,21 @@ def plugin_of(
     "The plug-in that a name comes from"
     entry = _ENTRIES.get((kind, name))
     return entry.plugin if entry else ''
+
+def must_be_loaded(
+    kind,  # 'space' or 'data'
+    name,  # a name that may not be known
+):
+    "Raise `UserError` where a part of the package that is not loaded knows it, or one like it"
+    if not isinstance(name, str) or _known(kind, name): return
+    known = {**_table(kind), **(BUILT_IN if kind == 'space' else {})}
+    for part, where in SHIPPED.items():
+        if part in _LOADED: continue
+        knows = importlib.import_module(where.split(':')[0]).CATALOGUE
+        near = difflib.get_close_matches(name[:100], [*knows, *known], 1)
+        if near and near[0] in knows:
+            raise UserError(f'unknown {kind} {brief(name)}: {near[0]!r} is known with '
+                            f'--plugin {part} (in Python: load_plugin({part!r}))')
 
 # %% ../nbs/18b_plugins.ipynb #10741df5
 def load_installed() -> list: # of `Plugin`

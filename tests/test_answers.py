@@ -1,4 +1,5 @@
 "What the found network answers on the validation part: kept by a run, drawn by its report, the same after a resume."
+import json
 from dataclasses import replace
 import numpy as np
 import pytest
@@ -96,9 +97,13 @@ def test_a_run_without_answers_or_with_others_still_says_so(tmp_path):
     (found.out/'answers.npz').write_bytes(b'nothing')
     fails(lambda: report(found.out), 'answers.npz')
     save_arrays(found.out/'answers.npz', dict(true=np.array([0, 5]), output=np.zeros((2, 2))))
+    fails(lambda: report(found.out), 'answers.npz', 'changed or swapped', '--resume makes it again')
+    run_json = json.loads((found.out/'run.json').read_text())
+    del run_json['files']['answers.npz']          # as an earlier version wrote it
+    (found.out/'run.json').write_text(json.dumps(run_json))
     fails(lambda: report(found.out), 'answers.npz', 'none of 2 classes')
     (found.out/'answers.npz').unlink()
-    assert 'confusion' not in report(found.out).read_text()
+    assert 'Confusion of' not in report(found.out).read_text()
 
 
 def test_a_task_of_ones_own_has_no_answers_to_show(tmp_path):
@@ -116,3 +121,18 @@ def test_more_classes_than_a_picture_can_show_are_no_matrix():
     few = Answers.of(dict(true=true % 90, output=np.eye(90)[true % 90]), 'classification', range(90))
     counts = confused(few.true, few.said, 90)
     assert counts.trace() == 300 and [view.name for view in views(few)] == ['confusion', 'calibration']
+
+
+def test_answers_that_were_deleted_are_made_again(tmp_path):
+    "With the pictures of the report; without the data, the run is still read"
+    data, net = TASKS['classification']
+    given = dict(split=data, space=space_of(net, 'own'), **TINY)
+    found = run(tmp_path/'run', **given)
+    before = {name: (found.out/name).read_bytes() for name in ('answers.npz', 'confusion.png', 'calibration.png')}
+    for name in ('answers.npz', 'confusion.png'): (found.out/name).unlink()
+    assert 'Confusion of' not in report(found.out).read_text()
+    again = run(tmp_path/'run', resume=True, **given)
+    assert again.genotype == found.genotype and 'Confusion of' in (found.out/'report.html').read_text()
+    for name, was in before.items(): assert (found.out/name).read_bytes() == was, name
+    (found.out/'answers.npz').write_bytes(b'other')
+    fails(lambda: run(tmp_path/'run', resume=True, **given), 'answers.npz')

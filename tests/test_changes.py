@@ -1,6 +1,7 @@
 "Named changes of training pictures: by key alone, only where one trains, the same bits after a resume."
 import importlib.util
 from dataclasses import replace
+from functools import partial
 import pytest
 import torch
 from conftest import fails
@@ -9,6 +10,7 @@ from dnas_nb.changes import AUGMENTS, Light, augmented, blended
 from dnas_nb.data import Part
 from dnas_nb.loaders import from_dataset
 from dnas_nb.running.evaluate import RECIPES, train_arch
+from dnas_nb.running.folder import account
 from dnas_nb.running.experiment import run
 from dnas_nb.running.retrain import retrain
 from dnas_nb.sources import load_data
@@ -126,3 +128,30 @@ def test_what_is_no_change_is_one_line(tmp_path, monkeypatch):
     fails(lambda: blended(torch.arange(4), 1., (0,)), 'codes')
     if 'randaugment' not in HERE:
         fails(lambda: batch(augmented(DIGITS, 'randaugment')), 'torchvision', 'photo')
+
+
+def speckled(one): return one | 1
+
+
+class Speckle:
+    def __call__(self, one): return one | 1
+
+
+def test_a_run_notes_a_change_of_ones_own(tmp_path):
+    "By its qualified name; a change by name is a setting"
+    def own(out): return account(out).get('own', {}).get('change')
+    tiny = {k: v for k, v in TINY.items() if k != 'images'} | dict(epochs=1)
+    def noted(name, split, **more):
+        return own(run(tmp_path/name, split=split, **tiny, **more).out)
+    assert noted('none', DIGITS) is None and noted('named', DIGITS, augment='photo') is None
+    whole = run(tmp_path/'own', split=augmented(DIGITS, speckled), **tiny)
+    assert own(whole.out) == f'Change(flip=False, shift=0), {__name__}.speckled'
+    assert noted('object', augmented(DIGITS, Speckle())) == f'Change(flip=False, shift=0), {__name__}.Speckle'
+    assert noted('photo', augmented(DIGITS, 'photo')) == 'photo'
+    items = [(DIGITS.train.x[i], int(DIGITS.train.y[i])) for i in range(48)]
+    assert noted('items', from_dataset(items, classes=range(10), change=partial(speckled))) == f'{__name__}.speckled'
+    g = random_arch(toy(), generator('changes'))
+    train_arch(g, toy(), augmented(DIGITS, speckled), replace(QUICK, epochs=1), tmp_path/'alone', device='cpu')
+    assert own(tmp_path/'alone').endswith('.speckled')
+    again = run(tmp_path/'own', split=augmented(DIGITS, speckled), resume=True, **tiny)
+    assert again.genotype == whole.genotype

@@ -93,3 +93,25 @@ def test_studies_share_one_ledger(study):
     assert 'def rows_of' not in path.read_text(encoding='utf-8')
     done = subprocess.run([sys.executable, str(path), '--help'], capture_output=True, text=True)
     assert done.returncode == 0 and '--seeds' in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize('given', [dict(data='gunpoint'), dict(data='gunpiont'), dict(data='digits', space='trec')])
+def test_a_name_of_a_domain_that_is_not_loaded_says_what_to_load(given, tmp_path):
+    "In a process of its own: other tests load the domains"
+    code = f'''
+from dnas_nb.core import UserError
+from dnas_nb.running.experiment import run
+from dnas_nb.running.retrain import retrain
+from dnas_nb.running.study import plan
+given = {given!r}
+calls = [lambda: run({str(tmp_path/'run')!r}, **given), lambda: plan(given)]
+if 'space' not in given:
+    calls.append(lambda: retrain('|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|', **given))
+for call in calls:
+    try: call()
+    except UserError as e: print(e)
+'''
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2 + ('space' not in given) and all('--plugin domains' in line for line in lines), done
+    fails(lambda: run(tmp_path/'run', data='digit'), 'digits')

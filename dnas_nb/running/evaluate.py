@@ -432,7 +432,8 @@ class _Job:
             task='retraining', settings=about, status='running', space=about['space'],
             data=about['data'], device=str(self.device), trained_on='train + valid',
             versions=versions(), dataset=data_of(self.data), rule=self.task.rule(),
-            own=described(space=self.space, task=self.task.name)))
+            own=described(space=self.space, task=self.task.name,
+                          data=None if self.recipe.augment else self.data)))
 
     def write_again(self, history):
         "Write what is missing of a finished retraining"

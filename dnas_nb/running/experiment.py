@@ -38,6 +38,7 @@ from ..methods import find_method
 from ..reading.answers import KINDS
 from ..growing import blueprint, reshape
 from .referee import conclude, from_table, trainer, tuner
+from ..plugins import must_be_loaded
 from ..released import released, row_of
 from ..sources import is_file, load_data
 from ..space import Space
@@ -177,6 +178,8 @@ def _asked(out, split, given) -> Settings:
     data = given.get('data') or Settings.data
     if is_file(data):
         data = placed(data, out)
+    else:
+        must_be_loaded('data', data)
     return settings(**{**given, 'data': data})
 
 def _of_split(split, given) -> Settings:
@@ -455,7 +458,7 @@ def _keeper(job, out, whole) -> Keeper:
         versions=versions(),
         batch=whole['batch'] if whole else s.batch,
         dataset=data_of(split),
-        own=described(s.method, s.space, s.task),
+        own=described(s.method, s.space, s.task, None if s.augment else split),
         images={name: len(part) for name, part in split.parts.items()},
         started=account(out).get('started') or time.strftime('%Y-%m-%d %H:%M:%S'),
     )
@@ -547,7 +550,8 @@ def _conclude(job, keeper, state, tell) -> _Verdict:
     found['memory'] = f'{told} MB predicted, {most} MB at the peak of the search'
     return _Verdict(g, found, round(time.monotonic() - t0, 2))
 
-_FILES = 'history.csv', 'genotype.json', 'arrays.npz'   # a finished search is known by them
+# a finished search is known by them
+_FILES = 'history.csv', 'genotype.json', 'arrays.npz', 'answers.npz'
 
 def _write(job, keeper, state, verdict):
     "What was found, on disk: the run is finished when only the report is missing"
@@ -604,10 +608,12 @@ def _again(job, out, whole, report) -> Result:
         write_atomic(out/'genotype.json', to_json(parse(about['result']['arch'], job.space)))
     if 'arrays.npz' in gone:
         _write_arrays(job, out, job.begin(whole))
-    there = [(out/name).is_file() for name in about.get('drawn', [])]
-    if report and not (there and all(there)):
-        _draw(Keeper(out, about))
     g = from_json(written(out, 'genotype.json').decode(), job.space)
+    if 'answers.npz' in gone and job.split:
+        _write_answers(job, out, job.begin(whole), g)
+    there = [(out/name).is_file() for name in about.get('drawn', [])]
+    if report and ('answers.npz' in gone or not (there and all(there))):
+        _draw(Keeper(out, about))
     trace = Trace.from_rows(history, job.space.groups)
     keeper = Keeper(out, about)
     return _result(job, keeper, trace, g)

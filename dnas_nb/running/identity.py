@@ -14,14 +14,15 @@ from functools import partial
 from pathlib import Path
 from ..core import UserError, choose
 from ..bilevel import Method, keep
-from ..data import Data, PARTS, Part, Task, fingerprints, tensors_in
+from ..changes import AUGMENTS, qualified
+from ..data import Change, Data, PARTS, Part, Task, fingerprints, tensors_in
 from ..tasks import BUILT_IN_TASKS, TASKS, task_of
 from ..sources import (BUILT_IN_DATA, SOURCES, digits, is_file, resize, source_of,
                              split_of)
 from .folder import account
 from ..safe import path_text
 from ..methods import METHODS, ROWS, find_method, slot_name
-from ..plugins import plugin_of
+from ..plugins import must_be_loaded, plugin_of
 from ..space import Space
 from ..spaces import BUILT_IN, FURTHER, all_spaces
 
@@ -335,12 +336,26 @@ def _space_words(space):
     ops = {name: _plain(f) for name, f in space.plan.ops.items()}
     return dict(name=space.name, cells=[_cell_words(c) for c in space.cells], ops=ops)
 
+def _change_words(data) -> str:
+    "How training examples are changed; '' where the data set or a name says it"
+    change = getattr(data.train, 'change', None) or data.about.change
+    if change is None:
+        return ''
+    for name, known in AUGMENTS.items():
+        if change == known:
+            return name
+    if not isinstance(change, Change):
+        return qualified(change)
+    says = f'Change(flip={change.flip}, shift={change.shift:g})'
+    return says if change.values is None else f'{says}, {qualified(change.values)}'
+
 def described(
     method=None, # name
     space=None,  # name, or `Space`
     task=None,   # name
+    data=None,   # `Data`
 ) -> dict:       # for run.json: kind -> description; {} when all is the package's
-    "What is the caller's own of a method, a space and a task, in words"
+    "What is the caller's own of a method, a space, a task and a change of examples, in words"
     out, name = {}, getattr(space, 'name', space)
     if method is not None and not _ours('method', method):
         out['method'] = _method_words(method)
@@ -351,6 +366,8 @@ def described(
     files = {kind: Path(plugin_of(kind, out[kind]['name'])).name for kind in out}
     if any(files.values()):
         out['plugin'] = {k: v for k, v in files.items() if v}
+    if data is not None and (change := _change_words(data)):
+        out['change'] = change
     return json.loads(json.dumps(out))   # lists instead of tuples, as they come back from a file
 
 def space_named(
@@ -367,6 +384,7 @@ def space_named(
     if folder:
         raise UserError(f'{folder}: its space {_cut(name)!r} is none of the package '
                         f"({', '.join(map(repr, all_spaces()))}): give it, space=… or --plugin")
+    must_be_loaded('space', name)
     return choose(name, all_spaces(), 'space')
 
 # %% ../../nbs/running/19_identity.ipynb #84fa3f64

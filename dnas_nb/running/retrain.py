@@ -23,7 +23,8 @@ from .identity import (differs, folder_name, found_again, must_agree, of_run, pl
                               space_named)
 from ..methods import METHODS
 from ..safe import has_dir, has_file, path_text, read_text
-from ..sources import load_data
+from ..plugins import must_be_loaded
+from ..sources import is_file, load_data
 from ..space import Space
 
 # %% ../../nbs/running/41_retrain.ipynb #2213cd3d
@@ -149,6 +150,8 @@ def _named_data(found, preset, wanted):
     if same and not layout:
         layout = settings.get('layout')
     how = follows | wanted.cut()
+    if not is_file(data):
+        must_be_loaded('data', data)
     split = load_data(data, **how, seed=settings.get('seed', 0), layout=layout)
     if same and found.folder:
         _note(found.folder, split)

@@ -28,7 +28,7 @@ from ..core import (UserError, as_json, brief, choose, counted, device as get_de
 from .compare import compare
 from ..sources import SOURCES, is_file, load_data
 from .experiment import Settings, run, settings
-from ..plugins import load_installed, load_plugins, loaded_plugins
+from ..plugins import load_installed, load_plugins, loaded_plugins, must_be_loaded
 from .folder import PLAIN, account, history_of, lock, owning
 from .identity import (about, folder_name, for_workers, found_again, is_about,
                                       must_agree)
@@ -53,7 +53,9 @@ def _checked(entry) -> Settings:
     names = [f.name for f in fields(Settings)]
     for k in entry: choose(k, names, 'setting')
     s = settings(**_resolved(entry))
-    if not is_file(s.data): choose(s.data, SOURCES, 'data set (a .npz file or a folder works too)')
+    if not is_file(s.data):
+        must_be_loaded('data', s.data)
+        choose(s.data, SOURCES, 'data set (a .npz file or a folder works too)')
     elif not Path(s.data).exists(): raise UserError(f'there is no file {path_text(s.data)}')
     for_workers(method=s.method, space=s.space, task=s.task, data=s.data)
     return s
