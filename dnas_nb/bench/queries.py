@@ -39,8 +39,8 @@ FORMS = 'frozen', 'diagonal', 'full', 'placebo', 'pairs'
 class Rule:
     "How a belief is kept, and how it asks"
     form: str = 'full'   # one of `FORMS`
-    noise: float = .3    # variance of what the options do not explain; that of one logit is 1
-    heat: float = .5     # draws have this many standard deviations of the belief
+    noise: float = 1.    # variance of what the options do not explain; that of one logit is 1
+    heat: float = .25    # draws have this many standard deviations of the belief
     pair: float = .1     # variance of a logit of a pair (form 'pairs')
 
     def __post_init__(self):
@@ -251,7 +251,8 @@ class Queries:
         "Take note of answers"
         values = torch.as_tensor(values, dtype=torch.float64)
         if len(values) != len(cells) or values.isnan().any():
-            raise UserError(f'{len(cells)} cells need as many numbers, not {brief(values.tolist())}')
+            said = brief(values.tolist())
+            raise UserError(f'{len(cells)} cells need as many numbers, not {said}')
         self.cells = torch.cat([self.cells, cells])
         self.values = torch.cat([self.values, values])
         self.asked = torch.cat([self.asked, self.code(cells)])
@@ -407,6 +408,6 @@ _TUNED = dict(
     diagonal=Rule('diagonal'),
     full=Rule('full'),
     placebo=Rule('placebo'),
-    pairs=Rule('pairs', heat=.1),
+    pairs=Rule('pairs', noise=.3, heat=.05),
 )
 QUERIES = {form: partial(query_search, rule=rule) for form, rule in _TUNED.items()}
