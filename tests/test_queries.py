@@ -133,3 +133,16 @@ def test_refusals():
     fails(lambda: search.tell(search.ask(2), [1., float('nan')]), '2 cells need as many numbers')
     fails(lambda: search.tell(search.ask(2), [1.]), '2 cells need as many numbers')
     fails(lambda: query_search(convs, darts(), 5), 'leaves out some edges')
+
+
+def test_stored_runs_are_whole():
+    "A row for each run; what validates best gets better with queries; sixteen tables for every search"
+    import pandas as pd
+    from conftest import NBS
+    runs = pd.read_csv(NBS/'studies'/'queries'/'runs.csv')
+    assert not runs.duplicated(['table', 'search', 'seed']).any()
+    valid = runs.filter(regex='^valid_').to_numpy()
+    assert ((np.diff(valid) >= 0) | np.isnan(valid[:, 1:])).all()
+    assert (runs.groupby('search').table.nunique() == 16).all() and set(FORMS) <= set(runs.search)
+    size = runs[runs.table.str.startswith('size')]
+    assert (size.valid_100 == size.test_100).all()
