@@ -235,7 +235,8 @@ def taus(against):
             stack.append([[float(v) for v in r['figures'].split()] for r in part])
         stack = np.array(stack)  # (seeds, networks, looks)
         for count in sorted({1, len(stack)}):
-            for look, epoch in enumerate(epochs):
+            looks = list(enumerate(epochs))
+            for look, epoch in looks if against == 'valid' else looks[-1:]:
                 if count == 1:  # the mean of the single seeds' taus; the interval of the first
                     each = [interval(f[:, look], truth, 1)[0] for f in stack]
                     _, low, high = interval(stack[0][:, look], truth)
@@ -303,7 +304,8 @@ def by_surrogate() -> list:
     found, step = [], BriefRecipe().every
     for name in SAMPLES:
         rows = rows_of(HERE / f'brief_{name}.csv')
-        for which, some in (('all', rows[: SIZES['all']]), ('surrogate', rows)):
+        more = rows if len(rows) > SIZES['all'] else []
+        for which, some in (('all', rows[: SIZES['all']]), ('surrogate', more)):
             for r in some:
                 every = range(step, step * len(r['looks'].split()) + 1, step)
                 head = dict(graph=name, sample=which, judge='brief', seed=SURROGATE, code=r['code'])
