@@ -44,7 +44,8 @@ def nats(
     p,       # probabilities of all cells, any shape
 ) -> Tensor: # scalar
     "Entropy: `exp` of it is the number of cells, equally likely, that would be as uncertain"
-    return torch.special.entr(p).sum()
+    tiny = torch.finfo(p.dtype).tiny                 # its logarithm has a gradient
+    return -(p*p.clamp_min(tiny).log()).sum()
 
 # %% ../nbs/11c_gibbs.ipynb #11c00014
 def _scale(
@@ -52,9 +53,10 @@ def _scale(
     wanted,         # nats
     low=-20.,       # logarithms of the scales between which it lies
     high=20.,
+    halvings=100,
 ) -> float:
-    "The scale at which the entropy is what is wanted, to the last digits"
-    for _ in range(100):
+    "The scale at which the entropy is what is wanted"
+    for _ in range(halvings):
         middle = (low + high)/2
         if entropy(math.exp(middle)) > wanted:
             low = middle
@@ -208,7 +210,7 @@ def _exact(family, phi, wanted, samples, seed):
     def at(scale):
         gen = generator('cooled', seed)
         return family.table(phi, scale, samples, gen).double()
-    scale = _scale(lambda s: nats(at(s)), wanted, -2., 2.) # its last digits do not matter
+    scale = _scale(lambda s: nats(at(s)), wanted, -1., 1., halvings=22)
     held = {k: v.clone() for k, v in phi.items()}
     return Cooled(family, held, scale, at(scale))
 
@@ -218,7 +220,7 @@ def cool(
     levels,       # entropies in nats, falling
     steps=200,    # of Adam for each
     samples=2048, # of the normal, fresh at every step
-    judged=16384, # samples of the final table
+    judged=8192,  # samples of the final table
     seed=0,
 ) -> dict:        # entropy -> `Cooled`
     "One fit after the other, each from where the last one ended"

@@ -35,6 +35,14 @@ def graph_grid(name, rows=None):
     return tuple(np.where(rows < 0, v.min(), v[rows]) for v in (table.valid, table.test))
 
 
+def arrays(file, *names):
+    "Some arrays of a file of the data folder"
+    from dnas_nb.sources import find_data
+
+    with np.load(find_data(file), allow_pickle=False) as z:
+        return [z[name] for name in names]
+
+
 def pair_of(name):
     "Two arrays: what is fitted, and what judges"
     from dnas_nb.bench.tables import load
@@ -45,14 +53,16 @@ def pair_of(name):
     if name in NB201:
         table = load('nasbench201')
         return grid(table, name, 'valid'), grid(table, name, 'test')
+    if name == 'digits':
+        table = load('digits201')
+        return grid(table, name, 'valid'), grid(table, name, 'test')
     if name == 'macro':  # one training fits, the mean of two others judges
-        from dnas_nb.sources import find_data
-
-        with np.load(find_data('nas_bench_macro.npz'), allow_pickle=False) as z:
-            order = np.lexsort(z['choices'].T[::-1])
-            runs = z['test_acc'][order]
+        choices, runs = arrays('nas_bench_macro.npz', 'choices', 'test_acc')
+        runs = runs[np.lexsort(choices.T[::-1])]
         shape = (3,) * 8
         return runs[:, 0].reshape(shape), runs[:, 1:].mean(1).reshape(shape)
-    table = load('nats_bench_size')
-    y = grid(table, 'cifar10', 'test')  # there is one figure only: it fits and judges
-    return y, y
+    if name == 'size':  # there is one figure only: it fits and judges
+        channels, test = arrays('nats_bench_sss.npz', 'channels', 'cifar10_test_90')
+        y = test[np.lexsort(channels.T[::-1])].reshape((8,) * 5).astype(float)
+        return y, y
+    raise SystemExit(f'unknown table {name!r}')
