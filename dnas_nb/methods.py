@@ -28,7 +28,7 @@ from .hypergrad import amended, neumann, second_order, single_level
 from .prune import dependency_pruning, strip
 from .regularizer import (Adversarial, EntropyBits, RandomSmooth, Weighted, ZeroOne, align,
                                  beta_decay, kl_corr, kl_mean, kl_prior)
-from .schedule import ramp, signed_cosine
+from .schedule import anneal, ramp, signed_cosine
 from .score import score_function
 from .sgas import greedy
 from .space import Space
@@ -107,7 +107,9 @@ _DANAS = (
     _danas('danas'),
     _danas('danas-kron', 'kron'),
     _danas('danas-lowrank', 'lowrank'),
-    _danas('danas-frozen', frozen=True))
+    _danas('danas-frozen', frozen=True),
+    replace(_danas('danas-gibbs'), source='variational inference at a falling temperature, ours',
+            penalties=(Weighted(kl_prior, anneal(1e-2, 1e-4, 'exponential')),)))
 
 # %% ../nbs/18_methods.ipynb #b27d4b80
 def _as_it_is(phi, lr=1.):

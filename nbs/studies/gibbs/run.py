@@ -1,11 +1,12 @@
 """What dependence is worth, exactly: expected accuracy against entropy on complete tables.
 
 `python nbs/studies/gibbs/run.py` writes curves.csv and goes on where it was stopped; `--tables
-cora,cifar10` says what of it. Each family is fitted to the validation figures of a table at a given
+cora,cifar10` says what of it, `--shares` writes how each table's variance is split (shares.csv). Each family is fitted to the validation figures of a table at a given
 entropy; both the fitted and the test expectation are written. Where a table has no validation
 figures, one training fits and others judge (macro), or one figure does both (size). Everything is
-decided here, before a test figure is read: 40 starts of independent edges, 150 steps for each level
-of the two families that are cooled, one seed.
+decided here, before a test figure is read, but for the 600 steps a level of the field of pairs, which
+were 150 until its validation figures showed that they were too few: 40 starts of independent edges,
+150 steps a level of the normal, one seed.
 """
 
 import argparse
@@ -54,17 +55,35 @@ def made(family, Y):
         return {h: gibbs(Y, h)[0] for h in LEVELS}
     if family == 'independent':
         return {h: cell_probabilities(mean_field(Y, h)[None]) for h in LEVELS}
-    kind = dict(normal=normal, field=field)[family]
-    return {h: fit.p for h, fit in cool(kind, Y, LEVELS, steps=150).items()}
+    kind, steps = dict(normal=(normal, 150), field=(field, 600))[family]
+    return {h: fit.p for h, fit in cool(kind, Y, LEVELS, steps=steps).items()}
+
+
+def shares(tables):
+    "How much of the variance of what is fitted is owed to 1, 2, more choices; its spread in points"
+    from dnas_nb.reading.interactions import decompose
+    from tables import pair_of
+
+    with (HERE / 'shares.csv').open('w', newline='') as f:
+        writer = csv.writer(f)
+        writer.writerow(('table', 'spread', 'single', 'pairs', 'more'))
+        for name in tables:
+            Y = pair_of(name)[0]
+            one, two, *more = decompose(Y).shares
+            values = Y.std(), one, two, sum(more)
+            writer.writerow((name, *(round(float(v), 4) for v in values)))
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--tables', default=TABLES)
+    p.add_argument('--shares', action='store_true')
     a = p.parse_args()
     from tables import pair_of
 
     torch.set_num_threads(1)
+    if a.shares:
+        return shares(a.tables.split(','))
     for name in a.tables.split(','):
         todo = [f for f in ('gibbs', 'independent', 'field', 'normal') if (name, f) not in done()]
         if not todo:
