@@ -28,6 +28,13 @@ CHECKS = {
     'pruned-is-zero': 'a pruned operation has weight exactly 0 and gradient exactly 0',
     'no-nudge-no-coupling': 'without a nudge (kappa = 0) pruning does not depend on the correlation parameters between edges',
     'uncorrelated-is-mean-rule': 'without correlation the sequential derivation is the mean derivation',
+    # the best distribution of its entropy (chapter 11c)
+    'gibbs-is-best': 'no distribution of the same entropy is better, and a nat costs its temperature',
+    'mean-field-is-gibbs': 'on a table without interactions independent edges are Gibbs',
+    'mean-field-fixed-point': 'every row of a mean field is a softmax of what its operations are worth to the others',
+    'normal-between': 'the correlated normal is close to Gibbs where edges must agree',
+    'reweighted-prior-is-gibbs': 'winners of prior samples, weighted by exp(f/tau), follow Gibbs',
+    'kl-of-cells-is-less': 'the KL of cells is below the KL of logits',
     # Dirichlet
     'dirichlet-gradient-linear': 'the pathwise gradient of E[w.theta] equals its closed form',
     'dirichlet-gradient-quadratic': 'the pathwise gradient of E[(w.theta)^2] equals its closed form',
