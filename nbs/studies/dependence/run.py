@@ -7,7 +7,8 @@ Protocol, written before a test figure of Cora or Citeseer was read by it:
 
 * Evidence of one seed: 1,000 cells drawn uniformly from the 59,049 of NAS-Bench-Graph's grid, each
   with one figure. `table`: the benchmark's validation accuracy; `brief`: the validation score of
-  a brief training of ours.
+  a brief training of ours, drawn from the cells whose networks the study of judges has trained
+  (nbs/studies/fidelity_graphs/brief_GRAPH.csv, a uniform sample of the networks).
 * Figures below the median are raised to it. A ridge regression on single choices and a kernel
   regression of what it leaves guess every cell.
 * frozen: independent edges, the best of twenty starts, fitted to the guess. learned: the correlated
@@ -23,6 +24,7 @@ Protocol, written before a test figure of Cora or Citeseer was read by it:
 import argparse
 import csv
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -78,10 +80,26 @@ def arms(guesses):
 def evidence(kind, graph, valid, rng):
     "Cells (n, 5) and their figures"
     every = np.array(list(np.ndindex(*valid.shape)))
-    if kind == 'table':
-        at = rng.choice(len(every), N, replace=False)
-        return every[at], valid.ravel()[at]
-    raise SystemExit(f'unknown evidence {kind!r}')
+    figures = dict(table=lambda: valid, brief=lambda: brief(graph))[kind]().ravel()
+    known = np.flatnonzero(~np.isnan(figures))
+    if len(known) < N:
+        raise SystemExit(f'{kind} evidence of {graph}: {len(known)} cells, {N} are needed')
+    at = rng.choice(known, N, replace=False)
+    return every[at], figures[at]
+
+
+@lru_cache
+def brief(graph):
+    "Scores of brief trainings, NaN where there was none"
+    import pandas as pd
+    from dnas_nb.domains.graphspace import graph_table
+    from tables import graph_rows
+
+    table, rows = graph_table(graph), graph_rows()
+    frame = pd.read_csv(HERE.parent / 'fidelity_graphs' / f'brief_{graph}.csv').dropna()
+    scores = np.full(len(table), np.nan)
+    scores[[table.at[code] for code in frame.code]] = frame.score
+    return np.where(rows < 0, np.nan, scores[rows])
 
 
 def rows(graph, kind, seed, valid, test):
