@@ -119,6 +119,23 @@ def _sharpened(
         high = torch.where(wide, high, middle)
     return theta
 
+def _climbed(
+    f,       # (O, ..., O), in units of its spread
+    alpha,   # (B, E, O) logits of all starts, with gradients
+    wanted,  # nats
+    steps,
+):
+    "Adam on the expected value, an entropy that is missed costing more and more"
+    opt = torch.optim.Adam([alpha], .1)
+    for k in range(steps):
+        theta = alpha.softmax(-1)
+        away = _row_nats(theta) - wanted
+        value = _expected(f, theta) - 2*(k + 1)/steps*away.square()
+        opt.zero_grad()
+        value.sum().neg().backward()
+        opt.step()
+        opt.param_groups[0]['lr'] = .1*(1 - k/steps) + 1e-3
+
 def mean_field(
     Y,          # (O, ..., O) accuracies of all cells, in %
     wanted,     # its entropy, nats
@@ -132,15 +149,7 @@ def mean_field(
     f = (Y - Y.mean())/(Y.std() + 1e-12)
     first = torch.randn(starts, Y.ndim, len(Y), generator=generator('mean field', seed))
     alpha = first.double().requires_grad_()
-    opt = torch.optim.Adam([alpha], .1)
-    for k in range(steps):
-        theta = alpha.softmax(-1)
-        away = _row_nats(theta) - wanted
-        value = _expected(f, theta) - 2*(k + 1)/steps*away.square()
-        opt.zero_grad()
-        value.sum().neg().backward()
-        opt.step()
-        opt.param_groups[0]['lr'] = .1*(1 - k/steps) + 1e-3
+    _climbed(f, alpha, wanted, steps)
     with torch.no_grad():
         theta = _sharpened(alpha, wanted)
         there = (_row_nats(theta) - wanted).abs() < 1e-3
@@ -214,6 +223,33 @@ def _exact(family, phi, wanted, samples, seed):
     held = {k: v.clone() for k, v in phi.items()}
     return Cooled(family, held, scale, at(scale))
 
+@dataclass(frozen=True)
+class _Bath:
+    "What one level of cooling needs"
+    family: Family
+    f: Tensor     # (O, ..., O), in units of its spread
+    steps: int
+    samples: int
+    gen: object   # torch.Generator
+
+    def lower(self,
+        phi,    # {name: tensor}, changed in place
+        groups, # of Adam, with a `first` rate each
+        before, # nats of the last level
+        wanted, # nats of this one
+    ):
+        "Half the steps on the way down, half to settle"
+        opt = torch.optim.Adam(groups, betas=(.9, .99))
+        for k in range(self.steps):
+            target = wanted + (before - wanted)*max(0, 1 - 2*k/self.steps)
+            p = self.family.table(phi, 1., self.samples, self.gen)
+            value = (p*self.f).sum() - (nats(p) - target).square()
+            opt.zero_grad()
+            value.neg().backward()
+            opt.step()
+            for group in opt.param_groups:
+                group['lr'] = group['first']*min(1, 2*(1 - k/self.steps))
+
 def cool(
     family,       # `Family`: `normal` or `field`
     Y,            # (O, ..., O) accuracies of all cells, in %
@@ -232,18 +268,10 @@ def cool(
     phi = family.start(Y.ndim, len(Y), gen)
     phi = {k: v.requires_grad_() for k, v in phi.items()}
     groups = [dict(params=[v], lr=_RATES[k], first=_RATES[k]) for k, v in phi.items()]
+    bath = _Bath(family, f, steps, samples, gen)
     before, out = math.log(Y.numel()), {}
     for wanted in levels:
-        opt = torch.optim.Adam(groups, betas=(.9, .99))
-        for k in range(steps):
-            target = wanted + (before - wanted)*max(0, 1 - 2*k/steps)
-            p = family.table(phi, 1., samples, gen)
-            value = (p*f).sum() - (nats(p) - target).square()
-            opt.zero_grad()
-            value.neg().backward()
-            opt.step()
-            for group in opt.param_groups:
-                group['lr'] = group['first']*min(1, 2*(1 - k/steps))
+        bath.lower(phi, groups, before, wanted)
         with torch.no_grad():
             out[wanted] = _exact(family, phi, wanted, judged, seed)
         before = wanted
