@@ -247,6 +247,13 @@ def _as_they_come(data, images, size, seed) -> Data:
     again = known.source and dict(known.source, images=None, size=None, seed=seed)
     return replace(data, about=replace(known, source=again))
 
+def _tested(source): # the same with a test set, held out where there is none
+    if source.test is None:
+        _enough(source, 4)
+        source = _hold_out(source)
+    _enough(source, 2)
+    return source
+
 def split_of(
     source,      # `Source`, or `Data` that come in three parts
     images=None, # images for train and valid together; None takes all
@@ -262,10 +269,7 @@ def split_of(
     sized = source if size is None else _shrink(source, size)
     whole = _distinct(sized)
     dropped = len(sized.pool) - len(whole.pool)
-    if whole.test is None:
-        _enough(whole, 4)
-        whole = _hold_out(whole)
-    _enough(whole, 2)
+    whole = _tested(whole)
     _can_be_had(whole, images)
     parts = [whole.pool[half] for half in _halve(whole, images, seed)]
     again = source.origin and dict(source.origin, images=images, size=size, seed=seed)

@@ -49,20 +49,23 @@ class Answers:
         "What is wrong with the arrays, or ''"
         shapes = f'labels {self.true.shape}, answers {self.output.shape}'
         kinds = self.true.dtype.kind + self.output.dtype.kind
-        n, K = len(self.true), len(self.names)
-        if not set(kinds) <= set('biuf') or not n == len(self.output) > 0:
+        K = len(self.names)
+        if not set(kinds) <= set('biuf') or not len(self.true) == len(self.output) > 0:
             return shapes
-        if self.task == 'classification':
-            fits = self.true.shape == (n,) and self.output.shape == (n, K)
-        elif self.task == 'multilabel':
-            fits = self.true.shape == self.output.shape == (n, K)
-        else:
-            fits = self.true.size == self.output.size
-        if not fits:
+        if not self._fits():
             return f'{shapes}, {K} names'
         by_class = self.task not in ('multilabel', 'regression')
         outside = by_class and ((self.true >= K) | (self.true < 0) & (self.true != UNASKED))
         return f'a label is none of {K} classes' if np.any(outside) else ''
+
+    def _fits(self) -> bool:
+        "Do the shapes of labels and answers go together?"
+        each = len(self.true), len(self.names)
+        if self.task == 'classification':
+            return self.true.shape == each[:1] and self.output.shape == each
+        if self.task == 'multilabel':
+            return self.true.shape == self.output.shape == each
+        return self.true.size == self.output.size
 
     @property
     def said(self) -> np.ndarray:
