@@ -1,4 +1,5 @@
 "What every test shares: the notebooks, their flags, and the count of skipped cells at the end of the run."
+
 import importlib.util, os, subprocess, sys
 from collections import Counter
 from pathlib import Path
@@ -6,27 +7,39 @@ import pytest
 from dnas_nb.core import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-NBS = ROOT/'nbs'
-ROOMS = 'bench reading running domains systems'.split()   # sub-packages of the same names, in reading order
-sys.path.insert(0, str(ROOT/'tools'))
+NBS = ROOT / 'nbs'
+ROOMS = (
+    'bench reading running domains systems'.split()
+)  # sub-packages of the same names, in reading order
+sys.path.insert(0, str(ROOT / 'tools'))
 
 
 def room(path) -> int:
     "Which room of the house a notebook stands in: the course, then the folders in `ROOMS`, then all others."
     first = path.relative_to(NBS).parts[0]
-    if first == path.name: return -1
+    if first == path.name:
+        return -1
     return ROOMS.index(first) if first in ROOMS else len(ROOMS)
 
 
 def notebooks() -> list:
     "Every notebook of the project, in reading order."
-    found = [p for p in NBS.rglob('*.ipynb') if not any(s[0] in '._' for s in p.relative_to(NBS).parts)]
+    found = [
+        p for p in NBS.rglob('*.ipynb') if not any(s[0] in '._' for s in p.relative_to(NBS).parts)
+    ]
     return sorted(found, key=lambda p: (room(p), p))
 
 
 def has_gpu() -> bool:
-    try: return 'GPU' in subprocess.run(['nvidia-smi', '-L'], capture_output=True, text=True, timeout=20).stdout
-    except (OSError, subprocess.TimeoutExpired): return False
+    try:
+        return (
+            'GPU'
+            in subprocess.run(
+                ['nvidia-smi', '-L'], capture_output=True, text=True, timeout=20
+            ).stdout
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def module_from(path):
@@ -39,14 +52,15 @@ def module_from(path):
 
 def fails(f, *parts):
     "`f` raises a one-line `UserError` that holds all `parts`."
-    with pytest.raises(UserError) as e: f()
+    with pytest.raises(UserError) as e:
+        f()
     text = str(e.value)
     assert '\n' not in text and all(p in text for p in parts), text
 
 
 def skip_flags() -> list:
     "The flags whose cells are skipped here: DNAS_FLAGS names those to run all the same, e.g. DNAS_FLAGS=slow."
-    data = Path(os.environ.get('DNAS_DATA') or ROOT.parent/'shared'/'data')
+    data = Path(os.environ.get('DNAS_DATA') or ROOT.parent / 'shared' / 'data')
     skip = {'slow': True, 'cuda': not has_gpu(), 'data': not data.is_dir()}
     force = os.environ.get('DNAS_FLAGS', '').replace(',', ' ').split()
     return [flag for flag, on in skip.items() if on and flag not in force]
@@ -60,18 +74,32 @@ def pytest_collection_modifyitems(items):
 
 def pytest_terminal_summary(terminalreporter):
     "Cells run and skipped, per flag, over all notebooks and workers."
-    count, hint = Counter(slow=0, cuda=0, data=0), {'slow': 'DNAS_FLAGS=slow runs them', 'cuda': 'no GPU here', 'data': 'no data folder here, see DNAS_DATA'}
-    for report in terminalreporter.stats.get('passed', []) + terminalreporter.stats.get('failed', []):
-        if report.when == 'call': count.update({k[6:]: n for k, n in report.user_properties if k.startswith('cells ')})
+    count, hint = Counter(slow=0, cuda=0, data=0), {
+        'slow': 'DNAS_FLAGS=slow runs them',
+        'cuda': 'no GPU here',
+        'data': 'no data folder here, see DNAS_DATA',
+    }
+    for report in terminalreporter.stats.get('passed', []) + terminalreporter.stats.get(
+        'failed', []
+    ):
+        if report.when == 'call':
+            count.update({k[6:]: n for k, n in report.user_properties if k.startswith('cells ')})
     if ran := count.pop('run', 0):
-        skipped = [f'{n} {flag}' + (f' ({hint[flag]})' if n and flag in hint else '') for flag, n in count.items()]
+        skipped = [
+            f'{n} {flag}' + (f' ({hint[flag]})' if n and flag in hint else '')
+            for flag, n in count.items()
+        ]
         terminalreporter.write_line(f'\nnotebook cells: {ran} run; skipped: {", ".join(skipped)}')
-    if not hasattr(terminalreporter.config, 'workerinput'): show_reading(terminalreporter)
+    if not hasattr(terminalreporter.config, 'workerinput'):
+        show_reading(terminalreporter)
 
 
 def show_reading(terminalreporter):
     "How package and notebooks read, in figures, where the whole suite ran."
-    if len(terminalreporter.stats.get('passed', [])) < 500: return
+    if len(terminalreporter.stats.get('passed', [])) < 500:
+        return
     from reading import module_table, notebook_table, read_package, summary
+
     modules = read_package()
-    for text in module_table(modules), notebook_table(), summary(modules): terminalreporter.write_line('\n' + text)
+    for text in module_table(modules), notebook_table(), summary(modules):
+        terminalreporter.write_line('\n' + text)

@@ -1,4 +1,5 @@
 "Pickles and archives that no reader may accept, as bytes by name: each harms a reader that believes it."
+
 import bz2, struct
 
 
@@ -23,6 +24,7 @@ def wholes(bodies) -> dict:
 
 
 # calls
+
 
 def calls(mark) -> dict:
     "Pickles that call something; afterwards the path `mark` exists if anything was executed."
@@ -60,7 +62,7 @@ def routes(module, attr, arg) -> dict:
         'by NEWOBJ': name + args + b'\x81',
         'as a dictionary value': b'}' + text('acc') + name + args + b'Rs',
         'from the memo': name + b'q\x070h\x07' + args + b'R',
-        'after 10,000 numbers': b']' + b'K\x01a'*10_000 + name + args + b'R',
+        'after 10,000 numbers': b']' + b'K\x01a' * 10_000 + name + args + b'R',
     }
 
 
@@ -73,7 +75,7 @@ SCALAR = ask('numpy.core.multiarray', 'scalar')
 DICT = ask('collections', 'OrderedDict')
 EIGHT = b'C\x08AAAAAAAA'
 ONE = b'K\x01'
-FRESH = ARRAY + b'(' + NDARRAY + b'K\x00\x85C\x01btR'     # an array that waits for its content
+FRESH = ARRAY + b'(' + NDARRAY + b'K\x00\x85C\x01btR'  # an array that waits for its content
 
 
 def kind(code) -> bytes:
@@ -106,7 +108,7 @@ def odd_arrays() -> dict:
         'scalar without a type': SCALAR + b'(' + text('f8') + EIGHT + b'tR',
         'array never filled': FRESH,
         'array of another class': ARRAY + b'(' + DICT + b'K\x00\x85C\x01btR',
-        'array larger than its bytes': FRESH + content(b'\x8a\x06' + b'\xff'*5 + b'\x7f', 'f8'),
+        'array larger than its bytes': FRESH + content(b'\x8a\x06' + b'\xff' * 5 + b'\x7f', 'f8'),
         'array of negative size': FRESH + content(b'J\xff\xff\xff\xff', 'f8'),
         'array filled twice': FRESH + content(ONE, 'f8') + content(ONE, 'f8'),
         'ndarray called': NDARRAY + ONE + b'\x85R',
@@ -149,7 +151,7 @@ def asks() -> dict:
 # memory and stack
 
 DEEP = 30_000
-EXABYTE = b'\xff'*7 + b'\x0f'
+EXABYTE = b'\xff' * 7 + b'\x0f'
 
 
 def strains() -> dict:
@@ -164,16 +166,16 @@ def brackets() -> dict:
         at = bytes([k])
         doubled += b'q' + at + b'h' + at + b'\x86'
     return {
-        'deep tuples': b')' + b'\x85'*DEEP,
-        'deep lists': b']'*DEEP + b'a'*(DEEP - 1),
-        'deep dictionaries': (b'}' + text('k'))*1000 + b'N' + b's'*1000,
-        'deep key': b'}' + b')' + b'\x85'*DEEP + b'Ns',
-        'marks without end': b'('*DEEP,
+        'deep tuples': b')' + b'\x85' * DEEP,
+        'deep lists': b']' * DEEP + b'a' * (DEEP - 1),
+        'deep dictionaries': (b'}' + text('k')) * 1000 + b'N' + b's' * 1000,
+        'deep key': b'}' + b')' + b'\x85' * DEEP + b'Ns',
+        'marks without end': b'(' * DEEP,
         'tuple of tuples of tuples': b')' + doubled,
         'list of itself': b']q\x00h\x00a',
         'dictionary of itself': b'}q\x00' + text('k') + b'h\x00s',
         'tuple in its own list': b']q\x00h\x00\x85a',
-        'a million items': b']' + b'Na'*500_000,
+        'a million items': b']' + b'Na' * 500_000,
     }
 
 
@@ -187,9 +189,9 @@ def lengths() -> dict:
         'bytes of an exabyte': b'\x8e' + EXABYTE + b'ab',
         'bytes of four gigabytes': b'B\xff\xff\xff\xffab',
         'number of two gigabytes': b'\x8b\xff\xff\xff\x7fab',
-        'number of 2,000 bits': b'\x8a\xff' + b'\x7f'*255,
+        'number of 2,000 bits': b'\x8a\xff' + b'\x7f' * 255,
         'number of negative length': b'\x8b\xff\xff\xff\xff',
-        'million digits': b'I' + b'9'*1_000_000 + b'\n',
+        'million digits': b'I' + b'9' * 1_000_000 + b'\n',
         'frame of an exabyte': b'\x95' + EXABYTE + b'N',
         'byte array of an exabyte': b'\x96' + EXABYTE,
     }
@@ -222,7 +224,7 @@ def cuts(good) -> dict:
         out[f'cut off at {i} of {len(good)}'] = good[:i]
     return out | {
         'more after the end': good + b'N.',
-        'two pickles': good*2,
+        'two pickles': good * 2,
         'protocol 0': b'(lp0\nI1\na.',
         'protocol 9': b'\x80\x09N.',
         'no stop': good[:-1] + b'N',
@@ -239,18 +241,19 @@ def pickle_of_numbers() -> bytes:
 
 # files
 
+
 def bombs() -> dict:
     "Archives that unpack to too much, and files that are no archives."
     zeros = bz2.compress(bytes(40_000_000))
     return {
         'bomb of 40 MB': zeros,
-        'bomb of a gigabyte': zeros*25,
-        'bomb in a bomb': bz2.compress(zeros*1000),
+        'bomb of a gigabyte': zeros * 25,
+        'bomb in a bomb': bz2.compress(zeros * 1000),
         'cut archive': zeros[:30],
         'no archive': b'not bz2',
         'empty file': b'',
         'gzip': bytes.fromhex('1f8b0800') + bytes(20),
-        'noise at the end': bz2.compress(pickle_of_numbers()) + b'BZh9' + b'x'*40,
+        'noise at the end': bz2.compress(pickle_of_numbers()) + b'BZh9' + b'x' * 40,
     }
 
 

@@ -1,4 +1,5 @@
 "Brief trainings of graph networks: the same alone and in company, one name per network, and what is refused."
+
 from dataclasses import replace
 import numpy as np
 import pytest
@@ -59,7 +60,9 @@ def test_one_name_per_network():
     for order in ((1, 2, 3, 4), (1, 3, 2, 4), (4, 1, 2, 3), (4, 1, 3, 2), (1, 4, 3, 2)):
         assert table_code(pattern.reordered(order)) == table_code(pattern)
     assert table_code(Pattern.at(table_code(pattern))) == table_code(pattern)
-    skips = Pattern((0, 1, 2, 3), ('gcn', 'skip', 'fc', 'gat')), Pattern((0, 1, 2, 3), ('gcn', 'fc', 'skip', 'gat'))
+    skips = Pattern((0, 1, 2, 3), ('gcn', 'skip', 'fc', 'gat')), Pattern(
+        (0, 1, 2, 3), ('gcn', 'fc', 'skip', 'gat')
+    )
     assert table_code(skips[0]) == table_code(skips[1])
 
 
@@ -68,18 +71,27 @@ def test_a_judge_trains_once_and_learns_from_files(tmp_path):
     judge = BriefJudge(twin, SHORT)
     first = judge(EVERY[:3])
     assert judge.trained == 3 and judge.seconds > 0
-    assert judge([table_code(p) for p in EVERY[:3]]).tolist() == first.tolist() and judge.trained == 3
-    (tmp_path/'known.csv').write_text('code,score\n' + ''.join(f'{table_code(p)},50.5\n' for p in EVERY[3:6]))
-    assert judge.learn(tmp_path/'known.csv') == 3
-    assert judge(EVERY[3:6]).tolist() == [50.5]*3 and judge.trained == 3
-    (tmp_path/'other.csv').write_text('name,worth\n1,2\n')
-    fails(lambda: judge.learn(tmp_path/'other.csv'), 'code and score')
+    assert (
+        judge([table_code(p) for p in EVERY[:3]]).tolist() == first.tolist() and judge.trained == 3
+    )
+    (tmp_path / 'known.csv').write_text(
+        'code,score\n' + ''.join(f'{table_code(p)},50.5\n' for p in EVERY[3:6])
+    )
+    assert judge.learn(tmp_path / 'known.csv') == 3
+    assert judge(EVERY[3:6]).tolist() == [50.5] * 3 and judge.trained == 3
+    (tmp_path / 'other.csv').write_text('name,worth\n1,2\n')
+    fails(lambda: judge.learn(tmp_path / 'other.csv'), 'code and score')
 
 
-@pytest.mark.parametrize('patterns, recipe, said', [([], SHORT, 'no network'), (EVERY[:1], replace(SHORT, every=9), 'first look')])
+@pytest.mark.parametrize(
+    'patterns, recipe, said',
+    [([], SHORT, 'no network'), (EVERY[:1], replace(SHORT, every=9), 'first look')],
+)
 def test_what_is_refused(patterns, recipe, said):
     fails(lambda: brief_scores(patterns, graph_data('twin'), recipe), said)
 
 
 def test_four_skips_are_worth_a_blind_guess():
-    assert BriefJudge(graph_data('twin'), SHORT)([Pattern((0, 0, 0, 0), ('skip',)*4)]).tolist() == [25.]
+    assert BriefJudge(graph_data('twin'), SHORT)(
+        [Pattern((0, 0, 0, 0), ('skip',) * 4)]
+    ).tolist() == [25.0]

@@ -1,4 +1,5 @@
 "Every acceptance check is somewhere in the notebooks, and a mutation is ready that breaks it. Nothing is executed: `make checks` measures."
+
 import re
 from collections import Counter
 import pytest
@@ -7,7 +8,8 @@ import checks
 
 
 @pytest.fixture(scope='module')
-def where(): return checks.found()
+def where():
+    return checks.found()
 
 
 def test_none_missing(where):
@@ -24,14 +26,22 @@ def test_none_skipped(where):
     "No check hides in a cell that a flag skips, and each one computes `err`."
     for f in where:
         src = checks.code(checks.chapter(f['nb']))[f['cell']][1]
-        assert not checks.SKIP.search(src), f'{f["nb"]}: the check {f["labels"]} is in a cell that is skipped'
-        assert re.search(r'\berr\b.*=', src), f'{f["nb"]}: the check {f["labels"]} does not compute err'
+        assert not checks.SKIP.search(
+            src
+        ), f'{f["nb"]}: the check {f["labels"]} is in a cell that is skipped'
+        assert re.search(
+            r'\berr\b.*=', src
+        ), f'{f["nb"]}: the check {f["labels"]} does not compute err'
 
 
 def test_labels_once(where):
     "A label names one stretch of one notebook."
-    twice = [k for k, n in Counter((f['nb'], x) for f in where for x in f['labels']).items() if n > 1]
-    assert not twice, f'these labels are used twice: {twice}; add a note, such as "sdarts-box (adversarial)"'
+    twice = [
+        k for k, n in Counter((f['nb'], x) for f in where for x in f['labels']).items() if n > 1
+    ]
+    assert (
+        not twice
+    ), f'these labels are used twice: {twice}; add a note, such as "sdarts-box (adversarial)"'
 
 
 def test_each_can_be_broken(where):
@@ -47,8 +57,12 @@ def test_each_can_be_broken(where):
 def test_mutation_applies(b):
     "The text to be broken occurs exactly once, in its notebook and, where a later chapter imports it, in its module."
     texts = {b['file']: '\n'.join(src for _, src in checks.code(checks.chapter(b['file'])))}
-    if b['at'] != b['file']: texts |= {str(m := checks.module_of(b['file'])): (ROOT/m).read_text(encoding='utf-8')}
-    for name, text in texts.items(): assert text.count(b['find']) == 1, f'{name}: {b["find"]!r} occurs {text.count(b["find"])} times'
+    if b['at'] != b['file']:
+        texts |= {str(m := checks.module_of(b['file'])): (ROOT / m).read_text(encoding='utf-8')}
+    for name, text in texts.items():
+        assert (
+            text.count(b['find']) == 1
+        ), f'{name}: {b["find"]!r} occurs {text.count(b["find"])} times'
     assert b['find'] != b['replace']
 
 
@@ -57,9 +71,13 @@ def test_listens():
     src = '# check one-thing (a), another-thing: text\nerr = [.5, -2.]\nassert max(err) < 1 and err[0] > 0\ntest_eq(err[0], .25)\n# check third\nassert err[1] <= -1'
     ear = checks.Ear()
     checks.run_cell(src, 'cell', {}, ear)
-    assert [(h[0], *h[2:]) for h in ear.heard] == [(['one-thing (a)', 'another-thing'], .5, 1., True), (['one-thing (a)', 'another-thing'], None, None, True),
-                                                   (['one-thing (a)', 'another-thing'], .25, 0., False), (['third'], 0., 1., True)]
-    assert checks.headline(ear.heard[:2])[2:4] == (.5, 1.)
+    assert [(h[0], *h[2:]) for h in ear.heard] == [
+        (['one-thing (a)', 'another-thing'], 0.5, 1.0, True),
+        (['one-thing (a)', 'another-thing'], None, None, True),
+        (['one-thing (a)', 'another-thing'], 0.25, 0.0, False),
+        (['third'], 0.0, 1.0, True),
+    ]
+    assert checks.headline(ear.heard[:2])[2:4] == (0.5, 1.0)
     ns = {}
     checks.run_cell('assert False\ntest_eq(1, 2)\nx = 1', 'cell', ns, deaf=True)
     assert ns['x'] == 1

@@ -1,4 +1,5 @@
 "The embedded benchmark: its trainer against ordinary modules, killed and resumed, and the table that ships."
+
 import os, signal, subprocess, sys, time
 import numpy as np
 import pytest
@@ -18,14 +19,18 @@ from dnas_nb.genotype import all_archs, random_arch, to_ops, to_str
 from dnas_nb.space import nb201
 from dnas_nb.bench.tablefile import NB201_OPS, package_tables
 
-TOOL = ROOT/'tools'/'make_digits201.py'
+TOOL = ROOT / 'tools' / 'make_digits201.py'
 ENV = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'}
 SHORT = Setup(epochs=1)
-shipped = pytest.mark.skipif(not (package_tables()/'digits201.npz').is_file(), reason='the table has not been made: tools/make_digits201.py')
+shipped = pytest.mark.skipif(
+    not (package_tables() / 'digits201.npz').is_file(),
+    reason='the table has not been made: tools/make_digits201.py',
+)
 
 
 @pytest.fixture(scope='module')
-def data(): return load_data('digits')
+def data():
+    return load_data('digits')
 
 
 @pytest.fixture(autouse=True)
@@ -49,16 +54,22 @@ def ordinary(row, seed, data):
     s = Setup()
     net = started(row, seed, s).train()
     opt = torch.optim.SGD(net.parameters(), s.lr, s.momentum, nesterov=True, weight_decay=s.wd)
-    steps = len(data.train)//s.batch*s.epochs
+    steps = len(data.train) // s.batch * s.epochs
     for k, (x, y) in enumerate(b for e in range(s.epochs) for b in d._pictures(data, seed, e, s)):
-        opt.param_groups[0]['lr'] = s.lr*(1 + np.cos(np.pi*k/steps))/2
-        opt.zero_grad(); F.cross_entropy(net(x), y).backward(); opt.step()
+        opt.param_groups[0]['lr'] = s.lr * (1 + np.cos(np.pi * k / steps)) / 2
+        opt.zero_grad()
+        F.cross_entropy(net(x), y).backward()
+        opt.step()
     for m in net.modules():
-        if isinstance(m, torch.nn.BatchNorm2d): m.momentum = 1.
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.momentum = 1.0
     with torch.no_grad():
-        net(normalise(data.train.x, data.about).double())   # the statistics of all training pictures
+        net(normalise(data.train.x, data.about).double())  # the statistics of all training pictures
         net.eval()
-        return [(net(normalise(p.x, data.about).double()).argmax(1) == p.y).sum().item() for p in (data.train, data.valid, data.test)]
+        return [
+            (net(normalise(p.x, data.about).double()).argmax(1) == p.y).sum().item()
+            for p in (data.train, data.valid, data.test)
+        ]
 
 
 def test_ordinary_modules(data):
@@ -79,8 +90,10 @@ def test_first_weights():
     "Those of PyTorch, but for the last bit where multiply and add are not fused."
     for row in range(0, 5044, 300):
         p = d._new_weights([forms().cells[row]], 1)
-        with seeded('digits201', forms().texts[row], 1): net = network(forms().cells[row])
-        for k, v in net.named_parameters(): torch.testing.assert_close(p[k][0].float(), v.detach(), rtol=0, atol=6e-8)
+        with seeded('digits201', forms().texts[row], 1):
+            net = network(forms().cells[row])
+        for k, v in net.named_parameters():
+            torch.testing.assert_close(p[k][0].float(), v.detach(), rtol=0, atol=6e-8)
 
 
 def test_company(data):
@@ -91,19 +104,32 @@ def test_company(data):
     for k, r in enumerate(rows):
         alone = measure([r], 1, data, SHORT)
         for q in ('right', 'loss'):
-            assert (alone[q][0] == together[q][k]).all() and (alone[q][0] == turned[q][-1 - k]).all(), (r, q)
+            assert (alone[q][0] == together[q][k]).all() and (
+                alone[q][0] == turned[q][-1 - k]
+            ).all(), (r, q)
     assert not (together['loss'] == measure(rows, 2, data, SHORT)['loss']).all()
 
 
 def test_another_processor(data):
     "Without vector instructions and fused multiply-adds, sums come out in another order and the figures do not change."
-    code = ('from dnas_nb.bench.digits201 import Setup, measure; '
-            'm = measure([4800, 2500], 1, s=Setup(epochs=3)); '
-            'print(m["right"].tolist(), m["loss"].tolist())')
+    code = (
+        'from dnas_nb.bench.digits201 import Setup, measure; '
+        'm = measure([4800, 2500], 1, s=Setup(epochs=3)); '
+        'print(m["right"].tolist(), m["loss"].tolist())'
+    )
     env = {**ENV, 'ATEN_CPU_CAPABILITY': 'default', 'MKL_CBWR': 'COMPATIBLE'}
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=env, capture_output=True, text=True, timeout=1200)
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
     here = measure([4800, 2500], 1, data, Setup(epochs=3))
-    assert done.stdout.strip() == f"{here['right'].tolist()} {here['loss'].tolist()}", done.stderr[-2000:]
+    assert done.stdout.strip() == f"{here['right'].tolist()} {here['loss'].tolist()}", done.stderr[
+        -2000:
+    ]
 
 
 def test_any_string_of_a_form():
@@ -118,24 +144,48 @@ def test_any_string_of_a_form():
 
 def test_jobs_cover_every_edge():
     "Each operation that is not `none` occurs once, on its own edge."
-    ops = [to_ops(random_arch(nb201(), torch.Generator().manual_seed(k)), nb201())['cell'] for k in range(9)]
-    seen = {(o, int(s), int(t)) for i, job in enumerate(d._jobs(ops)) for o, (src, dst, _) in job.items() for s, t in zip(src, dst)}
-    assert seen == {(o, s*9 + a, t*9 + a) for a, c in enumerate(ops) for o, (s, t) in zip(c, nb201()['cell'].edges) if o != 'none'}
+    ops = [
+        to_ops(random_arch(nb201(), torch.Generator().manual_seed(k)), nb201())['cell']
+        for k in range(9)
+    ]
+    seen = {
+        (o, int(s), int(t))
+        for i, job in enumerate(d._jobs(ops))
+        for o, (src, dst, _) in job.items()
+        for s, t in zip(src, dst)
+    }
+    assert seen == {
+        (o, s * 9 + a, t * 9 + a)
+        for a, c in enumerate(ops)
+        for o, (s, t) in zip(c, nb201()['cell'].edges)
+        if o != 'none'
+    }
 
 
 def test_killed_and_resumed(tmp_path):
     "SIGKILL in the middle; the same command does the rest, and the figures are those of an undisturbed run."
     command = [sys.executable, TOOL, '--first', '2', '--chunk', '1', '--folder', tmp_path]
-    p = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    for _ in range(6000):   # five minutes on a busy machine
-        if any(tmp_path.glob('*.npz')) or p.poll() is not None: break
-        time.sleep(.05)
-    os.killpg(p.pid, signal.SIGKILL); p.wait()
+    p = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=ENV,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    for _ in range(6000):  # five minutes on a busy machine
+        if any(tmp_path.glob('*.npz')) or p.poll() is not None:
+            break
+        time.sleep(0.05)
+    os.killpg(p.pid, signal.SIGKILL)
+    p.wait()
     before = {f: f.stat().st_mtime_ns for f in tmp_path.glob('*.npz')}
     assert len(before) == 1
     done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert all(f.stat().st_mtime_ns == t for f, t in before.items()), 'finished rows were trained again'
+    assert all(
+        f.stat().st_mtime_ns == t for f, t in before.items()
+    ), 'finished rows were trained again'
     right, loss = finished(tmp_path)
     whole = measure([0, 1], 0)
     assert (right[0, :2] == whole['right']).all() and (loss[0, :2] == whole['loss']).all()
@@ -143,38 +193,53 @@ def test_killed_and_resumed(tmp_path):
 
 def test_bad_input(tmp_path):
     "One line that says what is wrong."
-    with pytest.raises(UserError, match='numbered 0 to 5043'): measure([-1], 0)
-    done = subprocess.run([sys.executable, TOOL, '--row', '99999'], cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=120)
-    assert done.returncode and done.stderr.count('\n') == 1 and 'there is no form 99999' in done.stderr
-    (tmp_path/'0-0000-16.npz').write_bytes(b'half a chunk')
-    with pytest.raises(UserError, match='0-0000-16'): finished(tmp_path)
+    with pytest.raises(UserError, match='numbered 0 to 5043'):
+        measure([-1], 0)
+    done = subprocess.run(
+        [sys.executable, TOOL, '--row', '99999'],
+        cwd=ROOT,
+        env=ENV,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (
+        done.returncode and done.stderr.count('\n') == 1 and 'there is no form 99999' in done.stderr
+    )
+    (tmp_path / '0-0000-16.npz').write_bytes(b'half a chunk')
+    with pytest.raises(UserError, match='0-0000-16'):
+        finished(tmp_path)
 
 
 def test_empty_table(tmp_path):
     "A table without rows says so instead of ranking."
-    t = load('digits201', pack(tmp_path/'none', tmp_path/'digits201.npz'))
+    t = load('digits201', pack(tmp_path / 'none', tmp_path / 'digits201.npz'))
     assert accuracies(t, 'digits').isna().all() and t.costs['digits', 'seeds'].max() == 0
-    with pytest.raises(UserError, match='was not measured'): rank(t, 5, 'digits')
+    with pytest.raises(UserError, match='was not measured'):
+        rank(t, 5, 'digits')
 
 
 @shipped
 def test_shipped_table_is_the_known_one():
     "Read at once, as its checksum is known, it says the same as when all is checked."
     from dnas_nb.bench import tablefile as tf
-    path = package_tables()/'digits201.npz'
+
+    path = package_tables() / 'digits201.npz'
     columns, header = tf._read_shipped('digits201', path)
     checked, same = tf.read_table(path, name='digits201')
     assert header == same and list(columns) == list(checked)
-    for name, a in columns.items(): assert a.dtype == checked[name].dtype and (a == checked[name]).all()
+    for name, a in columns.items():
+        assert a.dtype == checked[name].dtype and (a == checked[name]).all()
 
 
 @shipped
 def test_shipped_table():
     "Small, complete, and usable like any other."
     right, loss, header = measurements()
-    assert (package_tables()/'digits201.npz').stat().st_size <= 1_000_000
+    assert (package_tables() / 'digits201.npz').stat().st_size <= 1_000_000
     assert (right[:, 0] >= 0).all() and (loss[:, 0] >= 0).all(), 'seed 0 of every form'
-    for part, n in enumerate(header['sizes']): assert right[:, :, part].max() <= n
+    for part, n in enumerate(header['sizes']):
+        assert right[:, :, part].max() <= n
     some = measured._best_and_random(right[:, 0, 1])
     assert (right[some] >= 0).all(), 'every seed for the best 500 and for 500 random forms'
     t = load('digits201')
@@ -187,5 +252,14 @@ def test_shipped_table():
 @shipped
 def test_row_again():
     "The command trains a row again and finds the stored one, bit for bit."
-    done = subprocess.run([sys.executable, TOOL, '--row', '1234'], cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=1200)
-    assert done.returncode == 0 and 'equal to the table, bit for bit' in done.stdout, done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable, TOOL, '--row', '1234'],
+        cwd=ROOT,
+        env=ENV,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+    assert done.returncode == 0 and 'equal to the table, bit for bit' in done.stdout, (
+        done.stdout + done.stderr
+    )

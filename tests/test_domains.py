@@ -1,4 +1,5 @@
 "Domains by name: what commands know, and what a run remembers of it."
+
 import json, subprocess, sys
 
 import numpy as np
@@ -22,18 +23,25 @@ TINY = dict(data='twin', space='twin', method='drnas', batch=16, device='cpu', r
 
 def test_a_domain_is_searched_by_name_and_goes_on(tmp_path):
     load_plugin('domains')
-    assert 'domains' in loaded_plugins()           # so that workers know the names
-    whole = run(tmp_path/'whole', epochs=2, **TINY)
+    assert 'domains' in loaded_plugins()  # so that workers know the names
+    whole = run(tmp_path / 'whole', epochs=2, **TINY)
     assert whole.genotype.space == 'twin'
-    told = json.loads((tmp_path/'whole'/'run.json').read_text())
+    told = json.loads((tmp_path / 'whole' / 'run.json').read_text())
     assert told['own']['plugin'] == dict(space='domains'), told['own']
+
     def stop(state, s):
-        if state.epoch == 1: raise KeyboardInterrupt
-    try: run(tmp_path/'cut', epochs=2, on_epoch=stop, **TINY)
-    except KeyboardInterrupt: pass
-    again = run(tmp_path/'cut', epochs=2, resume=True, **TINY)
+        if state.epoch == 1:
+            raise KeyboardInterrupt
+
+    try:
+        run(tmp_path / 'cut', epochs=2, on_epoch=stop, **TINY)
+    except KeyboardInterrupt:
+        pass
+    again = run(tmp_path / 'cut', epochs=2, resume=True, **TINY)
     assert again.genotype == whole.genotype
-    assert (tmp_path/'cut'/'history.csv').read_bytes() == (tmp_path/'whole'/'history.csv').read_bytes()
+    assert (tmp_path / 'cut' / 'history.csv').read_bytes() == (
+        tmp_path / 'whole' / 'history.csv'
+    ).read_bytes()
 
 
 def test_a_space_has_the_name_by_which_it_is_known():
@@ -48,8 +56,10 @@ def test_every_name_is_a_domain_or_says_which_file_it_needs(monkeypatch, tmp_pat
     domain.cache_clear()
     made = {}
     for name in CATALOGUE:
-        try: made[name] = domain(name)
-        except UserError as e: assert len(str(e).splitlines()) == 1 and 'DNAS_DATA' in str(e), (name, e)
+        try:
+            made[name] = domain(name)
+        except UserError as e:
+            assert len(str(e).splitlines()) == 1 and 'DNAS_DATA' in str(e), (name, e)
     assert 'twin' in made
     domain.cache_clear()
 
@@ -63,39 +73,51 @@ def test_blind_draws_differ():
     assert len(set(map(str, drawn))) == 5
 
 
-@pytest.mark.parametrize('read, file, lost', [
-    (lambda: graph_data('cora'), 'cora.npz', 'x_indices'),
-    (lambda: series_data('vowels'), 'uea_japanesevowels.npz', 'length_train'),
-    (lambda: text_data('trec'), 'trec.npz', 'class_names'),
-    (lambda: modal_data('digit-pairs'), 'spoken_written_digits.npz', 'recording'),
-    (lambda: graph_table('cora'), 'nas_bench_graph.npz', None)])
-def test_a_missing_and_a_foreign_file_of_every_chapter_are_one_line(read, file, lost, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    'read, file, lost',
+    [
+        (lambda: graph_data('cora'), 'cora.npz', 'x_indices'),
+        (lambda: series_data('vowels'), 'uea_japanesevowels.npz', 'length_train'),
+        (lambda: text_data('trec'), 'trec.npz', 'class_names'),
+        (lambda: modal_data('digit-pairs'), 'spoken_written_digits.npz', 'recording'),
+        (lambda: graph_table('cora'), 'nas_bench_graph.npz', None),
+    ],
+)
+def test_a_missing_and_a_foreign_file_of_every_chapter_are_one_line(
+    read, file, lost, tmp_path, monkeypatch
+):
     monkeypatch.setenv('DNAS_DATA', str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for made in (graph_data, graph_table, text_data):
         getattr(made, 'cache_clear', int)()
     fails(read, f'{file} is not here', 'DNAS_DATA')
-    np.savez(tmp_path/file, x_train=np.ones(3))
-    if lost: fails(read, file, lost)
+    np.savez(tmp_path / file, x_train=np.ones(3))
+    if lost:
+        fails(read, file, lost)
 
 
 def test_a_ledger_goes_on_where_it_stopped(tmp_path, capsys):
-    ledger = module_from(NBS/'studies'/'ledger.py')
-    assert ledger.rows_of(tmp_path/'rows.csv') == []
-    for seed in range(2): ledger.add(tmp_path/'rows.csv', dict(method='darts', seed=seed, network='op=conv, 3'))
-    assert ledger.rows_of(tmp_path/'rows.csv')[1] == dict(method='darts', seed='1', network='op=conv, 3')
+    ledger = module_from(NBS / 'studies' / 'ledger.py')
+    assert ledger.rows_of(tmp_path / 'rows.csv') == []
+    for seed in range(2):
+        ledger.add(tmp_path / 'rows.csv', dict(method='darts', seed=seed, network='op=conv, 3'))
+    assert ledger.rows_of(tmp_path / 'rows.csv')[1] == dict(
+        method='darts', seed='1', network='op=conv, 3'
+    )
     assert capsys.readouterr().out.splitlines()[1] == 'darts 1 op=conv, 3'
 
 
 @pytest.mark.parametrize('study', ['domains', 'graphs', 'transformers'])
 def test_studies_share_one_ledger(study):
-    path = NBS/'studies'/study/'run.py'
+    path = NBS / 'studies' / study / 'run.py'
     assert 'def rows_of' not in path.read_text(encoding='utf-8')
     done = subprocess.run([sys.executable, str(path), '--help'], capture_output=True, text=True)
     assert done.returncode == 0 and '--seeds' in done.stdout, done.stderr
 
 
-@pytest.mark.parametrize('given', [dict(data='gunpoint'), dict(data='gunpiont'), dict(data='digits', space='trec')])
+@pytest.mark.parametrize(
+    'given', [dict(data='gunpoint'), dict(data='gunpiont'), dict(data='digits', space='trec')]
+)
 def test_a_name_of_a_domain_that_is_not_loaded_says_what_to_load(given, tmp_path):
     "In a process of its own: other tests load the domains"
     code = f'''
@@ -113,5 +135,7 @@ for call in calls:
 '''
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     lines = done.stdout.splitlines()
-    assert len(lines) == 2 + ('space' not in given) and all('--plugin domains' in line for line in lines), done
-    fails(lambda: run(tmp_path/'run', data='digit'), 'digits')
+    assert len(lines) == 2 + ('space' not in given) and all(
+        '--plugin domains' in line for line in lines
+    ), done
+    fails(lambda: run(tmp_path / 'run', data='digit'), 'digits')

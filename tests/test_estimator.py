@@ -1,4 +1,5 @@
 "A search behind scikit-learn's interface: its own checks, and what they do not ask."
+
 import gc
 from dataclasses import dataclass
 import pickle
@@ -33,7 +34,11 @@ def frozen():
 @dataclass(frozen=True)
 class Tiny:
     "Two options in one layer: what the checks of scikit-learn search, a hundred times. It has one name in every process"
-    def __call__(self, shape, K): return nn.Sequential(nn.Linear(shape[0], 16), Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh()), nn.Linear(16, K))
+
+    def __call__(self, shape, K):
+        return nn.Sequential(
+            nn.Linear(shape[0], 16), Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh()), nn.Linear(16, K)
+        )
 
 
 TINY = dict(space=Tiny(), method='darts', epochs=1, train_epochs=12, random_state=0)
@@ -63,21 +68,24 @@ def test_a_sample_is_answered_alone_as_among_others():
     X, y = load_digits(return_X_y=True)
     X = X[:60].reshape(-1, 1, 8, 8)
     net = SearchClassifier(epochs=1, train_epochs=2, random_state=0).fit(X, y[:60])
-    alone = np.concatenate([net.predict_proba(X[i:i + 1]) for i in range(5)])
+    alone = np.concatenate([net.predict_proba(X[i : i + 1]) for i in range(5)])
     np.testing.assert_allclose(alone, net.predict_proba(X)[:5], rtol=1e-12)
 
 
 def test_bytes_are_pictures_and_cells_are_searched():
     X, y = load_digits(return_X_y=True)
-    X = (X[:64]*15).astype(np.uint8).reshape(-1, 1, 8, 8)
+    X = (X[:64] * 15).astype(np.uint8).reshape(-1, 1, 8, 8)
     net = SearchClassifier('toy', epochs=1, train_epochs=1, random_state=0).fit(X, y[:64])
     assert net.genotype_.space == 'toy' and net.predict(X).shape == (64,)
-    assert net._about.mean[0] < 1          # bytes were divided by 255
+    assert net._about.mean[0] < 1  # bytes were divided by 255
 
 
 def test_same_seed_same_answers_and_another_seed_another_network():
     X, y = load_iris(return_X_y=True)
-    def chances(seed): return SearchClassifier(**TINY | dict(random_state=seed)).fit(X, y).predict_proba(X)
+
+    def chances(seed):
+        return SearchClassifier(**TINY | dict(random_state=seed)).fit(X, y).predict_proba(X)
+
     np.testing.assert_array_equal(chances(3), chances(3))
     assert np.abs(chances(3) - chances(4)).max() > 1e-3
     drawn = chances(np.random.RandomState(3))
@@ -102,7 +110,7 @@ def test_it_works_inside_pipelines_and_cross_validation():
 
 def test_a_regressor_answers_in_the_units_of_its_targets():
     X, y = load_diabetes(return_X_y=True)
-    both = np.stack([y, 1000 - 3*y], 1)
+    both = np.stack([y, 1000 - 3 * y], 1)
     net = SearchRegressor(**TINY).fit(X[:200], both[:200])
     said = net.predict(X[:200])
     assert said.shape == (200, 2)
@@ -110,7 +118,7 @@ def test_a_regressor_answers_in_the_units_of_its_targets():
 
 
 def test_copies_are_searched_once_and_trained_twice():
-    x = torch.arange(12.).reshape(6, 2)
+    x = torch.arange(12.0).reshape(6, 2)
     y = torch.tensor([0, 1, 0, 1, 0, 1])
     data = divided(Part(torch.cat([x, x]), torch.cat([y, y])), 'ab', classification)
     assert sum(len(part) for part in data.parts.values()) == 6
@@ -123,18 +131,21 @@ def test_the_run_stays_where_out_says_and_nowhere_otherwise(tmp_path, monkeypatc
     monkeypatch.setenv('TMPDIR', str(tmp_path))
     SearchClassifier(**TINY).fit(X, y)
     assert list(tmp_path.iterdir()) == []
-    kept = SearchClassifier(**TINY, out=tmp_path/'run').fit(X, y)
-    assert kept.out_ == tmp_path/'run' and account(kept.out_)['status'] == 'finished'
-    assert (kept.out_/'report.html').exists()
+    kept = SearchClassifier(**TINY, out=tmp_path / 'run').fit(X, y)
+    assert kept.out_ == tmp_path / 'run' and account(kept.out_)['status'] == 'finished'
+    assert (kept.out_ / 'report.html').exists()
     assert account(kept.out_)['result']['arch'] == kept.found_['arch']
-    fails(lambda: SearchClassifier(**TINY, out=tmp_path/'run').fit(X, y), 'finished run')
+    fails(lambda: SearchClassifier(**TINY, out=tmp_path / 'run').fit(X, y), 'finished run')
 
 
 def test_what_cannot_be_is_one_line():
     X, y = make_blobs(40, random_state=0)
-    def fit(X=X, y=y, kind=SearchClassifier, **more): return lambda: kind(**TINY | more).fit(X, y)
+
+    def fit(X=X, y=y, kind=SearchClassifier, **more):
+        return lambda: kind(**TINY | more).fit(X, y)
+
     fails(fit(X[:3], y[:3]), 'n_samples=3', '4 at least')
-    fails(fit(np.repeat(X[:2], 5, 0), [0, 1]*5), '2 of them different')
+    fails(fit(np.repeat(X[:2], 5, 0), [0, 1] * 5), '2 of them different')
     fails(fit(y=np.zeros(40)), '1 class')
     fails(fit(space=None, X=X[:, :, None, None, None]), 'give space=')
     fails(fit(train_epochs=0), 'train_epochs')
@@ -143,5 +154,7 @@ def test_what_cannot_be_is_one_line():
     fails(fit(method='dart'), "'darts'")
     fails(fit(space='nb20'), "'nb201'")
     fails(fit(batch=0), 'batch')
-    net = SearchClassifier(**TINY | dict(space=None)).fit(np.zeros((20, 2, 6)) + np.arange(20)[:, None, None], [0, 1]*10)
+    net = SearchClassifier(**TINY | dict(space=None)).fit(
+        np.zeros((20, 2, 6)) + np.arange(20)[:, None, None], [0, 1] * 10
+    )
     fails(lambda: net.predict(np.zeros((1, 2, 7))), '(2, 7)', '(2, 6)')

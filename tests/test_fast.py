@@ -1,4 +1,5 @@
 "The stacked supernet computes what the plain one computes: all spaces, masks, samples, derivatives of first and second order."
+
 from copy import deepcopy
 
 import pytest
@@ -12,12 +13,17 @@ from dnas_nb.space import SPACES, nb201
 from dnas_nb.supernet import SuperNet, Theta, batch_stats
 
 torch.set_num_threads(1)
-QUIET = [name for name in SPACES if name != 's4']   # S4 draws noise, the two networks in different order
+QUIET = [
+    name for name in SPACES if name != 's4'
+]  # S4 draws noise, the two networks in different order
 
 
 def nets(space, seed=0, C=8, partial=1):
     "The same weights, plain and fast, in float64"
-    with seeded(seed): net = batch_stats(SuperNet(space, C, 3 if space.cells[0].n_in > 1 else 1, 5, partial=partial)).double()
+    with seeded(seed):
+        net = batch_stats(
+            SuperNet(space, C, 3 if space.cells[0].n_in > 1 else 1, 5, partial=partial)
+        ).double()
     return net, fast(deepcopy(net))
 
 
@@ -25,9 +31,14 @@ def weights_of(space, seed, hard=False, partial=1):
     "Mixing weights, some exactly zero, or one-hot"
     g, out = generator('fast', seed), {}
     for c in space.cells:
-        if hard: out[c.name] = torch.eye(c.O)[torch.randint(c.O, (c.E,), generator=g)].double()
-        else: out[c.name] = torch.rand(c.E, c.O, generator=g).double()*(torch.rand(c.E, c.O, generator=g) < .9)
-        if partial > 1: out[f'{c.name}/edges'] = torch.rand(c.E, generator=g).double()
+        if hard:
+            out[c.name] = torch.eye(c.O)[torch.randint(c.O, (c.E,), generator=g)].double()
+        else:
+            out[c.name] = torch.rand(c.E, c.O, generator=g).double() * (
+                torch.rand(c.E, c.O, generator=g) < 0.9
+            )
+        if partial > 1:
+            out[f'{c.name}/edges'] = torch.rand(c.E, generator=g).double()
     return out
 
 
@@ -44,15 +55,21 @@ def derivatives(net, theta, live=None, twice=False):
     "Loss, its gradient, and with `twice` the product of the Hessian with a direction"
     x = torch.randn(4, 3, 9, 12, generator=generator('x')).double()
     leaves = {k: v.clone().requires_grad_() for k, v in theta.items()}
-    loss, asked = F.cross_entropy(net(x, as_theta(leaves), live), torch.arange(4)), [*leaves.values(), *net.parameters()]
+    loss, asked = F.cross_entropy(net(x, as_theta(leaves), live), torch.arange(4)), [
+        *leaves.values(),
+        *net.parameters(),
+    ]
     got = torch.autograd.grad(loss, asked, create_graph=twice, materialize_grads=True)
-    if not twice: return [loss, *got]
-    along = sum((v*torch.linspace(-1, 1, v.numel()).double().view_as(v)).sum() for v in got)
+    if not twice:
+        return [loss, *got]
+    along = sum((v * torch.linspace(-1, 1, v.numel()).double().view_as(v)).sum() for v in got)
     return [loss, *got, *torch.autograd.grad(along, asked, materialize_grads=True)]
 
 
 def gap(a, b):
-    return max(((p - q).norm()/p.norm().clamp(min=1e-6)).item() for p, q in zip(a, b, strict=True))
+    return max(
+        ((p - q).norm() / p.norm().clamp(min=1e-6)).item() for p, q in zip(a, b, strict=True)
+    )
 
 
 @pytest.mark.parametrize('name', QUIET)
@@ -60,7 +77,10 @@ def test_equals_plain(name):
     "Loss and all gradients under a random mask, and for a hard sample"
     space = SPACES[name]()
     plain, quick = nets(space)
-    live = {c.name: (torch.rand(c.E, c.O, generator=generator(name)) < .8) & c.live for c in space.cells}
+    live = {
+        c.name: (torch.rand(c.E, c.O, generator=generator(name)) < 0.8) & c.live
+        for c in space.cells
+    }
     for theta, mask in ((weights_of(space, 1), live), (weights_of(space, 2, hard=True), None)):
         assert gap(derivatives(plain, theta, mask), derivatives(quick, theta, mask)) < 1e-10
 
@@ -86,7 +106,7 @@ def test_gates():
 
 def test_one_stack_per_kind():
     "What leaves the first node of NAS-Bench-201: two stacks of three convolutions, a pool and a skip once"
-    plan, _ = plan_of(nets(nb201())[1].blocks[0], [range(5)]*6)
+    plan, _ = plan_of(nets(nb201())[1].blocks[0], [range(5)] * 6)
     node = plan.nodes[0]
     assert [len(term.ops) for term in node.stacks] == [3, 3] and len(node.shared) == 2
 
@@ -96,13 +116,16 @@ def test_deleted_modules():
     plain, quick = nets(nb201())
     theta = weights_of(nb201(), 5)
     derivatives(quick, theta)
-    for net in (plain, quick): del net.blocks[0].edges[1]['nor_conv_3x3']
+    for net in (plain, quick):
+        del net.blocks[0].edges[1]['nor_conv_3x3']
     assert gap(derivatives(plain, theta), derivatives(quick, theta)) < 1e-10
 
 
 def test_unknown_module():
     "A module of no known kind runs as it is"
-    assert type(kind(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(3, 3)))).__name__ == '_Other'
+    assert (
+        type(kind(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Linear(3, 3)))).__name__ == '_Other'
+    )
 
 
 def test_what_is_compiled_follows_from_the_mask(monkeypatch):
@@ -115,7 +138,9 @@ def test_what_is_compiled_follows_from_the_mask(monkeypatch):
 
     monkeypatch.setattr(module, '_compiled', instead)
     net = fast(batch_stats(SuperNet(nb201(), 4, 1, 5)).double(), compile=True)
-    soft, x = {'cell': torch.full((6, 5), .2, dtype=torch.float64)}, torch.randn(2, 3, 8, 8).double()
+    soft, x = {'cell': torch.full((6, 5), 0.2, dtype=torch.float64)}, torch.randn(
+        2, 3, 8, 8
+    ).double()
 
     def compiled(theta):
         calls.clear()
@@ -124,7 +149,8 @@ def test_what_is_compiled_follows_from_the_mask(monkeypatch):
 
     assert compiled(soft) == 3
     assert compiled(weights_of(nb201(), 6, hard=True)) == 0
-    with torch.no_grad(): assert compiled(soft) == 0
+    with torch.no_grad():
+        assert compiled(soft) == 0
     del net.blocks[0].edges[0]['nor_conv_1x1']
     uneven = {'cell': soft['cell'].clone()}
     uneven['cell'][0, 2] = 0
@@ -142,7 +168,7 @@ def test_a_cell_is_one_graph(monkeypatch):
         return whole
 
     monkeypatch.setattr(module, '_compiled', instead)
-    theta = {'cell': torch.rand(6, 5, generator=generator(7)).double() + .1}
+    theta = {'cell': torch.rand(6, 5, generator=generator(7)).double() + 0.1}
     assert gap(derivatives(plain, theta), derivatives(fast(net, compile=True), theta)) < 1e-10
     assert len(calls) == 3
 
@@ -151,7 +177,11 @@ def test_flags():
     "`fast` again keeps the choice to compile"
     net = batch_stats(SuperNet(nb201(), 4, 1, 5))
     assert not is_fast(net) and not is_compiled(fast(net)) and is_fast(net)
-    assert is_compiled(fast(net, compile=True)) and is_compiled(fast(net)) and not is_compiled(fast(net, compile=False))
+    assert (
+        is_compiled(fast(net, compile=True))
+        and is_compiled(fast(net))
+        and not is_compiled(fast(net, compile=False))
+    )
     assert all(type(b) is FastCell for b in net.blocks if hasattr(b, 'cell'))
 
 
@@ -171,4 +201,5 @@ def test_when_to_compile():
     net = batch_stats(SuperNet(nb201(), 4, 1, 5))
     assert not worth_compiling(net, 'never', (3, 8, 8), 10**12)
     assert not worth_compiling(net, 'auto', (3, 8, 8), 100)
-    with pytest.raises(UserError, match='compile'): worth_compiling(net, 'soon', (3, 8, 8), 100)
+    with pytest.raises(UserError, match='compile'):
+        worth_compiling(net, 'soon', (3, 8, 8), 100)

@@ -1,4 +1,5 @@
 "Graph networks: nests through gates, nodes without links, and every kind of method on the twin."
+
 from dataclasses import replace
 import pytest
 import torch
@@ -16,13 +17,13 @@ class Pair(nn.Module):
         self.factor = nn.Parameter(torch.tensor(factor))
 
     def forward(self, x):
-        return self.factor*x, dict(twice=2*self.factor*x, count=3)
+        return self.factor * x, dict(twice=2 * self.factor * x, count=3)
 
 
 class TwoPairs(nn.Module):
     def __init__(self):
         super().__init__()
-        self.pair = Mixed('pair', a=Pair(1.), b=Pair(2.))
+        self.pair = Mixed('pair', a=Pair(1.0), b=Pair(2.0))
 
     def forward(self, x):
         first, rest = self.pair(x)
@@ -31,11 +32,11 @@ class TwoPairs(nn.Module):
 
 def test_gates_of_options_that_do_not_run_pass_through_nests():
     net = space_of(TwoPairs).supernet()
-    weights = torch.tensor([[1., 0.]], requires_grad=True)
+    weights = torch.tensor([[1.0, 0.0]], requires_grad=True)
     gates = torch.zeros(1, requires_grad=True)
     theta = Theta(dict(net=weights), gates=dict(net=gates))
     net(torch.ones(3), theta).sum().backward()
-    assert gates.grad.item() == 6     # three numbers, each in two parts of the nest
+    assert gates.grad.item() == 6  # three numbers, each in two parts of the nest
 
 
 @pytest.mark.parametrize('name', GRAPH_OPS)

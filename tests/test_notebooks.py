@@ -3,6 +3,7 @@
 The processes are forked from one that has imported the heavy libraries already (not this package): a fresh
 interpreter for each would spend a third of the whole time on `import torch`. Where there is no fork they are spawned.
 """
+
 import json
 import multiprocessing
 import os
@@ -18,7 +19,8 @@ HOME = dict(MPLBACKEND='agg', TQDM_DISABLE='1', PYTHONPATH=str(ROOT), PYTHONWARN
 
 
 @pytest.fixture(scope='session')
-def flags(): return skip_flags()
+def flags():
+    return skip_flags()
 
 
 @pytest.fixture(scope='session')
@@ -35,8 +37,10 @@ def processes():
 def test_notebook(nb, flags, processes, record_property, tmp_path, monkeypatch):
     for key, value in HOME.items():
         monkeypatch.setenv(key, value)
-    said, told = tmp_path/'said.txt', tmp_path/'told.json'
-    process = processes(target=run_notebook.in_process, args=(nb, flags, NBS, dict(os.environ), said, told))
+    said, told = tmp_path / 'said.txt', tmp_path / 'told.json'
+    process = processes(
+        target=run_notebook.in_process, args=(nb, flags, NBS, dict(os.environ), said, told)
+    )
     process.start()
     process.join(LIMIT)
     name = nb.relative_to(ROOT)
@@ -45,7 +49,9 @@ def test_notebook(nb, flags, processes, record_property, tmp_path, monkeypatch):
         pytest.fail(f'{name} was not done after {LIMIT} s', pytrace=False)
     said = said.read_text(errors='replace')[-3000:] if said.exists() else ''
     if not told.exists():
-        pytest.fail(f'{name}: the process ended with status {process.exitcode}\n{said}', pytrace=False)
+        pytest.fail(
+            f'{name}: the process ended with status {process.exitcode}\n{said}', pytrace=False
+        )
     result = json.loads(told.read_text())
     record_property('cells run', result['ran'])
     for flag, n in result['skipped'].items():
@@ -53,5 +59,8 @@ def test_notebook(nb, flags, processes, record_property, tmp_path, monkeypatch):
     if not result['ok']:
         pytest.fail(f'{name}, {result["failure"] or said}', pytrace=False)
     if result['empty']:
-        pytest.fail(f'{name}: these cells show something when they run, but no output is stored; '
-                    f'run: make notebooks ARGS={name}\n  ' + '\n  '.join(result['empty']), pytrace=False)
+        pytest.fail(
+            f'{name}: these cells show something when they run, but no output is stored; '
+            f'run: make notebooks ARGS={name}\n  ' + '\n  '.join(result['empty']),
+            pytrace=False,
+        )

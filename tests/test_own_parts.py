@@ -1,33 +1,45 @@
 "Operations, spaces and methods of one's own: usable or refused in one line, and nothing existing changes."
+
 from dataclasses import replace
 import pytest
 from dnas_nb import ops, spaces
 from dnas_nb.space import SPACES, Space, Stack
 from dnas_nb.spaces import all_spaces
 
-FIXED = [(ops, 'NB201'), (ops, 'DARTS_OPS'), (spaces, 'MACRO_OPS'), (spaces, 'SHUFFLE_OPS'),
-         (spaces, 'NB101_OPS'), (spaces, 'SIZE_OPS')]
+FIXED = [
+    (ops, 'NB201'),
+    (ops, 'DARTS_OPS'),
+    (spaces, 'MACRO_OPS'),
+    (spaces, 'SHUFFLE_OPS'),
+    (spaces, 'NB101_OPS'),
+    (spaces, 'SIZE_OPS'),
+]
 
 
-def wide(C, stride, affine=False): return ops.relu_conv_bn(C, C, 5, stride, affine)
+def wide(C, stride, affine=False):
+    return ops.relu_conv_bn(C, C, 5, stride, affine)
 
 
-def names(space): return [c.ops for c in space.cells]
+def names(space):
+    return [c.ops for c in space.cells]
 
 
 def test_a_registered_operation_changes_no_space(monkeypatch):
     "A new entry, and another function under a name that is there"
     before = {k: make() for k, make in all_spaces().items()}
-    for name in ('wide', *ops.OPS): monkeypatch.setitem(ops.OPS, name, wide)
+    for name in ('wide', *ops.OPS):
+        monkeypatch.setitem(ops.OPS, name, wide)
     for k, make in all_spaces().items():
         now = make()
         assert names(now) == names(before[k]), k
-        if isinstance(now.plan, Stack): assert now.plan.ops == before[k].plan.ops and wide not in now.plan.ops.values(), k
+        if isinstance(now.plan, Stack):
+            assert now.plan.ops == before[k].plan.ops and wide not in now.plan.ops.values(), k
 
 
 @pytest.mark.parametrize('module, name', FIXED, ids=[n for _, n in FIXED])
 def test_the_tables_of_the_spaces_cannot_change(module, name):
-    with pytest.raises(TypeError): getattr(module, name)['wide'] = wide
+    with pytest.raises(TypeError):
+        getattr(module, name)['wide'] = wide
 
 
 def test_a_space_keeps_its_operations():

@@ -1,4 +1,5 @@
 "What people give by mistake when they search their own module, data and loss: each a line that names the place, from the door to the last check."
+
 import numpy as np
 import pytest
 import torch
@@ -23,151 +24,258 @@ def made(shape=(6,), label=None, task=None, classes=('no', 'yes'), n=48):
     "Random inputs of a shape in three parts"
     x = torch.randn((n, *shape), generator=generator('refused', shape))
     y = (x.flatten(1).sum(1) > 0).long() if label is None else label(x)
-    parts = [Part(*some) for some in zip(x.split(n//3), y.split(n//3))]
-    return Data(*parts, About('made', classes, (0.,)*shape[0], (1.,)*shape[0], task=task))
+    parts = [Part(*some) for some in zip(x.split(n // 3), y.split(n // 3))]
+    return Data(*parts, About('made', classes, (0.0,) * shape[0], (1.0,) * shape[0], task=task))
 
 
 ROWS = made()
 
 
 def search(tmp_path, module, data=ROWS, **given):
-    return lambda: run(tmp_path/'run', split=data, space=space_of(module, 'mine'), **TINY | given)
+    return lambda: run(tmp_path / 'run', split=data, space=space_of(module, 'mine'), **TINY | given)
 
 
 # --- modules
 
+
 def test_two_choices_of_one_name_with_other_options():
-    def twice(): return nn.Sequential(Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh()), nn.Linear(6, 2), Mixed('act', relu=nn.ReLU(), silu=nn.SiLU()))
+    def twice():
+        return nn.Sequential(
+            Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh()),
+            nn.Linear(6, 2),
+            Mixed('act', relu=nn.ReLU(), silu=nn.SiLU()),
+        )
+
     fails(lambda: space_of(twice), "'act'", 'relu tanh', 'relu silu', '0 has', 'and 2')
 
 
 class Idle(nn.Module):
     "Holds a choice that forward does not call"
+
     def __init__(self):
         super().__init__()
-        self.used, self.spare = Mixed('used', a=nn.Linear(6, 2), b=nn.Linear(6, 2)), Mixed('spare', a=nn.ReLU(), b=nn.Tanh())
+        self.used, self.spare = Mixed('used', a=nn.Linear(6, 2), b=nn.Linear(6, 2)), Mixed(
+            'spare', a=nn.ReLU(), b=nn.Tanh()
+        )
 
-    def forward(self, x): return self.used(x)
+    def forward(self, x):
+        return self.used(x)
 
 
-def test_a_choice_that_is_never_run(tmp_path): fails(search(tmp_path, Idle), "'spare'", 'never run')
+def test_a_choice_that_is_never_run(tmp_path):
+    fails(search(tmp_path, Idle), "'spare'", 'never run')
 
 
-@pytest.mark.parametrize('layer, parts', [
-    (lambda: Mixed('end', two=nn.Linear(6, 2), three=nn.Linear(6, 3)), ["'two' gives (", "'three' (", "'end'"]),
-    (lambda: Mixed('end', two=nn.Linear(6, 2), one=nn.Linear(6, 1)), ["'two'", "'one'"]),      # would broadcast
-    (lambda: Depth('deep', [nn.Linear(6, 2), nn.Linear(2, 2)], (0, 2)), ["'deep'", "'0'", "'2'"]),
-    (lambda: Gate('gate', nn.Linear(6, 2)), ["'gate'", "'off'", "'on'"])])
+@pytest.mark.parametrize(
+    'layer, parts',
+    [
+        (
+            lambda: Mixed('end', two=nn.Linear(6, 2), three=nn.Linear(6, 3)),
+            ["'two' gives (", "'three' (", "'end'"],
+        ),
+        (
+            lambda: Mixed('end', two=nn.Linear(6, 2), one=nn.Linear(6, 1)),
+            ["'two'", "'one'"],
+        ),  # would broadcast
+        (
+            lambda: Depth('deep', [nn.Linear(6, 2), nn.Linear(2, 2)], (0, 2)),
+            ["'deep'", "'0'", "'2'"],
+        ),
+        (lambda: Gate('gate', nn.Linear(6, 2)), ["'gate'", "'off'", "'on'"]),
+    ],
+)
 def test_options_of_other_shapes_are_both_named(layer, parts, tmp_path):
     fails(search(tmp_path, lambda: nn.Sequential(layer())), *parts)
 
 
 def test_a_width_that_its_reader_does_not_know(tmp_path):
-    def narrow(): return nn.Sequential(Wide('wide', nn.Linear(6, 8), out=(4, 8)), nn.Linear(8, 2))
+    def narrow():
+        return nn.Sequential(Wide('wide', nn.Linear(6, 8), out=(4, 8)), nn.Linear(8, 2))
+
     fails(search(tmp_path, narrow), "'wide'", 'same choice')
 
 
 # --- losses
 
-def two(): return nn.Sequential(Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh()), nn.Linear(6, 2))
-def each(output, y): return (output[:, 0] - y)**2
-def a_number(output, y): return 3.
-def detached(output, y): return output.detach().mean()
-def by_numpy(output, y): return torch.tensor(np.abs(output.detach().numpy()).mean())
+
+def two():
+    return nn.Sequential(Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh()), nn.Linear(6, 2))
 
 
-@pytest.mark.parametrize('loss, parts', [(each, ['each', 'one number']), (a_number, ['a_number', 'one number']),
-                                         (detached, ['detached', 'no gradient']), (by_numpy, ['by_numpy', 'no gradient'])])
-def test_a_loss_that_is_no_number_or_has_no_gradient(loss, parts, tmp_path): fails(search(tmp_path, two, task=loss), *parts)
+def each(output, y):
+    return (output[:, 0] - y) ** 2
+
+
+def a_number(output, y):
+    return 3.0
+
+
+def detached(output, y):
+    return output.detach().mean()
+
+
+def by_numpy(output, y):
+    return torch.tensor(np.abs(output.detach().numpy()).mean())
+
+
+@pytest.mark.parametrize(
+    'loss, parts',
+    [
+        (each, ['each', 'one number']),
+        (a_number, ['a_number', 'one number']),
+        (detached, ['detached', 'no gradient']),
+        (by_numpy, ['by_numpy', 'no gradient']),
+    ],
+)
+def test_a_loss_that_is_no_number_or_has_no_gradient(loss, parts, tmp_path):
+    fails(search(tmp_path, two, task=loss), *parts)
 
 
 # --- folders of pictures
 
+
 def folder(path, **classes):
     "class -> number of pictures"
     for name, n in classes.items():
-        (path/name).mkdir(parents=True)
-        for i in range(n): Image.fromarray(np.full((9, 9, 3), 11*i + len(name), np.uint8)).save(path/name/f'{i}.png')
+        (path / name).mkdir(parents=True)
+        for i in range(n):
+            Image.fromarray(np.full((9, 9, 3), 11 * i + len(name), np.uint8)).save(
+                path / name / f'{i}.png'
+            )
     return path
 
 
 def test_folders_without_enough_pictures(tmp_path):
-    for name in ('cat', 'horse'): (tmp_path/'none'/name).mkdir(parents=True)
-    (tmp_path/'none'/'cat'/'notes.txt').write_text('none')
-    fails(lambda: load_data(tmp_path/'none'), 'none', 'holds no pictures')
-    fails(lambda: load_data(folder(tmp_path/'one', cat=9)), "one class, 'cat'", 'at least 2')
-    fails(lambda: load_data(folder(tmp_path/'single', cat=1, horse=1)), 'single', 'cat', '1 images')
+    for name in ('cat', 'horse'):
+        (tmp_path / 'none' / name).mkdir(parents=True)
+    (tmp_path / 'none' / 'cat' / 'notes.txt').write_text('none')
+    fails(lambda: load_data(tmp_path / 'none'), 'none', 'holds no pictures')
+    fails(lambda: load_data(folder(tmp_path / 'one', cat=9)), "one class, 'cat'", 'at least 2')
+    fails(
+        lambda: load_data(folder(tmp_path / 'single', cat=1, horse=1)), 'single', 'cat', '1 images'
+    )
 
 
 def test_a_link_out_of_the_folder(tmp_path):
-    folder(tmp_path/'inside', cat=9, horse=9)
-    Image.new('RGB', (9, 9)).save(tmp_path/'secret.png')
-    (tmp_path/'inside'/'cat'/'link.png').symlink_to(tmp_path/'secret.png')
-    fails(lambda: load_data(tmp_path/'inside'), 'link.png', 'symbolic link')
+    folder(tmp_path / 'inside', cat=9, horse=9)
+    Image.new('RGB', (9, 9)).save(tmp_path / 'secret.png')
+    (tmp_path / 'inside' / 'cat' / 'link.png').symlink_to(tmp_path / 'secret.png')
+    fails(lambda: load_data(tmp_path / 'inside'), 'link.png', 'symbolic link')
 
 
 # --- data sets
 
+
 class Endless(IterableDataset):
     def __iter__(self):
-        while True: yield torch.zeros(6), 0
+        while True:
+            yield torch.zeros(6), 0
 
 
 class NoLength(Dataset):
-    def __getitem__(self, i): return torch.zeros(6), 0
+    def __getitem__(self, i):
+        return torch.zeros(6), 0
 
 
 class Changes(Dataset):
     "The type of item 30 is another one"
-    def __init__(self, of): self.of = of
-    def __len__(self): return 48
+
+    def __init__(self, of):
+        self.of = of
+
+    def __len__(self):
+        return 48
+
     def __getitem__(self, i):
         x = torch.full((6,), float(i))
         return (self.of(x) if i == 30 else x), i % 2
 
 
 @pytest.mark.parametrize('data', [Endless(), NoLength()])
-def test_a_data_set_without_length(data): fails(lambda: from_dataset(data, classes='ab'), type(data).__name__, 'length' if isinstance(data, NoLength) else 'number')
+def test_a_data_set_without_length(data):
+    fails(
+        lambda: from_dataset(data, classes='ab'),
+        type(data).__name__,
+        'length' if isinstance(data, NoLength) else 'number',
+    )
 
 
-@pytest.mark.parametrize('of', [lambda x: x.int(), lambda x: x[:5], lambda x: 'a word', lambda x: {'x': x}, lambda x: None])
-def test_items_whose_type_changes(of): fails(lambda: from_dataset(Changes(of), classes='ab'), 'item 30')
+@pytest.mark.parametrize(
+    'of',
+    [lambda x: x.int(), lambda x: x[:5], lambda x: 'a word', lambda x: {'x': x}, lambda x: None],
+)
+def test_items_whose_type_changes(of):
+    fails(lambda: from_dataset(Changes(of), classes='ab'), 'item 30')
 
 
 # --- graphs, texts, series
+
 
 def test_edges_to_nowhere():
     x, y = np.ones((5, 3), np.float32), np.array([0, 1, 0, 1, 0])
     masks = {name: np.arange(5) == k for k, name in enumerate(('train', 'valid', 'test'))}
     for links in ([[0, 1], [1, 9]], [[0, -1], [1, 2]]):
-        fails(lambda: Labelled.of(x, np.array(links), y, masks, ('a', 'b'), 'mine'), 'graph mine', 'leads nowhere')
+        fails(
+            lambda: Labelled.of(x, np.array(links), y, masks, ('a', 'b'), 'mine'),
+            'graph mine',
+            'leads nowhere',
+        )
 
 
 def test_a_series_shorter_than_a_kernel(tmp_path):
     "Of a module of one's own: PyTorch's complaint becomes a line"
-    def conv(k): return nn.Sequential(nn.Conv1d(2, 2, k), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+
+    def conv(k):
+        return nn.Sequential(nn.Conv1d(2, 2, k), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+
     short = made((2, 5))
-    fails(search(tmp_path, lambda: nn.Sequential(Mixed('kernel', k3=conv(3), k9=conv(9))), short), "choice 'kernel', option 'k9'", '(5)', 'input size')
-    fails(search(tmp_path/'other', lambda: nn.Sequential(conv(9), Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh())), short), "space 'mine'", '(5)', 'input size')
+    fails(
+        search(tmp_path, lambda: nn.Sequential(Mixed('kernel', k3=conv(3), k9=conv(9))), short),
+        "choice 'kernel', option 'k9'",
+        '(5)',
+        'input size',
+    )
+    fails(
+        search(
+            tmp_path / 'other',
+            lambda: nn.Sequential(conv(9), Mixed('act', relu=nn.ReLU(), tanh=nn.Tanh())),
+            short,
+        ),
+        "space 'mine'",
+        '(5)',
+        'input size',
+    )
 
 
 # --- labels for another task
 
-def as_masks(x): return torch.zeros((len(x), 6), dtype=torch.int64)
-def as_floats(x): return x.flatten(1).sum(1)
-def as_labels(x): return (x[:, :2] > 0).float()
+
+def as_masks(x):
+    return torch.zeros((len(x), 6), dtype=torch.int64)
 
 
-@pytest.mark.parametrize('task, label, classes, parts', [
-    (regression, None, ('y',), ['regression', 'floating-point']),
-    (regression, lambda x: torch.full((len(x),), float('nan')), ('y',), ['NaN']),
-    (multilabel, None, ('a', 'b'), ['multilabel', '0 and 1']),
-    (multilabel, lambda x: 2*as_labels(x), ('a', 'b'), ['multilabel', '0 and 1']),
-    (segmentation, None, ('a', 'b'), ['segmentation', 'axes']),
-    (None, as_floats, ('a', 'b'), ['int64']),
-    (None, as_labels, ('a', 'b'), ['int64']),
-    (None, as_masks, ('a', 'b'), ['int64']),
-    (None, lambda x: torch.full((len(x),), 7), ('a', 'b'), ['7', '2 classes'])])
+def as_floats(x):
+    return x.flatten(1).sum(1)
+
+
+def as_labels(x):
+    return (x[:, :2] > 0).float()
+
+
+@pytest.mark.parametrize(
+    'task, label, classes, parts',
+    [
+        (regression, None, ('y',), ['regression', 'floating-point']),
+        (regression, lambda x: torch.full((len(x),), float('nan')), ('y',), ['NaN']),
+        (multilabel, None, ('a', 'b'), ['multilabel', '0 and 1']),
+        (multilabel, lambda x: 2 * as_labels(x), ('a', 'b'), ['multilabel', '0 and 1']),
+        (segmentation, None, ('a', 'b'), ['segmentation', 'axes']),
+        (None, as_floats, ('a', 'b'), ['int64']),
+        (None, as_labels, ('a', 'b'), ['int64']),
+        (None, as_masks, ('a', 'b'), ['int64']),
+        (None, lambda x: torch.full((len(x),), 7), ('a', 'b'), ['7', '2 classes']),
+    ],
+)
 def test_labels_for_another_task(task, label, classes, parts):
     fails(lambda: made(label=label, task=task, classes=classes), 'made, train part', *parts)
 
@@ -176,4 +284,13 @@ def test_a_task_that_the_data_were_not_made_for(tmp_path):
     fails(search(tmp_path, two, task='regression'), 'regression', 'train part')
     fails(search(tmp_path, two, task='multilabel'), 'multilabel', 'train part')
     numbers = made(label=as_floats, task=regression, classes=('y',))
-    fails(search(tmp_path, lambda: nn.Sequential(Mixed('act', a=nn.Linear(6, 3), b=nn.Linear(6, 3))), numbers), ', 3)', 'the labels are', 'as many outputs')
+    fails(
+        search(
+            tmp_path,
+            lambda: nn.Sequential(Mixed('act', a=nn.Linear(6, 3), b=nn.Linear(6, 3))),
+            numbers,
+        ),
+        ', 3)',
+        'the labels are',
+        'as many outputs',
+    )

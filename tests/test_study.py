@@ -1,4 +1,5 @@
 "Studies: bad input is one line before anything starts; workers that die, sweeps that are killed and other backends end in the same frame."
+
 import json, multiprocessing, os, signal, subprocess, sys, threading, time, types
 from pathlib import Path
 import numpy as np
@@ -18,24 +19,40 @@ FOUR = dict(method=['darts', 'gdas'], seed=[0, 1], **SMALL)
 @pytest.fixture(scope='module')
 def straight(tmp_path_factory):
     "Four runs that nothing disturbed."
-    out = tmp_path_factory.mktemp('study')/'straight'
+    out = tmp_path_factory.mktemp('study') / 'straight'
     study(FOUR, out, device='cpu')
     return out
 
 
-def same(a, b): pd.testing.assert_frame_equal(frame(a, clock=False), frame(b, clock=False), check_exact=True)
+def same(a, b):
+    pd.testing.assert_frame_equal(frame(a, clock=False), frame(b, clock=False), check_exact=True)
 
 
-@pytest.mark.parametrize('what, parts', [
-    (dict(method='darts', epoch=3), ("entry 1 of 1: unknown setting 'epoch'", "did you mean 'epochs'")),
-    (dict(method=['darts', 'dart'], seed=[0, 1]), ("entry 3 of 4: unknown method 'dart'",)),
-    ([dict(method='darts'), dict(method='darts', space='toi')], ("entry 2 of 2: unknown space 'toi'",)),
-    (dict(method='darts', data='digit'), ("did you mean 'digits'",)), (dict(method='darts', data='no.npz'), ('there is no file',)),
-    (dict(method='darts', epochs=0), ('epochs must be',)), (dict(method='darts', seed='a'), ('seed must be a whole number',)),
-    ([], ('nothing to run',)), (dict(method=[]), ('nothing to run',)), ('darts', ('a study is a dict',)), (['darts'], ('a study is a dict',))])
+@pytest.mark.parametrize(
+    'what, parts',
+    [
+        (
+            dict(method='darts', epoch=3),
+            ("entry 1 of 1: unknown setting 'epoch'", "did you mean 'epochs'"),
+        ),
+        (dict(method=['darts', 'dart'], seed=[0, 1]), ("entry 3 of 4: unknown method 'dart'",)),
+        (
+            [dict(method='darts'), dict(method='darts', space='toi')],
+            ("entry 2 of 2: unknown space 'toi'",),
+        ),
+        (dict(method='darts', data='digit'), ("did you mean 'digits'",)),
+        (dict(method='darts', data='no.npz'), ('there is no file',)),
+        (dict(method='darts', epochs=0), ('epochs must be',)),
+        (dict(method='darts', seed='a'), ('seed must be a whole number',)),
+        ([], ('nothing to run',)),
+        (dict(method=[]), ('nothing to run',)),
+        ('darts', ('a study is a dict',)),
+        (['darts'], ('a study is a dict',)),
+    ],
+)
 def test_refused_before_anything_starts(tmp_path, what, parts):
-    fails(lambda: study(what, tmp_path/'s'), *parts)
-    assert not (tmp_path/'s').exists()
+    fails(lambda: study(what, tmp_path / 's'), *parts)
+    assert not (tmp_path / 's').exists()
 
 
 def test_bad_arguments(tmp_path, straight):
@@ -43,10 +60,10 @@ def test_bad_arguments(tmp_path, straight):
     fails(lambda: study(FOUR, tmp_path, workers=1.5), 'workers must be')
     fails(lambda: study(FOUR, tmp_path, backend='rai'), "did you mean 'ray'")
     fails(lambda: frame(tmp_path), 'holds no study')
-    (tmp_path/'study.json').write_text('{')
+    (tmp_path / 'study.json').write_text('{')
     fails(lambda: frame(tmp_path), 'is not readable')
-    (tmp_path/'x.parquet').write_text('no parquet')
-    fails(lambda: frame(tmp_path/'x.parquet'), 'not a readable Parquet file')
+    (tmp_path / 'x.parquet').write_text('no parquet')
+    fails(lambda: frame(tmp_path / 'x.parquet'), 'not a readable Parquet file')
 
 
 def test_each_setting_has_its_folder():
@@ -59,15 +76,17 @@ def test_finished_runs_are_skipped_and_parquet_agrees(straight):
     study(FOUR, straight, device='cpu', on_run=lambda *x: made.append(x))
     assert made == []
     pytest.importorskip('pyarrow')
-    pd.testing.assert_frame_equal(frame(straight), frame(straight/'results.parquet'))
+    pd.testing.assert_frame_equal(frame(straight), frame(straight / 'results.parquet'))
 
 
 def test_without_pyarrow(straight, monkeypatch):
-    def no(*a, **k): raise ImportError('pyarrow')
+    def no(*a, **k):
+        raise ImportError('pyarrow')
+
     monkeypatch.setattr(pd.DataFrame, 'to_parquet', no)
     said = []
     keep_table(straight, said.append)
-    assert 'dnas_nb[study]' in said[0] and len(pd.read_csv(straight/'results.csv')) == 4
+    assert 'dnas_nb[study]' in said[0] and len(pd.read_csv(straight / 'results.csv')) == 4
 
 
 def test_a_worker_that_dies(tmp_path):
@@ -75,92 +94,157 @@ def test_a_worker_that_dies(tmp_path):
     long = dict(method='darts', seed=0, **{**SMALL, 'epochs': 400, 'space': 'nb201'})
     quick = dict(method='darts', seed=[2, 3], **SMALL)
     victims = list(plan(long))[:1]
+
     def kill():
-        while not (tmp_path/'s'/victims[0]/'history.csv').exists(): time.sleep(.05)
+        while not (tmp_path / 's' / victims[0] / 'history.csv').exists():
+            time.sleep(0.05)
         multiprocessing.active_children()[0].kill()
+
     threading.Thread(target=kill, daemon=True).start()
-    f = study([long, quick], tmp_path/'s', workers=1, device='cpu').set_index('run')
-    assert f.status[victims[0]] == 'died' and f.error[victims[0]] == 'the worker was killed by signal 9'
-    assert [f.status[n] for n in plan(quick)] == ['finished']*2
+    f = study([long, quick], tmp_path / 's', workers=1, device='cpu').set_index('run')
+    assert (
+        f.status[victims[0]] == 'died'
+        and f.error[victims[0]] == 'the worker was killed by signal 9'
+    )
+    assert [f.status[n] for n in plan(quick)] == ['finished'] * 2
 
 
 def test_killed_and_resumed(tmp_path, straight):
     "SIGKILL in the middle of the sweep: its workers leave too, the rest is made, the frame is the same"
     code = 'import json, sys; from dnas_nb.running.study import study; study(json.loads(sys.argv[1]), sys.argv[2], device="cpu")'
-    p = subprocess.Popen([sys.executable, '-c', code, json.dumps(FOUR), str(tmp_path/'s')])
+    p = subprocess.Popen([sys.executable, '-c', code, json.dumps(FOUR), str(tmp_path / 's')])
+
     def finished():
-        try: return sum(r['status'] == 'finished' for r in standing(tmp_path/'s').values())
-        except UserError: return 0
-    while finished() < 1 and p.poll() is None: time.sleep(.02)
-    p.send_signal(signal.SIGKILL); p.wait()
+        try:
+            return sum(r['status'] == 'finished' for r in standing(tmp_path / 's').values())
+        except UserError:
+            return 0
+
+    while finished() < 1 and p.poll() is None:
+        time.sleep(0.02)
+    p.send_signal(signal.SIGKILL)
+    p.wait()
     made = []
-    study(FOUR, tmp_path/'s', device='cpu', on_run=lambda *x: made.append(x[0]))
+    study(FOUR, tmp_path / 's', device='cpu', on_run=lambda *x: made.append(x[0]))
     assert len(made) <= 3
-    same(straight, tmp_path/'s')
-    assert all((straight/n/'history.csv').read_bytes() == (tmp_path/'s'/n/'history.csv').read_bytes() for n in plan(FOUR))
+    same(straight, tmp_path / 's')
+    assert all(
+        (straight / n / 'history.csv').read_bytes()
+        == (tmp_path / 's' / n / 'history.csv').read_bytes()
+        for n in plan(FOUR)
+    )
 
 
 def test_a_script_without_main_guard(tmp_path):
     "Workers do not execute the caller's script again"
-    (tmp_path/'script.py').write_text(f'print("once", flush=True)\nfrom dnas_nb.running.study import study\nf = study({dict(method="darts", seed=[0], **SMALL)!r}, {str(tmp_path/"s")!r}, device="cpu")\nprint(f.status.tolist())\n')
-    p = subprocess.run([sys.executable, str(tmp_path/'script.py')], capture_output=True, text=True)
+    (tmp_path / 'script.py').write_text(
+        f'print("once", flush=True)\nfrom dnas_nb.running.study import study\nf = study({dict(method="darts", seed=[0], **SMALL)!r}, {str(tmp_path/"s")!r}, device="cpu")\nprint(f.status.tolist())\n'
+    )
+    p = subprocess.run(
+        [sys.executable, str(tmp_path / 'script.py')], capture_output=True, text=True
+    )
     assert p.stdout.split() == ['once', "['finished']"], p.stderr
 
 
 class FakeRay(types.ModuleType):
     "What `_on_ray` uses of Ray, without processes: the second task is lost"
+
     class exceptions:
-        class RayError(Exception): pass
-    def __init__(self): super().__init__('ray'); self.log, self.n, self.up = [], 0, False
-    def is_initialized(self): return self.up
-    def init(self, **kw): self.log.append(('init', kw)); self.up = True
-    def shutdown(self): self.log.append(('shutdown',)); self.up = False
+        class RayError(Exception):
+            pass
+
+    def __init__(self):
+        super().__init__('ray')
+        self.log, self.n, self.up = [], 0, False
+
+    def is_initialized(self):
+        return self.up
+
+    def init(self, **kw):
+        self.log.append(('init', kw))
+        self.up = True
+
+    def shutdown(self):
+        self.log.append(('shutdown',))
+        self.up = False
+
     def remote(self, **kw):
         self.log.append(('remote', kw))
+
         class Ref:
-            def __init__(self, f, a): self.f, self.a = f, a
+            def __init__(self, f, a):
+                self.f, self.a = f, a
+
         return lambda f: types.SimpleNamespace(remote=lambda *a: Ref(f, a))
-    def wait(self, refs): return refs[:1], refs[1:]
+
+    def wait(self, refs):
+        return refs[:1], refs[1:]
+
     def get(self, ref):
         self.n += 1
-        if self.n == 2: raise self.exceptions.RayError('node lost')
+        if self.n == 2:
+            raise self.exceptions.RayError('node lost')
         return ref.f(*ref.a)
 
 
 def test_ray_by_a_fake(tmp_path, straight, monkeypatch):
     fake = FakeRay()
     monkeypatch.setitem(sys.modules, 'ray', fake)
-    f = study(FOUR, tmp_path/'s', backend='ray', device='cpu')
-    assert f.status.tolist().count('died') == 1 and 'was lost (RayError)' in f.error[f.status == 'died'].iloc[0]
-    study(FOUR, tmp_path/'s', backend='ray', device='cpu', retry=True)
-    same(straight, tmp_path/'s')
-    assert fake.log[0] == ('init', dict(address=None, log_to_driver=False, logging_level='ERROR', num_cpus=2, include_dashboard=False)) and fake.log[-1] == ('shutdown',)
+    f = study(FOUR, tmp_path / 's', backend='ray', device='cpu')
+    assert (
+        f.status.tolist().count('died') == 1
+        and 'was lost (RayError)' in f.error[f.status == 'died'].iloc[0]
+    )
+    study(FOUR, tmp_path / 's', backend='ray', device='cpu', retry=True)
+    same(straight, tmp_path / 's')
+    assert fake.log[0] == (
+        'init',
+        dict(
+            address=None,
+            log_to_driver=False,
+            logging_level='ERROR',
+            num_cpus=2,
+            include_dashboard=False,
+        ),
+    ) and fake.log[-1] == ('shutdown',)
 
 
 def test_ray_is_not_here(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'ray', None)
-    fails(lambda: study(FOUR, tmp_path/'s', backend='ray'), "pip install 'dnas_nb[ray]'")
+    fails(lambda: study(FOUR, tmp_path / 's', backend='ray'), "pip install 'dnas_nb[ray]'")
 
 
-@pytest.mark.skipif(os.environ.get('DNAS_RAY') != '1', reason='a local Ray takes half a minute to start: DNAS_RAY=1 runs it')
+@pytest.mark.skipif(
+    os.environ.get('DNAS_RAY') != '1',
+    reason='a local Ray takes half a minute to start: DNAS_RAY=1 runs it',
+)
 def test_local_ray(tmp_path, straight):
     pytest.importorskip('ray')
-    study(FOUR, tmp_path/'s', backend='ray', device='cpu')
-    same(straight, tmp_path/'s')
+    study(FOUR, tmp_path / 's', backend='ray', device='cpu')
+    same(straight, tmp_path / 's')
 
 
 def results(seeds, methods=('a', 'b', 'c')):
     rng = np.random.default_rng(0)
-    return pd.DataFrame([dict(method=m, seed=s, test_acc=rng.normal(90 - k, .1), status='finished') for k, m in enumerate(methods) for s in range(seeds)])
+    return pd.DataFrame(
+        [
+            dict(method=m, seed=s, test_acc=rng.normal(90 - k, 0.1), status='finished')
+            for k, m in enumerate(methods)
+            for s in range(seeds)
+        ]
+    )
 
 
 def test_one_seed_is_not_ranked():
-    for f in (compare, pairs, friedman): fails(lambda: f(results(1)), 'at least 2')
+    for f in (compare, pairs, friedman):
+        fails(lambda: f(results(1)), 'at least 2')
     fails(lambda: compare(results(3).assign(status='failed')), 'at least 2')
     fails(lambda: compare(results(3), 'acc'), 'unknown column')
     fails(lambda: pairs(results(3), test='anova'), 'unknown test')
     fails(lambda: friedman(results(3, 'ab')), 'at least 3 groups')
-    one = pd.concat([results(3), pd.DataFrame([dict(method='late', seed=9, test_acc=1., status='finished')])])
+    one = pd.concat(
+        [results(3), pd.DataFrame([dict(method='late', seed=9, test_acc=1.0, status='finished')])]
+    )
     fails(lambda: compare(one), 'late has fewer than 2')
 
 
@@ -173,50 +257,88 @@ def test_disjoint_seeds_are_not_paired():
 
 
 def test_equal_results():
-    f = results(6).assign(test_acc=1.)
-    assert (pairs(f).p == 1).all() and (pairs(f, test='ttest').p == 1).all() and interval([2., 2.]) == (2., 2.)
+    f = results(6).assign(test_acc=1.0)
+    assert (
+        (pairs(f).p == 1).all()
+        and (pairs(f, test='ttest').p == 1).all()
+        and interval([2.0, 2.0]) == (2.0, 2.0)
+    )
     assert (compare(f).low == 1).all()
 
 
 def test_command(tmp_path, capsys):
-    (tmp_path/'s.toml').write_text('method = ["darts", "gdas"]\nspace = "toy"\nepochs = 1\nimages = 40\nbatch = 10\nchannels = 2\n')
-    for _ in range(2): dnas_study(str(tmp_path/'s.toml'), seeds='0,1', out=str(tmp_path/'s'), device='cpu')
-    assert 'mean over seeds' in capsys.readouterr().out and len(frame(tmp_path/'s')) == 4
-    for given, part in ((dict(file=str(tmp_path/'no.toml')), 'there is no file'), (dict(methods='dartz', seeds='0'), "unknown method 'dartz'"), (dict(methods='darts', seeds='0,x'), 'whole numbers')):
-        with pytest.raises(SystemExit) as e: dnas_study(out=str(tmp_path/'t'), **given)
+    (tmp_path / 's.toml').write_text(
+        'method = ["darts", "gdas"]\nspace = "toy"\nepochs = 1\nimages = 40\nbatch = 10\nchannels = 2\n'
+    )
+    for _ in range(2):
+        dnas_study(str(tmp_path / 's.toml'), seeds='0,1', out=str(tmp_path / 's'), device='cpu')
+    assert 'mean over seeds' in capsys.readouterr().out and len(frame(tmp_path / 's')) == 4
+    for given, part in (
+        (dict(file=str(tmp_path / 'no.toml')), 'there is no file'),
+        (dict(methods='dartz', seeds='0'), "unknown method 'dartz'"),
+        (dict(methods='darts', seeds='0,x'), 'whole numbers'),
+    ):
+        with pytest.raises(SystemExit) as e:
+            dnas_study(out=str(tmp_path / 't'), **given)
         err = capsys.readouterr().err.replace('\r', '\n').strip().splitlines()
-        assert e.value.code == 2 and part in err[-1] and not (tmp_path/'t').exists()
+        assert e.value.code == 2 and part in err[-1] and not (tmp_path / 't').exists()
 
 
 def test_command_with_a_failed_run_does_not_end_well(tmp_path, capsys):
     "A learning rate at which the loss becomes infinite: the table is shown, and the exit status is 1"
     given = dict(methods='darts', seeds='0', space='toy', images=40, epochs=1, batch=10, channels=2)
-    with pytest.raises(SystemExit) as e: dnas_study(out=str(tmp_path/'s'), device='cpu', lr=1e30, workers=1, **given)
+    with pytest.raises(SystemExit) as e:
+        dnas_study(out=str(tmp_path / 's'), device='cpu', lr=1e30, workers=1, **given)
     said = capsys.readouterr()
     assert e.value.code == 1 and 'results' in said.out and '1 of 1 runs did not finish' in said.err
 
 
 def test_files(tmp_path):
     for name, text in (('a.toml', 'x ='), ('a.json', '{'), ('b.toml', '\x00')):
-        (tmp_path/name).write_text(text)
-        fails(lambda: read_plan(tmp_path/name), str(tmp_path/name), 'TOML' if name.endswith('toml') else 'JSON')
-    (tmp_path/'l.json').write_text('[1]')
-    fails(lambda: plan(read_plan(tmp_path/'l.json')), 'a study is a dict')
+        (tmp_path / name).write_text(text)
+        fails(
+            lambda: read_plan(tmp_path / name),
+            str(tmp_path / name),
+            'TOML' if name.endswith('toml') else 'JSON',
+        )
+    (tmp_path / 'l.json').write_text('[1]')
+    fails(lambda: plan(read_plan(tmp_path / 'l.json')), 'a study is a dict')
 
 
 def test_a_study_takes_every_setting_of_a_search():
     import inspect
     from dnas_nb.running.cli import dnas_search, dnas_study
+
     searched, studied = (set(inspect.signature(f).parameters) for f in (dnas_search, dnas_study))
-    assert searched - studied == {'method', 'resume'}   # methods in the plural; a study always goes on
+    assert searched - studied == {
+        'method',
+        'resume',
+    }  # methods in the plural; a study always goes on
 
 
 def test_a_study_hands_its_settings_on(tmp_path, monkeypatch):
     from dnas_nb.running import study as module
     from dnas_nb.running.cli import dnas_study
+
     asked = {}
-    def caught(what, *rest): asked.update(what); raise UserError('enough')
+
+    def caught(what, *rest):
+        asked.update(what)
+        raise UserError('enough')
+
     monkeypatch.setattr(module, 'study', caught)
     with pytest.raises((UserError, SystemExit)):
-        dnas_study(methods='darts', out=str(tmp_path/'s'), opt='adamw', augment='photo', task='classification', compile='never')
-    assert (asked['opt'], asked['augment'], asked['task'], asked['compile']) == ('adamw', 'photo', 'classification', 'never')
+        dnas_study(
+            methods='darts',
+            out=str(tmp_path / 's'),
+            opt='adamw',
+            augment='photo',
+            task='classification',
+            compile='never',
+        )
+    assert (asked['opt'], asked['augment'], asked['task'], asked['compile']) == (
+        'adamw',
+        'photo',
+        'classification',
+        'never',
+    )

@@ -1,4 +1,5 @@
 "Texts: what cannot be read is named by its place, padding changes nothing, empty texts are answered."
+
 import pytest
 import torch
 from dnas_nb.core import UserError, generator
@@ -9,22 +10,28 @@ from dnas_nb.sequences import encode, from_arrays
 GOOD = dict(
     texts=dict(train=['a good film', 'a bad film'], valid=['good'], test=['bad bad']),
     labels=dict(train=[1, 0], valid=[1], test=[0]),
-    classes=('bad', 'good'), name='films')
+    classes=('bad', 'good'),
+    name='films',
+)
 
 
 def changed(what, **other):
     return GOOD | {what: GOOD[what] | other}
 
 
-@pytest.mark.parametrize('given, place', [
-    (changed('texts', valid=['  ']), 'films, valid part: text 0 is empty'),
-    (changed('texts', train=['a good film', 7]), 'films, train part: text 1 is empty'),
-    (changed('texts', test=['zyzzyva']), 'films, test part: no word of text 0'),
-    (changed('labels', train=[.5, .5]), 'films, train part'),
-    (changed('labels', train=[1, 2]), 'films, train part'),
-    (changed('labels', test=[[0, 1]]), 'films, test part'),
-    (changed('labels', valid=['good']), 'films, valid part'),
-    (changed('labels', valid=[1, 1]), 'films, valid part')])
+@pytest.mark.parametrize(
+    'given, place',
+    [
+        (changed('texts', valid=['  ']), 'films, valid part: text 0 is empty'),
+        (changed('texts', train=['a good film', 7]), 'films, train part: text 1 is empty'),
+        (changed('texts', test=['zyzzyva']), 'films, test part: no word of text 0'),
+        (changed('labels', train=[0.5, 0.5]), 'films, train part'),
+        (changed('labels', train=[1, 2]), 'films, train part'),
+        (changed('labels', test=[[0, 1]]), 'films, test part'),
+        (changed('labels', valid=['good']), 'films, valid part'),
+        (changed('labels', valid=[1, 1]), 'films, valid part'),
+    ],
+)
 def test_what_cannot_be_read_is_named_by_its_place(given, place):
     with pytest.raises(UserError) as e:
         texts_in_parts(**given)
@@ -32,8 +39,10 @@ def test_what_cannot_be_read_is_named_by_its_place(given, place):
 
 
 def test_texts_of_two_parts_are_left_out_of_the_earlier_one():
-    data = texts_in_parts(**changed('texts', train=['a good film', 'Bad, bad']) | dict(
-        texts=dict(train=['a good film', 'bad bad'], valid=['good'], test=['bad bad'])))
+    data = texts_in_parts(
+        **changed('texts', train=['a good film', 'Bad, bad'])
+        | dict(texts=dict(train=['a good film', 'bad bad'], valid=['good'], test=['bad bad']))
+    )
     assert len(data.train) == 1 and data.about.dropped == 1
 
 
@@ -45,7 +54,7 @@ def test_without_the_data_folder_one_line_says_what_to_do(monkeypatch, tmp_path)
 
 
 def test_arrays_have_no_words():
-    data = from_arrays(torch.randn(12, 3), [0, 1]*6)
+    data = from_arrays(torch.randn(12, 3), [0, 1] * 6)
     with pytest.raises(UserError, match='has no words'):
         text_space(data)
 

@@ -12,16 +12,19 @@ trial step for its forecast of the memory; a larger one makes a trial, and so wa
 before the first one too.
 `python tests/test_walk.py --names` prints the figures and the names, by module.
 """
+
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-LIMITS = dict(before=200, step=79, after=194)   # of all
+LIMITS = dict(before=200, step=79, after=194)  # of all
 OFFERED = dict(before=114, step=47, after=110)  # of those with a name of their own
-LINE = ('dnas_search --method danas --space nb201 --data digits --images 96 --batch 16 --epochs 2 '
-        '--channels 2 --cells 1 --device cpu').split()
-FIRST, WEIGHTS = ('one_step', 'arch_step', 'weight_step'), 'weight_step'   # called by the loop
+LINE = (
+    'dnas_search --method danas --space nb201 --data digits --images 96 --batch 16 --epochs 2 '
+    '--channels 2 --cells 1 --device cpu'
+).split()
+FIRST, WEIGHTS = ('one_step', 'arch_step', 'weight_step'), 'weight_step'  # called by the loop
 
 
 def walked(out) -> dict:  # part of the walk -> names 'module.function', in the order of the calls
@@ -30,7 +33,9 @@ def walked(out) -> dict:  # part of the walk -> names 'module.function', in the 
     import dnas_nb
     from dnas_nb.running import cli
     from dnas_nb.running import report
-    for m in pkgutil.walk_packages(dnas_nb.__path__, 'dnas_nb.'): importlib.import_module(m.name)
+
+    for m in pkgutil.walk_packages(dnas_nb.__path__, 'dnas_nb.'):
+        importlib.import_module(m.name)
     report.draw_all = lambda out: []
     home = str(Path(dnas_nb.__file__).parent)
     parts = dict(before={}, step={}, after={})
@@ -39,23 +44,29 @@ def walked(out) -> dict:  # part of the walk -> names 'module.function', in the 
     def look(frame, event, _):
         nonlocal now, steps
         code = frame.f_code
-        if event not in ('call', 'return') or not code.co_filename.startswith(home): return
+        if event not in ('call', 'return') or not code.co_filename.startswith(home):
+            return
         name, module = code.co_name, Path(code.co_filename).stem
         caller = frame.f_back.f_code.co_filename if frame.f_back else ''
         by_loop = module == 'bilevel' and caller == code.co_filename
         if event == 'return':
-            if by_loop and name == WEIGHTS: parts['after'] = {}    # begins anew with each step
+            if by_loop and name == WEIGHTS:
+                parts['after'] = {}  # begins anew with each step
             return
-        if by_loop and name in FIRST and now == 'before': now = 'after'   # the first step
+        if by_loop and name in FIRST and now == 'before':
+            now = 'after'  # the first step
         if by_loop and name == WEIGHTS:
             steps += 1
-            now = 'step' if steps == 2 else 'after'                # from the second to the third
-        if not name.startswith('<'): parts[now].setdefault(f'{module}.{code.co_qualname}')
+            now = 'step' if steps == 2 else 'after'  # from the second to the third
+        if not name.startswith('<'):
+            parts[now].setdefault(f'{module}.{code.co_qualname}')
 
     sys.argv = [*LINE, '--out', str(out)]
     sys.setprofile(look)
-    try: cli.dnas_search()
-    finally: sys.setprofile(None)
+    try:
+        cli.dnas_search()
+    finally:
+        sys.setprofile(None)
     return {part: list(names) for part, names in parts.items()}
 
 
@@ -67,8 +78,9 @@ def offered(names) -> list:
 
 def counted(tmp_path) -> dict:
     "The same in a process of its own, where nothing is remembered from before"
-    p = subprocess.run([sys.executable, __file__, '--json', str(tmp_path/'run')],
-                       capture_output=True, text=True)
+    p = subprocess.run(
+        [sys.executable, __file__, '--json', str(tmp_path / 'run')], capture_output=True, text=True
+    )
     assert p.returncode == 0, p.stderr[-2000:]
     return json.loads(p.stdout.splitlines()[-1])
 
@@ -83,14 +95,21 @@ def test_a_search_can_be_told_from_memory(tmp_path):
 
 def main(argv):
     import tempfile
-    if argv[:1] == ['--json']: return print(json.dumps(walked(argv[1])))
-    with tempfile.TemporaryDirectory() as d: found = counted(Path(d))
+
+    if argv[:1] == ['--json']:
+        return print(json.dumps(walked(argv[1])))
+    with tempfile.TemporaryDirectory() as d:
+        found = counted(Path(d))
     for part, names in found.items():
         print(f'{part}: {len(names)}, offered {len(offered(names))}')
-        if '--names' not in argv: continue
+        if '--names' not in argv:
+            continue
         by = {}
-        for name in names: by.setdefault(name.split('.')[0], []).append(name.split('.', 1)[1])
-        for module, those in by.items(): print(f'    {module}: {", ".join(those)}')
+        for name in names:
+            by.setdefault(name.split('.')[0], []).append(name.split('.', 1)[1])
+        for module, those in by.items():
+            print(f'    {module}: {", ".join(those)}')
 
 
-if __name__ == '__main__': main(sys.argv[1:])
+if __name__ == '__main__':
+    main(sys.argv[1:])

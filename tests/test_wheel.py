@@ -8,6 +8,7 @@ Without a package index these tests are skipped, and so are the oldest releases 
 The tests inside the sdist: by default those of `QUICK`; `DNAS_FLAGS=sdist` runs all but this file (ten minutes).
 Without Unix's modules: a search and a table; `DNAS_FLAGS=wheel` runs all five commands.
 """
+
 import ast, json, os, re, shutil, subprocess, sys, tarfile, zipfile
 from configparser import ConfigParser
 from importlib import metadata
@@ -20,34 +21,64 @@ from dnas_nb.running import cli
 from dnas_nb.command import arguments
 
 KINDS = 'newest', 'oldest'
-LAST_PYTHON = 3, 11     # for which the oldest releases have wheels
+LAST_PYTHON = 3, 11  # for which the oldest releases have wheels
 QUICK = ['tests/test_sync.py::test_package_matches_notebooks', 'tests/test_baselines.py']
 WHOLE = 'wheel' in os.environ.get('DNAS_FLAGS', '')
 NO_INDEX = 'NewConnectionError|ConnectTimeout|ReadTimeout|name resolution|ProxyError|Network is unreachable|Connection refused'
 config = ConfigParser(delimiters=['='])
-config.read(ROOT/'settings.ini', encoding='utf-8')
-NEEDS = dict(re.fullmatch(r'([\w-]+)>=([\d.]+)', r).groups() for r in config['DEFAULT']['requirements'].split())
+config.read(ROOT / 'settings.ini', encoding='utf-8')
+NEEDS = dict(
+    re.fullmatch(r'([\w-]+)>=([\d.]+)', r).groups()
+    for r in config['DEFAULT']['requirements'].split()
+)
 SMALL = '--space toy --images 160 --epochs 1 --channels 2 --batch 32 --device cpu'.split()
 
 
 def grouped(kinds):
     "One xdist group per environment, so that each is made by one worker only."
-    return pytest.mark.parametrize('kind', [pytest.param(k, marks=pytest.mark.xdist_group(f'wheel-{k}')) for k in kinds])
+    return pytest.mark.parametrize(
+        'kind', [pytest.param(k, marks=pytest.mark.xdist_group(f'wheel-{k}')) for k in kinds]
+    )
 
 
 def run(*cmd, cwd, **env):
     "The finished process; no path of this repository and no thread but one."
-    clean = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'DNAS_DATA', 'DNAS_FLAGS')}
+    clean = {
+        k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'DNAS_DATA', 'DNAS_FLAGS')
+    }
     clean |= dict(OMP_NUM_THREADS='1', MPLBACKEND='agg', TQDM_DISABLE='1')
-    return subprocess.run([str(c) for c in cmd], cwd=cwd, env=clean | env, capture_output=True, text=True, timeout=1800)
+    return subprocess.run(
+        [str(c) for c in cmd],
+        cwd=cwd,
+        env=clean | env,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
 
 
-def told(done) -> str: return f'{done.args} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}'
+def told(done) -> str:
+    return f'{done.args} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}'
 
 
 def sources(copy):
     "A copy of what belongs to the project, without what was built from it."
-    ignore = shutil.ignore_patterns('.git', '.venv', '.github', '_docs', '_proc', 'runs', 'build', 'dist', 'node_modules', '*.egg-info', '__pycache__', '.ipynb_checkpoints', '.pytest_cache', '.hypothesis')
+    ignore = shutil.ignore_patterns(
+        '.git',
+        '.venv',
+        '.github',
+        '_docs',
+        '_proc',
+        'runs',
+        'build',
+        'dist',
+        'node_modules',
+        '*.egg-info',
+        '__pycache__',
+        '.ipynb_checkpoints',
+        '.pytest_cache',
+        '.hypothesis',
+    )
     shutil.copytree(ROOT, copy, ignore=ignore)
     return copy
 
@@ -56,15 +87,25 @@ def sources(copy):
 def built(tmp_path_factory):
     "The sdist, and the wheel that was built from it."
     here = tmp_path_factory.mktemp('built')
-    done = run(sys.executable, '-m', 'build', '--no-isolation', '--outdir', here/'dist', sources(here/'src'), cwd=here)
+    done = run(
+        sys.executable,
+        '-m',
+        'build',
+        '--no-isolation',
+        '--outdir',
+        here / 'dist',
+        sources(here / 'src'),
+        cwd=here,
+    )
     assert done.returncode == 0, told(done)
-    return next((here/'dist').glob('*.tar.gz')), next((here/'dist').glob('*.whl'))
+    return next((here / 'dist').glob('*.tar.gz')), next((here / 'dist').glob('*.whl'))
 
 
 @pytest.fixture(scope='session')
 def unpacked(built, tmp_path_factory):
     here = tmp_path_factory.mktemp('sdist')
-    with tarfile.open(built[0]) as t: t.extractall(here)
+    with tarfile.open(built[0]) as t:
+        t.extractall(here)
     return next(here.iterdir())
 
 
@@ -73,14 +114,19 @@ def shared(folder):
     todo, names = ['torch'], set()
     while todo:
         name = re.sub('[-_.]+', '-', todo.pop()).lower()
-        if name in names or name in NEEDS and name != 'torch': continue
-        try: wants = metadata.requires(name) or []
-        except metadata.PackageNotFoundError: continue
-        if name == 'torch' or re.match('nvidia|cuda|triton|pytorch', name): names.add(name)
+        if name in names or name in NEEDS and name != 'torch':
+            continue
+        try:
+            wants = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        if name == 'torch' or re.match('nvidia|cuda|triton|pytorch', name):
+            names.add(name)
         todo += [re.match(r'[\w.-]+', w)[0] for w in wants if 'extra ==' not in w]
     for dist in map(metadata.distribution, names):
         for top in {f.parts[0] for f in dist.files} - {'..', 'bin', '__pycache__'}:
-            if not (folder/top).exists(): (folder/top).symlink_to(dist.locate_file(top))
+            if not (folder / top).exists():
+                (folder / top).symlink_to(dist.locate_file(top))
 
 
 HIDE = '''
@@ -95,71 +141,143 @@ if os.environ.get('DNAS_HIDE'):
 def environment(built, tmp_path_factory):
     "A function: kind -> folder of a virtual environment that holds the wheel. Made once each."
     made = {}
+
     def make(kind):
-        if kind in made: return made[kind]
-        if kind == 'oldest' and not WHOLE: pytest.skip('the oldest releases of the requirements: DNAS_FLAGS=wheel')
-        if kind == 'oldest' and sys.version_info[:2] > LAST_PYTHON: pytest.skip(f'the oldest releases have no wheels for Python {sys.version_info[0]}.{sys.version_info[1]}')
+        if kind in made:
+            return made[kind]
+        if kind == 'oldest' and not WHOLE:
+            pytest.skip('the oldest releases of the requirements: DNAS_FLAGS=wheel')
+        if kind == 'oldest' and sys.version_info[:2] > LAST_PYTHON:
+            pytest.skip(
+                f'the oldest releases have no wheels for Python {sys.version_info[0]}.{sys.version_info[1]}'
+            )
         here = tmp_path_factory.mktemp(kind)
-        assert run(sys.executable, '-m', 'venv', '--without-pip', here/'venv', cwd=here).returncode == 0
-        python = here/'venv'/('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
-        site = Path(run(python, '-c', 'import sysconfig; print(sysconfig.get_path("purelib"))', cwd=here).stdout.strip())
-        (here/'torch').mkdir()
-        shared(here/'torch')
-        (site/'torch.pth').write_text(f'{here/"torch"}\n')
-        (site/'sitecustomize.py').write_text(HIDE)
-        pins = here/'pins.txt'
-        pins.write_text(''.join(f'{name}=={v}\n' for name, v in NEEDS.items() if name != 'torch') if kind == 'oldest' else '')
-        pip = [sys.executable, '-m', 'pip', '--python', python, 'install', '-q', '--no-compile', '--no-input', '--disable-pip-version-check']
+        assert (
+            run(sys.executable, '-m', 'venv', '--without-pip', here / 'venv', cwd=here).returncode
+            == 0
+        )
+        python = here / 'venv' / ('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
+        site = Path(
+            run(
+                python, '-c', 'import sysconfig; print(sysconfig.get_path("purelib"))', cwd=here
+            ).stdout.strip()
+        )
+        (here / 'torch').mkdir()
+        shared(here / 'torch')
+        (site / 'torch.pth').write_text(f'{here/"torch"}\n')
+        (site / 'sitecustomize.py').write_text(HIDE)
+        pins = here / 'pins.txt'
+        pins.write_text(
+            ''.join(f'{name}=={v}\n' for name, v in NEEDS.items() if name != 'torch')
+            if kind == 'oldest'
+            else ''
+        )
+        pip = [
+            sys.executable,
+            '-m',
+            'pip',
+            '--python',
+            python,
+            'install',
+            '-q',
+            '--no-compile',
+            '--no-input',
+            '--disable-pip-version-check',
+        ]
         done = run(*pip, '-c', pins, built[1], cwd=here)
-        if done.returncode and re.search(NO_INDEX, done.stderr): made[kind] = None; pytest.skip('no package index can be reached')
+        if done.returncode and re.search(NO_INDEX, done.stderr):
+            made[kind] = None
+            pytest.skip('no package index can be reached')
         assert done.returncode == 0, told(done)
         made[kind] = here
         return here
+
     return make
 
 
 def versions(here) -> dict:
     "What the environment holds, by name."
     code = f'import json, dnas_nb; from importlib.metadata import version as v; print(json.dumps(dict(file=dnas_nb.__file__, **{{n: v(n) for n in {list(NEEDS)}}})))'
-    done = run(here/'venv'/'bin'/'python', '-c', code, cwd=here)
+    done = run(here / 'venv' / 'bin' / 'python', '-c', code, cwd=here)
     assert done.returncode == 0, told(done)
     return json.loads(done.stdout)
 
 
 SIX = 'dnas_search', 'dnas_train', 'dnas_export', 'dnas_predict', 'dnas_table', 'dnas_study'
 
+
 def picture_file(path):
     "A grey square as a PNG."
     from PIL import Image
+
     Image.new('L', (8, 8), 128).save(path)
 
 
 def six_commands(here, only=SIX, **env) -> dict:
     "Every command, for real, one after the other's result; name -> what it printed."
     said = {}
+
     def go(name, *words):
-        if name not in only: return
-        done = run(here/'venv'/'bin'/name, *words, cwd=here, **env)
+        if name not in only:
+            return
+        done = run(here / 'venv' / 'bin' / name, *words, cwd=here, **env)
         assert done.returncode == 0 and 'Traceback' not in done.stderr, told(done)
         said[name] = done.stdout
-    out = here/('hidden' if env else 'plain')
-    go('dnas_search', *SMALL, '--out', out/'run')
-    go('dnas_train', out/'run', '--epochs', '1', '--channels', '2', '--images', '160', '--device', 'cpu', '--out', out/'net')
-    go('dnas_export', out/'net', '--formats', 'pt2,py')
-    picture_file(here/'0.png')
-    go('dnas_predict', out/'net', here/'0.png')
+
+    out = here / ('hidden' if env else 'plain')
+    go('dnas_search', *SMALL, '--out', out / 'run')
+    go(
+        'dnas_train',
+        out / 'run',
+        '--epochs',
+        '1',
+        '--channels',
+        '2',
+        '--images',
+        '160',
+        '--device',
+        'cpu',
+        '--out',
+        out / 'net',
+    )
+    go('dnas_export', out / 'net', '--formats', 'pt2,py')
+    picture_file(here / '0.png')
+    go('dnas_predict', out / 'net', here / '0.png')
     go('dnas_table', 'verify', 'digits201')
-    go('dnas_study', *SMALL, '--methods', 'darts,random', '--seeds', '0', '--workers', '1', '--out', out/'study')
-    assert (out/'run'/'report.html').stat().st_size
-    if only != SIX: return said
-    for file in ('run/history.csv', 'net/last.pt', 'net/export/net.pt2', 'net/export/net.py', 'study/results.csv'): assert (out/file).stat().st_size, file
-    study = json.loads((out/'study'/'study.json').read_text(encoding='utf-8'))
-    assert [r['status'] for r in study.values()] == ['finished']*2
+    go(
+        'dnas_study',
+        *SMALL,
+        '--methods',
+        'darts,random',
+        '--seeds',
+        '0',
+        '--workers',
+        '1',
+        '--out',
+        out / 'study',
+    )
+    assert (out / 'run' / 'report.html').stat().st_size
+    if only != SIX:
+        return said
+    for file in (
+        'run/history.csv',
+        'net/last.pt',
+        'net/export/net.pt2',
+        'net/export/net.py',
+        'study/results.csv',
+    ):
+        assert (out / file).stat().st_size, file
+    study = json.loads((out / 'study' / 'study.json').read_text(encoding='utf-8'))
+    assert [r['status'] for r in study.values()] == ['finished'] * 2
     return said
 
 
-def stated() -> dict: return {k: v for k, v in NEEDS.items() if k != 'torch'}
-def same(a, b): return a.removesuffix('.0').removesuffix('.0') == b.removesuffix('.0').removesuffix('.0')
+def stated() -> dict:
+    return {k: v for k, v in NEEDS.items() if k != 'torch'}
+
+
+def same(a, b):
+    return a.removesuffix('.0').removesuffix('.0') == b.removesuffix('.0').removesuffix('.0')
 
 
 def test_every_requirement_states_its_oldest_release():
@@ -169,23 +287,41 @@ def test_every_requirement_states_its_oldest_release():
 
 def test_imports_are_requirements():
     "Whatever the package imports is the standard library, a requirement, or an extra; and every requirement is imported."
-    extra = {re.match(r'[\w-]+', r)[0].replace('-', '_') for k in ('export', 'study', 'motif', 'ray', 'augment') for r in config['DEFAULT'][f'{k}_requirements'].split()}
+    extra = {
+        re.match(r'[\w-]+', r)[0].replace('-', '_')
+        for k in ('export', 'study', 'motif', 'ray', 'augment')
+        for r in config['DEFAULT'][f'{k}_requirements'].split()
+    }
     known = {'scikit_learn': 'sklearn', 'pillow': 'PIL'}
-    ours = {known.get(n := k.replace('-', '_'), n) for k in NEEDS} | extra | {'dnas_nb', 'IPython'}   # IPython: `live` is for those who sit in Jupyter
+    ours = (
+        {known.get(n := k.replace('-', '_'), n) for k in NEEDS} | extra | {'dnas_nb', 'IPython'}
+    )  # IPython: `live` is for those who sit in Jupyter
     found = set()
-    for path in (ROOT/'dnas_nb').rglob('*.py'):
+    for path in (ROOT / 'dnas_nb').rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
-            if isinstance(node, ast.Import): found |= {a.name.partition('.')[0] for a in node.names}
-            if isinstance(node, ast.ImportFrom) and not node.level: found.add(node.module.partition('.')[0])
+            if isinstance(node, ast.Import):
+                found |= {a.name.partition('.')[0] for a in node.names}
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.partition('.')[0])
     assert not found - ours - set(sys.stdlib_module_names)
-    assert not {known.get(n := k.replace('-', '_'), n) for k in NEEDS} - found   # and nothing is asked for in vain
+    assert (
+        not {known.get(n := k.replace('-', '_'), n) for k in NEEDS} - found
+    )  # and nothing is asked for in vain
 
 
 @grouped(['newest'])
 def test_wheel_holds_the_package_and_nothing_else(built, kind):
-    with zipfile.ZipFile(built[1]) as z: names = z.namelist()
-    assert {n.partition('/')[0] for n in names} == {'dnas_nb', next(n.partition('/')[0] for n in names if n.endswith('METADATA'))}
-    want = {p.relative_to(ROOT).as_posix() for p in (ROOT/'dnas_nb').rglob('*') if p.is_file() and '__pycache__' not in p.parts}
+    with zipfile.ZipFile(built[1]) as z:
+        names = z.namelist()
+    assert {n.partition('/')[0] for n in names} == {
+        'dnas_nb',
+        next(n.partition('/')[0] for n in names if n.endswith('METADATA')),
+    }
+    want = {
+        p.relative_to(ROOT).as_posix()
+        for p in (ROOT / 'dnas_nb').rglob('*')
+        if p.is_file() and '__pycache__' not in p.parts
+    }
     assert want <= set(names)
 
 
@@ -193,9 +329,12 @@ def test_wheel_holds_the_package_and_nothing_else(built, kind):
 def test_sdist_holds_the_project(unpacked, kind):
     "Every file that git knows, apart from git's and GitHub's own."
     listed = subprocess.run(['git', 'ls-files'], cwd=ROOT, capture_output=True, text=True)
-    if listed.returncode: pytest.skip('no git repository here')
-    want = {p for p in listed.stdout.splitlines() if not p.startswith('.git') and (ROOT/p).exists()}
-    assert not {p for p in want if not (unpacked/p).exists()}
+    if listed.returncode:
+        pytest.skip('no git repository here')
+    want = {
+        p for p in listed.stdout.splitlines() if not p.startswith('.git') and (ROOT / p).exists()
+    }
+    assert not {p for p in want if not (unpacked / p).exists()}
 
 
 @grouped(KINDS)
@@ -203,24 +342,38 @@ def test_environment_holds_what_is_stated(environment, kind):
     "The wheel is what runs; the oldest are those of settings.ini; the newest include a fastcore that development does not have."
     here = environment(kind)
     got = versions(here)
-    assert str(here/'venv') in got['file']
-    if kind == 'oldest': assert all(same(got[k], v) for k, v in stated().items()), (got, stated())
-    else: assert int(got['fastcore'].partition('.')[0]) >= 2
+    assert str(here / 'venv') in got['file']
+    if kind == 'oldest':
+        assert all(same(got[k], v) for k, v in stated().items()), (got, stated())
+    else:
+        assert int(got['fastcore'].partition('.')[0]) >= 2
 
 
 @grouped(KINDS)
 def test_help_of_every_command(environment, kind):
     here = environment(kind)
     for f in (getattr(cli, name) for name in SIX):
-        done = run(here/'venv'/'bin'/f.__name__, '--help', cwd=here)
-        assert done.returncode == 0 and not done.stderr and done.stdout.startswith(f'usage: {f.__name__}'), told(done)
+        done = run(here / 'venv' / 'bin' / f.__name__, '--help', cwd=here)
+        assert (
+            done.returncode == 0
+            and not done.stderr
+            and done.stdout.startswith(f'usage: {f.__name__}')
+        ), told(done)
         assert all((a.name.upper() if a.word else a.option) in done.stdout for a in arguments(f))
 
 
 @grouped(KINDS)
 def test_six_commands(environment, kind):
     said = six_commands(environment(kind))
-    for name, part in dict(dnas_search='report ', dnas_train='alone ', dnas_export='difference', dnas_predict='input,answer', dnas_table='in order', dnas_study='mean over seeds').items(): assert part in said[name]
+    for name, part in dict(
+        dnas_search='report ',
+        dnas_train='alone ',
+        dnas_export='difference',
+        dnas_predict='input,answer',
+        dnas_table='in order',
+        dnas_study='mean over seeds',
+    ).items():
+        assert part in said[name]
 
 
 @grouped(['newest'])
@@ -229,7 +382,11 @@ def test_six_commands_without_the_modules_of_unix(environment, kind):
     here = environment(kind)
     only = SIX if WHOLE else ('dnas_search', 'dnas_table')
     six_commands(here, only, DNAS_HIDE='resource fcntl pwd grp termios')
-    found = [(here/d/'run'/'genotype.json').read_text(encoding='utf-8') for d in ('plain', 'hidden') if (here/d).exists()]
+    found = [
+        (here / d / 'run' / 'genotype.json').read_text(encoding='utf-8')
+        for d in ('plain', 'hidden')
+        if (here / d).exists()
+    ]
     assert len(set(found)) == 1
 
 
@@ -238,7 +395,23 @@ def test_the_tests_of_the_sdist(unpacked, kind):
     "They run from the unpacked archive and see its package. Skipped there: this file; without DNAS_FLAGS=sdist all but `QUICK`."
     whole = 'sdist' in os.environ.get('DNAS_FLAGS', '')
     what = ['tests', '--ignore', 'tests/test_wheel.py', '-n', '2'] if whole else [*QUICK, '-n', '0']
-    done = run(sys.executable, '-m', 'pytest', *what, '-p', 'no:cacheprovider', cwd=unpacked, PYTHONPATH=str(unpacked), DNAS_DATA=os.environ.get('DNAS_DATA', ''))
+    done = run(
+        sys.executable,
+        '-m',
+        'pytest',
+        *what,
+        '-p',
+        'no:cacheprovider',
+        cwd=unpacked,
+        PYTHONPATH=str(unpacked),
+        DNAS_DATA=os.environ.get('DNAS_DATA', ''),
+    )
     assert done.returncode == 0, told(done)
-    seen = run(sys.executable, '-c', 'import dnas_nb; print(dnas_nb.__file__)', cwd=unpacked, PYTHONPATH=str(unpacked)).stdout
-    assert Path(seen.strip()).parent == unpacked/'dnas_nb'
+    seen = run(
+        sys.executable,
+        '-c',
+        'import dnas_nb; print(dnas_nb.__file__)',
+        cwd=unpacked,
+        PYTHONPATH=str(unpacked),
+    ).stdout
+    assert Path(seen.strip()).parent == unpacked / 'dnas_nb'

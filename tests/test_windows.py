@@ -3,6 +3,7 @@
 Here they are hidden from a fresh process. psutil is imported first: its half for Linux needs `resource`, the one for Windows
 does not. What Windows itself would say cannot be tried here; .github/workflows has a job for that.
 """
+
 import errno, json, os, subprocess, sys, types
 
 import pytest
@@ -24,7 +25,12 @@ for name in {HIDDEN!r}: sys.modules.pop(name, None)
 
 def fresh(code):
     "What the code prints at its end, as JSON, in a process without these modules."
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', HIDE + code], capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(ROOT), 'MPLBACKEND': 'agg'})
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', HIDE + code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), 'MPLBACKEND': 'agg'},
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -65,25 +71,39 @@ def test_peak_is_at_least_what_is_held(monkeypatch):
     "By `resource`, and by psutil alone."
     import psutil
     from dnas_nb import core
-    now = psutil.Process().memory_info().rss/2**20
+
+    now = psutil.Process().memory_info().rss / 2**20
     assert core.peak_mem() >= now - 1
     monkeypatch.setitem(sys.modules, 'resource', None)
     assert core._unix_peak() == 0 and core.peak_mem() >= now - 20
-    monkeypatch.setattr(psutil.Process, 'memory_info', lambda self: types.SimpleNamespace(rss=2**20, peak_wset=7*2**20))   # as on Windows
+    monkeypatch.setattr(
+        psutil.Process,
+        'memory_info',
+        lambda self: types.SimpleNamespace(rss=2**20, peak_wset=7 * 2**20),
+    )  # as on Windows
     assert core.peak_mem() == 7
 
 
 def test_the_set_up_waits_with_the_lock_of_windows(monkeypatch, tmp_path):
     "`msvcrt` gives up after ten seconds: it is asked again, unless it fails for another reason."
     import setup_env
+
     asked = []
+
     def locking(fd, mode, n):
         asked.append((mode, n))
-        if len(asked) < 3: raise OSError(errno.EDEADLOCK, 'busy')
+        if len(asked) < 3:
+            raise OSError(errno.EDEADLOCK, 'busy')
+
     monkeypatch.setitem(sys.modules, 'fcntl', None)
     monkeypatch.setitem(sys.modules, 'msvcrt', types.SimpleNamespace(locking=locking, LK_LOCK=1))
-    with open(tmp_path/'lock', 'w') as f: setup_env.wait_for(f)
-    assert asked == [(1, 1)]*3
-    def broken(fd, mode, n): raise OSError(errno.EACCES, 'refused')
+    with open(tmp_path / 'lock', 'w') as f:
+        setup_env.wait_for(f)
+    assert asked == [(1, 1)] * 3
+
+    def broken(fd, mode, n):
+        raise OSError(errno.EACCES, 'refused')
+
     monkeypatch.setitem(sys.modules, 'msvcrt', types.SimpleNamespace(locking=broken, LK_LOCK=1))
-    with open(tmp_path/'lock', 'w') as f, pytest.raises(OSError, match='refused'): setup_env.wait_for(f)
+    with open(tmp_path / 'lock', 'w') as f, pytest.raises(OSError, match='refused'):
+        setup_env.wait_for(f)
