@@ -49,7 +49,7 @@ def test_texts_of_two_parts_are_left_out_of_the_earlier_one():
 def test_without_the_data_folder_one_line_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv('DNAS_DATA', str(tmp_path))
     text_data.cache_clear()
-    with pytest.raises(UserError, match='set DNAS_DATA to a folder with trec.npz'):
+    with pytest.raises(UserError, match='trec.npz is not here: set DNAS_DATA'):
         text_data('trec')
 
 
