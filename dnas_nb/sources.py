@@ -133,6 +133,7 @@ def _hold_out(
     share=0.3,  # of every class
 ) -> Source:
     "`source` with a test set cut from its pool, the same for every seed"
+    _enough(source, 4)
     y = source.pool.kinds
     test = torch.zeros(len(y), dtype=torch.bool)
     order = torch.randperm(len(y), generator=generator('test', _key(source)))
@@ -206,6 +207,7 @@ def _can_be_had(
     images, # images wanted for train and valid, or None
 ):
     "Raise `UserError` unless so many images can be had, two of each class at least"
+    _enough(source, 2)
     K, n = 1, len(source.pool)
     if source.by_class:
         K = len(source.classes)
@@ -221,6 +223,7 @@ def _halve(
     seed,           # of the choice and the division
 ) -> tuple:
     "Indices of the images that train weights, and of those that choose the architecture"
+    _can_be_had(source, images)
     y, key = source.pool.kinds, _key(source)
     train = source.train
     if train is None:
@@ -247,13 +250,6 @@ def _as_they_come(data, images, size, seed) -> Data:
     again = known.source and dict(known.source, images=None, size=None, seed=seed)
     return replace(data, about=replace(known, source=again))
 
-def _tested(source): # the same with a test set, held out where there is none
-    if source.test is None:
-        _enough(source, 4)
-        source = _hold_out(source)
-    _enough(source, 2)
-    return source
-
 def split_of(
     source,      # `Source`, or `Data` that come in three parts
     images=None, # images for train and valid together; None takes all
@@ -269,8 +265,8 @@ def split_of(
     sized = source if size is None else _shrink(source, size)
     whole = _distinct(sized)
     dropped = len(sized.pool) - len(whole.pool)
-    whole = _tested(whole)
-    _can_be_had(whole, images)
+    if whole.test is None:
+        whole = _hold_out(whole)
     parts = [whole.pool[half] for half in _halve(whole, images, seed)]
     again = source.origin and dict(source.origin, images=images, size=size, seed=seed)
     about = About(whole.name, tuple(whole.classes), *moments(parts[0].x), whole.flip, whole.shift,

@@ -40,7 +40,7 @@ from ..growing import blueprint, reshape
 from .referee import conclude, from_table, trainer, tuner
 from ..plugins import must_be_loaded
 from ..released import released, row_of
-from ..sources import is_file, load_data
+from ..sources import SOURCES, is_file, load_data
 from ..space import Space
 from ..supernet import Spec
 from ..tasks import task_of
@@ -178,7 +178,7 @@ def _asked(out, split, given) -> Settings:
     data = given.get('data') or Settings.data
     if is_file(data):
         data = placed(data, out)
-    else:
+    elif data not in SOURCES:
         must_be_loaded('data', data)
     return settings(**{**given, 'data': data})
 

@@ -336,11 +336,8 @@ def _space_words(space):
     ops = {name: _plain(f) for name, f in space.plan.ops.items()}
     return dict(name=space.name, cells=[_cell_words(c) for c in space.cells], ops=ops)
 
-def _change_words(data) -> str:
-    "How training examples are changed; '' where the data set or a name says it"
-    change = getattr(data.train, 'change', None) or data.about.change
-    if change is None:
-        return ''
+def _change_words(change) -> str:
+    "How training examples are changed: a name of the package, or what a caller's own does"
     for name, known in AUGMENTS.items():
         if change == known:
             return name
@@ -366,8 +363,11 @@ def described(
     files = {kind: Path(plugin_of(kind, out[kind]['name'])).name for kind in out}
     if any(files.values()):
         out['plugin'] = {k: v for k, v in files.items() if v}
-    if data is not None and (change := _change_words(data)):
-        out['change'] = change
+    change = None
+    if data is not None:
+        change = getattr(data.train, 'change', None) or data.about.change
+    if change is not None:
+        out['change'] = _change_words(change)
     return json.loads(json.dumps(out))   # lists instead of tuples, as they come back from a file
 
 def space_named(
