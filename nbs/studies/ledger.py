@@ -11,12 +11,17 @@ def rows_of(path) -> list:
         return list(csv.DictReader(f))
 
 
-def add(path, row):
-    "One row more; its first columns are shown"
+def write(path, rows):
+    "More rows, of the same columns"
     new = not path.exists()
     with path.open('a', newline='') as f:
-        writer = csv.DictWriter(f, row, lineterminator='\n')
+        writer = csv.DictWriter(f, rows[0], lineterminator='\n')
         if new:
             writer.writeheader()
-        writer.writerow(row)
+        writer.writerows(rows)
+
+
+def add(path, row):
+    "One row more; its first columns are shown"
+    write(path, [row])
     print(*list(row.values())[:9], flush=True)

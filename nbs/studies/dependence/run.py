@@ -22,7 +22,6 @@ Protocol, written before a test figure of Cora or Citeseer was read by it:
 """
 
 import argparse
-import csv
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -32,16 +31,11 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent), str(HERE)]
+from ledger import rows_of, write
+
 OUT = HERE / 'runs.csv'
 LEVELS = (7.0, 5.0, 3.0)
 N, OPTIONS, KEEP = 1000, 9, 3
-
-
-def known():
-    if not OUT.exists():
-        return set()
-    with OUT.open(newline='') as f:
-        return {(r['graph'], r['evidence'], r['seed']) for r in csv.DictReader(f)}
 
 
 def mean_of_kept(scores, test):
@@ -132,16 +126,14 @@ def main():
 
     torch.set_num_threads(1)
     at = graph_rows()
+    known = {(r['graph'], r['evidence'], r['seed']) for r in rows_of(OUT)}
     for seed in a.seeds.split(','):
         for graph in a.graphs.split(','):
-            if (graph, a.evidence, seed) in known():
+            if (graph, a.evidence, seed) in known:
                 continue
             valid, test = graph_grid(graph, at)
-            made = list(rows(graph, a.evidence, int(seed), valid, test))
-            new = not OUT.exists()
-            with OUT.open('a', newline='') as f:
-                writer = csv.writer(f)
-                writer.writerows([HEAD] * new + made)
+            made = rows(graph, a.evidence, int(seed), valid, test)
+            write(OUT, [dict(zip(HEAD, row)) for row in made])
             print(graph, a.evidence, seed, flush=True)
 
 

@@ -41,12 +41,14 @@ brief_GRAPH.csv: the brief scores of many networks in the order of seed 7, with 
 the best accuracy after every few epochs.
 """
 
-import argparse, csv, os, sys, time
+import argparse, os, sys, time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[2]))
+sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent)]
+from ledger import rows_of, write
+
 ORDER = 7  # seed of the order in which the surrogate takes networks
 SAMPLES = dict(
     cora=dict(first=200, all=ORDER, top=300), citeseer=dict(first=201, all=ORDER, top=301)
@@ -56,24 +58,6 @@ FIRST = dict(epochs=60, width=16, lr=0.5, dropout=0.7, every=5)  # what the firs
 STEPS = 400  # of training of the shared weights
 SURROGATE = 10  # seed of training
 BLOCK = 32  # networks that are written at once
-
-
-def rows_of(path) -> list:
-    "What is written already"
-    if not path.exists():
-        return []
-    with path.open(newline='') as f:
-        return list(csv.DictReader(f))
-
-
-def add(path, rows):
-    "Rows more"
-    new = not path.exists()
-    with path.open('a', newline='') as f:
-        writer = csv.DictWriter(f, rows[0], lineterminator='\n')
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
 
 
 def drawn(table, n, seed, best=1.0) -> list:
@@ -194,7 +178,7 @@ def judge(graphs, samples, seeds, names):
                         head = dict(graph=name, sample=which, judge=who, seed=seed, code=code)
                         every = ' '.join(map(str, epochs))
                         rows.append(head | dict(seconds=seconds, epochs=every, figures=told))
-                    add(path, rows)
+                    write(path, rows)
                     print(name, which, who, seed, f'{seconds} s a network', flush=True)
 
 
@@ -249,7 +233,7 @@ def taus(against):
                 row |= dict(tau=round(tau, 3))
                 found.append(row | dict(low=round(low, 3), high=round(high, 3)))
     path.unlink(missing_ok=True)
-    add(path, kept + found)
+    write(path, kept + found)
 
 
 def ceiling():
@@ -268,7 +252,7 @@ def ceiling():
             row = dict(graph=name, sample=which, tau=round(tau, 3))
             found.append(row | dict(low=round(low, 3), high=round(high, 3)))
     (HERE / 'ceiling.csv').unlink(missing_ok=True)
-    add(HERE / 'ceiling.csv', found)
+    write(HERE / 'ceiling.csv', found)
 
 
 def surrogate(graphs, minutes):
@@ -292,7 +276,7 @@ def surrogate(graphs, minutes):
             for code, row in zip(codes, best):
                 told = ' '.join(f'{value:.1f}' for value in row)
                 rows.append(dict(code=code, score=f'{row[-1]:.1f}', seconds=seconds, looks=told))
-            add(path, rows)
+            write(path, rows)
             print(name, len(done) + len(rows), f'{seconds} s a network', flush=True)
             done |= set(codes)
 

@@ -10,7 +10,6 @@ were 150 until its validation figures showed that they were too few: 40 starts o
 """
 
 import argparse
-import csv
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,8 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent)]
+from ledger import add, rows_of, write
+
 TABLES = (
     'cora,citeseer,cifar10,cifar100,imagenet16_120,macro,size,digits,photo,physics,'
     'pubmed,cs,computers,arxiv'
@@ -27,24 +28,13 @@ LEVELS = (8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0)
 OUT = HERE / 'curves.csv'
 
 
-def done():
-    if not OUT.exists():
-        return set()
-    with OUT.open(newline='') as f:
-        return {(row['table'], row['family']) for row in csv.DictReader(f)}
-
-
-def write(table, family, both, levels, seconds):
+def rows(table, family, both, levels, seconds):
     "One row for every level: what the distribution expects on both arrays"
-    new = not OUT.exists()
-    with OUT.open('a', newline='') as f:
-        writer = csv.writer(f)
-        if new:
-            writer.writerow(('table', 'family', 'nats', 'fitted', 'judged', 'seconds'))
-        for level, p in levels.items():
-            values = [float((p.double() * torch.as_tensor(y)).sum()) for y in both]
-            writer.writerow((table, family, level, *(round(v, 4) for v in values), seconds))
-    print(table, family, f'{seconds} s', flush=True)
+    for level, p in levels.items():
+        values = [float((p.double() * torch.as_tensor(y)).sum()) for y in both]
+        fitted, judged = (round(v, 4) for v in values)
+        yield dict(table=table, family=family, nats=level, fitted=fitted, judged=judged,
+                   seconds=seconds)
 
 
 def made(family, Y):
@@ -64,14 +54,13 @@ def shares(tables):
     from dnas_nb.reading.interactions import decompose
     from tables import pair_of
 
-    with (HERE / 'shares.csv').open('w', newline='') as f:
-        writer = csv.writer(f)
-        writer.writerow(('table', 'spread', 'single', 'pairs', 'more'))
-        for name in tables:
-            Y = pair_of(name)[0]
-            one, two, *more = decompose(Y).shares
-            values = Y.std(), one, two, sum(more)
-            writer.writerow((name, *(round(float(v), 4) for v in values)))
+    path = HERE / 'shares.csv'
+    path.unlink(missing_ok=True)
+    for name in tables:
+        Y = pair_of(name)[0]
+        one, two, *more = decompose(Y).shares
+        values = dict(spread=Y.std(), single=one, pairs=two, more=sum(more))
+        add(path, dict(table=name) | {k: round(float(v), 4) for k, v in values.items()})
 
 
 def main():
@@ -85,14 +74,17 @@ def main():
     if a.shares:
         return shares(a.tables.split(','))
     for name in a.tables.split(','):
-        todo = [f for f in ('gibbs', 'independent', 'field', 'normal') if (name, f) not in done()]
+        done = [r['family'] for r in rows_of(OUT) if r['table'] == name]
+        todo = [f for f in ('gibbs', 'independent', 'field', 'normal') if f not in done]
         if not todo:
             continue
         both = pair_of(name)
         for family in todo:
             start = time.process_time()
             levels = made(family, torch.as_tensor(both[0]))
-            write(name, family, both, levels, round(time.process_time() - start, 1))
+            seconds = round(time.process_time() - start, 1)
+            write(OUT, list(rows(name, family, both, levels, seconds)))
+            print(name, family, f'{seconds} s', flush=True)
 
 
 if __name__ == '__main__':

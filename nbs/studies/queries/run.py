@@ -40,16 +40,17 @@ ImageNet16-120 and photo among them), and validation curves of one seed on CIFAR
 `--searches` and `--seeds 0:50` say what of it.
 """
 
-import argparse, csv, itertools, os, sys, time
+import argparse, itertools, os, sys, time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[2]))
+sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent)]
 import numpy as np
 import torch
+from ledger import rows_of, write
 
 NB201 = 'cifar10', 'cifar100', 'imagenet16_120'
 GRAPHS = 'cora', 'citeseer', 'pubmed', 'cs', 'physics', 'photo', 'computers', 'arxiv', 'proteins'
@@ -286,24 +287,6 @@ def searched(table, search, seed, budget, rule=None):
     return valid[best], test[best]
 
 
-def rows_of(path) -> list:
-    "What is written already"
-    if not path.exists():
-        return []
-    with path.open() as f:
-        return list(csv.DictReader(f))
-
-
-def add(path, rows):
-    "More rows"
-    new = not path.exists()
-    with path.open('a', newline='') as f:
-        writer = csv.DictWriter(f, rows[0])
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
-
-
 def random_mean(g, budget, draws=400):
     "Mean area of the validation curve of uniform draws"
     rng = np.random.default_rng(0)
@@ -332,7 +315,7 @@ def tune(seeds, budget=300):
             valid, _ = searched(table, search, seed, budget, Rule(search, noise, heat))
             score = (valid.mean() - low[table]) / (grid(table).valid.max() - low[table])
             row = dict(table=table, search=search, noise=noise, heat=heat, seed=seed)
-            add(path, [row | dict(score=round(float(score), 5))])
+            write(path, [row | dict(score=round(float(score), 5))])
         print('tune', seed, search, flush=True)
 
 
@@ -359,7 +342,7 @@ def save(path, table, name, seed, valid, test):
         row[f'area_{label}'] = f'{curve.mean():.3f}' if len(curve) >= MARKS[-1] else ''
     for n, (label, curve) in itertools.product(MARKS, dict(valid=valid, test=test).items()):
         row[f'{label}_{n}'] = f'{curve[n - 1]:.2f}' if len(curve) >= n else ''
-    add(path, [row])
+    write(path, [row])
 
 
 def main():
