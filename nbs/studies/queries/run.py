@@ -202,7 +202,6 @@ def ours(grid, ledger, seed, rule):
 def plain(grid, ledger, seed, name):
     "The package's baselines, on genotypes of a group with as many choices"
     from dnas_nb.bench.baselines import SEARCHES
-    from dnas_nb.genotype import to_ops
     from dnas_nb.space import Choice, Group, Space
 
     choices = []
