@@ -68,12 +68,23 @@ def _checked(
     Y,      # (O, ..., O) accuracies
     wanted, # nats
 ):
-    "A `UserError` for an entropy that no distribution over these cells has"
+    "A `UserError` for an entropy that no distribution over these cells has, or for another table"
+    if len(set(Y.shape)) != 1:
+        raise UserError(f'every edge needs equally many operations, not {tuple(Y.shape)}')
     most = math.log(Y.numel())
     if not 0 < wanted < most:
         raise UserError(f'{Y.numel():,} cells have between 0 and {most:.2f} nats, not {wanted:g}')
     if not Y.isfinite().all():
         raise UserError('the table has gaps: give every cell an accuracy')
+
+def _reached(
+    found,  # nats
+    wanted, # nats
+):
+    "A `UserError` where the entropy is another: equal cells share it, or a fit went astray"
+    if abs(float(found) - wanted) > 1e-2:
+        raise UserError(f'{wanted:g} nats were not reached, but {float(found):.2f}: equally good '
+                        'cells share what there is; ask for more, or for more steps and starts')
 
 def gibbs(
     Y,       # (O, ..., O) accuracies of all cells, in %
@@ -86,6 +97,7 @@ def gibbs(
     unit = float(f.std()) or 1.
     inverse = _scale(lambda s: nats((s*f/unit).softmax(0)), wanted)
     p = (inverse*f/unit).softmax(0)
+    _reached(nats(p), wanted)
     return p.view(Y.shape), unit/inverse
 
 # %% ../nbs/11c_gibbs.ipynb #11c00017
@@ -154,7 +166,9 @@ def mean_field(
         theta = _sharpened(alpha, wanted)
         there = (_row_nats(theta) - wanted).abs() < 1e-3
         value = _expected(f, theta).masked_fill(~there, -math.inf)
-    return theta[value.argmax()]
+    best = theta[value.argmax()]
+    _reached(_row_nats(best), wanted)
+    return best
 
 # %% ../nbs/11c_gibbs.ipynb #11c00023
 @dataclass(frozen=True)
@@ -220,8 +234,9 @@ def _exact(family, phi, wanted, samples, seed):
         gen = generator('cooled', seed)
         return family.table(phi, scale, samples, gen).double()
     scale = _scale(lambda s: nats(at(s)), wanted, -1., 1., halvings=22)
-    held = {k: v.clone() for k, v in phi.items()}
-    return Cooled(family, held, scale, at(scale))
+    held, p = {k: v.clone() for k, v in phi.items()}, at(scale)
+    _reached(nats(p), wanted)
+    return Cooled(family, held, scale, p)
 
 @dataclass(frozen=True)
 class _Bath:

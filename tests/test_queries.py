@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import fails
 from dnas_nb.bench.baselines import Seen, race, outcome, random_search
-from dnas_nb.bench.queries import (FORMS, QUERIES, Queries, Rule, believed, genotype_of, live_of, once, pictured,
+from dnas_nb.bench.queries import (FORMS, QUERIES, Queries, Rule, believed, from_row, live_of, once, pictured,
                                    query_search, savage)
 from dnas_nb.core import generator
 from dnas_nb.genotype import all_archs, to_ops
@@ -107,7 +107,7 @@ def test_columns_and_genotypes(name):
     live = live_of(space)
     cells = (torch.rand(5, len(live), generator=generator(name))*live.sum(1)).long()
     for cell in cells:
-        ops = [op for ops in to_ops(genotype_of(space, cell), space).values() for op in ops]
+        ops = [op for ops in to_ops(from_row(space, cell), space).values() for op in ops]
         names = [options for group in space.groups for options in group.options]
         assert ops == [options[k] for options, k in zip(names, cell.tolist())]
 

@@ -5,7 +5,7 @@ each option is worth."""
 
 # %% auto #0
 __all__ = ['FORMS', 'QUERIES', 'savage', 'Rule', 'pictured', 'believed', 'Queries', 'live_of',
-           'genotype_of', 'query_search', 'once']
+           'from_row', 'query_search', 'once']
 
 # %% ../../nbs/bench/28_queries.ipynb #qry00004
 import math
@@ -343,7 +343,7 @@ def live_of(
     rows = [F.pad(group.live, (0, O - group.O)) for group in space.groups]
     return torch.cat(rows)
 
-def genotype_of(
+def from_row(
     space, # `Space`
     cell,  # E columns
 ):
@@ -362,7 +362,7 @@ class _Asking:
     def __call__(self, ask, space, generator):
         search = Queries(live_of(space), self.rule, generator)
         while len(cells := search.ask(self.batch)):
-            values = [ask(genotype_of(space, cell)) for cell in cells]
+            values = [ask(from_row(space, cell)) for cell in cells]
             search.tell(cells, values)
         while True:   # every cell is known
             ask(random_arch(space, generator))
