@@ -128,6 +128,22 @@ def _key(source):
     "What the division is drawn by: the name of one of ours, nothing that a caller made up"
     return source.name if source.name in _OURS else 'own'
 
+def _enough(
+    source: Source,
+    least,  # images every class needs
+):
+    "Raise `UserError` unless every class has `least` images"
+    if not source.by_class:
+        if len(source.pool) < least:
+            raise UserError(f'{source.name}: {len(source.pool)} examples to search with; '
+                            f'it needs {least}')
+        return
+    n = source.pool.y.bincount(minlength=len(source.classes))
+    rarest = int(n.argmin())
+    if n[rarest] < least:
+        raise UserError(f'{source.name}: class {brief(source.classes[rarest], 40)} has '
+                        f'{int(n[rarest])} images to search with; it needs {least}')
+
 def _hold_out(
     source: Source,
     share=0.3,  # of every class
@@ -185,22 +201,6 @@ def _shrink(
     width = source.pool.x.shape[-1]
     shift = round(source.shift*size/width)
     return replace(source, pool=pool, test=test, shift=shift)
-
-def _enough(
-    source: Source,
-    least,  # images every class needs
-):
-    "Raise `UserError` unless every class has `least` images"
-    if not source.by_class:
-        if len(source.pool) < least:
-            raise UserError(f'{source.name}: {len(source.pool)} examples to search with; '
-                            f'it needs {least}')
-        return
-    n = source.pool.y.bincount(minlength=len(source.classes))
-    rarest = int(n.argmin())
-    if n[rarest] < least:
-        raise UserError(f'{source.name}: class {brief(source.classes[rarest], 40)} has '
-                        f'{int(n[rarest])} images to search with; it needs {least}')
 
 def _can_be_had(
     source: Source,
