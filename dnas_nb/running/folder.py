@@ -285,6 +285,14 @@ def stored_arrays(
         raise UserError(f'{path_text(path)} is damaged ({brief_line(e)}): {_AGAIN}') from None
 
 # %% ../../nbs/running/19_folder.ipynb #2e5da6fa
+def _nothing_in(
+    out,  # Path of the run folder
+    old,  # what run.json says
+) -> bool:
+    "Did the run end before there was anything to keep?"
+    ended = old.get('status') in ('failed', 'interrupted', 'stopped')
+    return ended and not old.get('epoch') and not has_file(Path(out)/'last.pt')
+
 def refuse(
     out,          # Path of the run folder
     resume,       # was continuing asked for?
@@ -296,6 +304,8 @@ def refuse(
     if not old and has_file(Path(out)/'last.pt'):
         raise UserError(f'{path_text(out)} holds a checkpoint, but not the run.json '
                         'that says of what: choose another --out')
+    if _nothing_in(out, old):
+        return {}
     if not old:
         return old
     holds, settings = old.get('task', 'search'), old.get('settings', {})
@@ -360,7 +370,7 @@ def free_folder(
             old = account(path)
         except UserError:
             old = {'status': 'finished'}
-        same = not _differences(old.get('settings', wanted), wanted)
+        same = _nothing_in(path, old) or not _differences(old.get('settings', wanted), wanted)
         if old.get('status') != 'finished' and same:
             return path
         if old.get('settings') and same:
