@@ -201,19 +201,26 @@ class _Pairs:
         k,         # how many
         generator, # torch.Generator
     ) -> _Draws:
-        "Draws of the belief after all answers"
-        n, d = len(self.cells), self.live.numel()
+        "Draws of the belief after all answers: draws before them, moved by what they got wrong"
         alone, together = self.before(k, generator)
         single, paired = self.places(self.cells)
-        said = alone[:, single].sum(-1) + together[:, paired].view(k, n, -1).sum(-1)
-        noise = torch.randn(k, n, generator=generator, dtype=torch.float64)
-        noise = self.rule.heat*math.sqrt(self.rule.noise)*noise
-        weights = torch.cholesky_solve((scores - said - noise).mT, self.L).mT
+        said = alone[:, single].sum(-1) + together[:, paired].view(k, len(single), -1).sum(-1)
+        weights = self.blamed(scores - said, generator)
         each = weights[..., None]
         alone.index_add_(1, single.flatten(), each.expand(k, *single.shape).flatten(1))
-        P = self.edges.shape[1]
-        together.index_add_(1, paired, self.rule.pair*each.expand(k, n, P).flatten(1))
+        each = each.expand(-1, -1, self.edges.shape[1])
+        together.index_add_(1, paired, self.rule.pair*each.flatten(1))
+        d = self.live.numel()
         return _Draws(self.alive(alone), self.symmetric(together.view(k, d, d)))
+
+    def blamed(self,
+        errors,    # (k, n): what k draws get wrong
+        generator, # torch.Generator
+    ) -> Tensor:   # (k, n)
+        "By how much every answered cell moves the draws, each of which has noise of its own"
+        noise = torch.randn(errors.shape, generator=generator, dtype=torch.float64)
+        noise = self.rule.heat*math.sqrt(self.rule.noise)*noise
+        return torch.cholesky_solve((errors - noise).mT, self.L).mT
 
     def alive(self, alone):
         return alone.unflatten(-1, self.live.shape).masked_fill(~self.live, -math.inf)

@@ -286,6 +286,23 @@ def oracle(
     return pd.DataFrame(columns)
 
 # %% ../../nbs/bench/20_tables.ipynb #ab7ab4ee
+def _best_of(
+    ns,        # (N,) numbers of draws
+    choose_by, # (A,) accuracies that choose
+    t,         # (A,) accuracies that are reported
+) -> tuple:    # (N,), (N,)
+    "Mean and variance of the reported accuracy of the best of n"
+    _, step, size = np.unique(choose_by, return_inverse=True, return_counts=True)
+    # share of architectures up to each of K steps, chance that a step holds the best of n
+    below = np.concatenate([[0], size.cumsum()])/len(t)    # (K + 1,)
+    p = np.diff(below[None]**ns[:, None], axis=1)          # (N, K)
+    # moments of each step, around the mean of all
+    away = t - t.mean()
+    m1 = np.bincount(step, away)/size
+    m2 = np.bincount(step, away**2)/size
+    mean = p @ m1
+    return mean + t.mean(), np.maximum(p @ m2 - mean**2, 0)
+
 def random_best(
     table: Table,
     dataset,
@@ -302,24 +319,8 @@ def random_best(
     both = [accuracies(table, dataset, s, epochs).to_numpy().astype(float) for s in (by, report)]
     both = np.stack(both)
     on_both = ~np.isnan(both).any(0)                   # architectures that were measured on both
-    choose_by, t = both[:, on_both]
-    _, step, size = np.unique(choose_by, return_inverse=True, return_counts=True)
-    # share of architectures up to each of K steps, chance that a step holds the best of n
-    below = np.concatenate([[0], size.cumsum()])/len(t)    # (K + 1,)
-    p = np.diff(below[None]**ns[:, None], axis=1)          # (len(ns), K)
-    # moments of each step, around the mean of all
-    away = t - t.mean()
-    m1 = np.bincount(step, away)/size
-    m2 = np.bincount(step, away**2)/size
-    mean = p @ m1
-    variance = np.maximum(p @ m2 - mean**2, 0)
-    columns = dict(
-        n=ns,
-        chosen_by=by,
-        reported=report,
-        mean=mean + t.mean(),
-        sd=np.sqrt(variance),
-    )
+    mean, variance = _best_of(ns, *both[:, on_both])
+    columns = dict(n=ns, chosen_by=by, reported=report, mean=mean, sd=np.sqrt(variance))
     return pd.DataFrame(columns)
 
 # %% ../../nbs/bench/20_tables.ipynb #eaf85060

@@ -259,15 +259,17 @@ class _Stage(nn.Module):
         ops = [nets[job.net].ops[job.node - 1] for job in jobs]
         norms = [nets[job.net].norms[job.node - 1] for job in jobs]
         self.bends = [isinstance(op, Passing) and op.row.relu for op in ops]
+        self.keep_operations(ops, torch.zeros_like(norms[0].bias))
+        self.keep('gamma', [norm.weight for norm in norms], torch.stack)
+        self.keep('beta', [norm.bias for norm in norms], torch.stack)
+
+    def keep_operations(self, ops, no_bias):
         self.kinds, weights = _by_kind(ops)
-        self.keep('weight', weights, torch.hstack if raw else torch.stack)
+        self.keep('weight', weights, torch.hstack if self.raw else torch.stack)
         gats = [op for op in ops if isinstance(op, Attention)]
         self.keep('source', [op.source for op in gats], torch.cat)
         self.keep('target', [op.target for op in gats], torch.cat)
-        none = torch.zeros_like(norms[0].bias)
-        self.keep('bias', [getattr(op, 'bias', none) for op in ops], torch.stack)
-        self.keep('gamma', [norm.weight for norm in norms], torch.stack)
-        self.keep('beta', [norm.bias for norm in norms], torch.stack)
+        self.keep('bias', [getattr(op, 'bias', no_bias) for op in ops], torch.stack)
 
     def keep(self, name, parts, beside): # as one parameter; None where there is none
         held = nn.Parameter(beside(parts).detach().clone()) if parts else None

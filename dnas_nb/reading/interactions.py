@@ -651,6 +651,13 @@ def _improve(
         loss(D).backward()
         opt.step()
 
+def _numbered(names, n) -> tuple: # the names, or numbers where there are none
+    return tuple(names or map(str, range(n)))
+
+def _in_deviations(Y) -> torch.Tensor: # float32, mean 0, in standard deviations
+    scaled = (Y - Y.mean())/Y.std()
+    return torch.as_tensor(scaled).float()
+
 def ideal(
     Y,             # (O, ..., O) accuracies, E axes
     names=None,    # E*O texts; None: numbers
@@ -664,9 +671,7 @@ def ideal(
     fixed=False,   # hold the mean at 0
 ) -> Learned:
     "A correlated normal trained on the exact mean accuracy, in standard deviations of `Y` (ours)"
-    E, O = Y.ndim, len(Y)
-    scaled = (Y - Y.mean())/Y.std()
-    Yt = torch.as_tensor(scaled).float()
+    E, O, Yt = Y.ndim, len(Y), _in_deviations(Y)
     phi = dict(alpha=torch.zeros(E, O), z=torch.zeros(math.comb(E*O, 2)))
     phi['alpha'].requires_grad_(not fixed)
     phi['z'].requires_grad_()
@@ -681,16 +686,9 @@ def ideal(
     with torch.no_grad():
         D = relax_danas(phi, sigma=sigma)
         C, q = D.corr.numpy(), D.mean.numpy()
-    about = dict(
-        method='ideal',
-        seed=seed,
-        epochs=steps,
-        sigma=sigma,
-        lambda_mu=lambda_mu,
-        lambda_C=lambda_C,
-    )
-    names = tuple(names or map(str, range(E*O)))
-    return Learned(C, names, q, about)
+    about = dict(method='ideal', seed=seed, epochs=steps)
+    about |= dict(sigma=sigma, lambda_mu=lambda_mu, lambda_C=lambda_C)
+    return Learned(C, _numbered(names, E*O), q, about)
 
 # %% ../../nbs/reading/29_interactions.ipynb #dbf0c52c
 def pooled(
