@@ -210,6 +210,7 @@ _STABILISERS = (
     Method('darts-minus', 'Chu et al. 2021; auxiliary skip 1 to 0',
            init=_init_minus,
            relax=_relax_minus,
+           buffers=('skip',),
            whose='as released, but the auxiliary is the skip of the edge '
                  '(its own, also where a space has none)'),
     Method('lambda-darts', 'Movahedi et al. 2022',

@@ -129,6 +129,7 @@ CHECKS = {
     'sdarts-simplex': 'perturbed weights stay shares of one',
     'sdarts-ascent': 'the adversarial loss is never below the clean loss',
     'darts-minus-off': 'a coefficient of 0 gives DARTS',
+    'darts-minus-fixed': 'where the auxiliary skips are is no parameter',
     'darts-minus-end': 'the coefficient ends at 0',
     'lambda-darts': 'the perturbation of each cell is the gradient of the mean cosine',
     'drnas-mean': 'the mean is concentration over its sum',
