@@ -23,7 +23,7 @@ from .distribution import edge_entropy, init_alpha, relax_softmax
 from .genotype import keep_best
 from .gumbel import draw_cells
 from .hypergrad import Point, first_order
-from .supernet import SuperNet, enough_pixels
+from .supernet import SuperNet, Theta, enough_pixels
 from .trace import Trace
 from .trees import at_weights
 
@@ -144,8 +144,13 @@ def by_mean(
     judge=None, # not used
     seed=0,     # not used
 ):
-    "The largest mean weight of every edge; where nodes keep inputs, the strongest (DARTS, 2.4)"
-    return keep_best({c: D.mean for c, D in dists.items()}, space)
+    """The largest mean weight of every edge; where nodes keep inputs, the strongest (DARTS, 2.4).
+    Edges with weights of their own are as strong as the product (PC-DARTS, 3.3)"""
+    strength = {}
+    for c, D in dists.items():
+        edges = getattr(D, 'edges', None)
+        strength[c] = D.mean if edges is None else D.mean*edges[:, None]
+    return keep_best(strength, space)
 
 # %% ../nbs/13_bilevel.ipynb #met00004
 def keep(value, *rest):
@@ -175,7 +180,8 @@ class Method:
     calendar: Calendar = Calendar() # when only weights learn, when their cosine begins anew
     perturb: Callable = keep        # (theta, theta -> loss, progress) -> theta of the weight step
     w_relax: Callable = None        # relaxation of the weight step; None: `relax`
-    w_extra: Callable = nothing     # (loss, state, batch, progress) -> gradients by name, to add
+    w_extra: Callable = nothing     # (loss, state, step) -> gradients by name, to add;
+                                    # None: this weight rests
     stages: tuple = ()              # each (state, method, progress) -> state, after every epoch
     stop: Callable = never          # trace -> bool
     derive: Callable = by_mean      # (distributions, space, judge, seed) -> Genotype
@@ -281,6 +287,7 @@ class State:
     epoch: int = 0       # epochs done
     trace: Trace = field(default_factory=Trace) # what they were like
     task: Task = classification # what the network is asked for
+    memory: dict = field(default_factory=dict) # name -> tensor: what a slot keeps between steps
 
     def loss(self,
         step,  # a `Step`
@@ -410,10 +417,12 @@ def weight_step(
     value = at(method.perturb(theta, at, step.progress))
     state.w_opt.zero_grad(set_to_none=True)
     value.backward()
-    extra = method.w_extra(loss, state, step.train, step.progress)
+    extra = method.w_extra(loss, state, step)
     for name, p in state.net.named_parameters():
-        if name in extra:
-            p.grad = extra[name] if p.grad is None else p.grad + extra[name]
+        if name in extra and (p.grad is None or extra[name] is None):
+            p.grad = extra[name]
+        elif name in extra:
+            p.grad = p.grad + extra[name]
     parameters = [p for group in state.w_opt.param_groups for p in group['params']]
     torch.nn.utils.clip_grad_norm_(parameters, clip)
     for group in state.w_opt.param_groups:
@@ -475,8 +484,11 @@ def watch(
     progress, # in [0, 1]
 ) -> tuple:   # (dict of numbers, {cell: (E, O) array})
     "Validation loss and accuracy, entropy (nats, mean over edges), share of skips; mean weights"
-    means = {c: D.mean for c, D in dists(state, method, progress).items()}
-    loss, accuracy = evaluate(state.net, means, data.valid, live=state.live, task=state.task)
+    held = dists(state, method, progress)
+    means = {c: D.mean for c, D in held.items()}
+    edges = {c: D.edges for c, D in held.items() if D.edges is not None}
+    at = Theta(means, edges=edges)
+    loss, accuracy = evaluate(state.net, at, data.valid, live=state.live, task=state.task)
     shown = {c: mean.cpu() for c, mean in means.items()}
     entropies = torch.cat([edge_entropy(mean) for mean in shown.values()])
     wanted = []

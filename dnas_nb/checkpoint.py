@@ -30,6 +30,7 @@ def save(
         a_opt=state.a_opt.state_dict() if state.a_opt else None,
         epoch=state.epoch,
         history=state.trace.rows(),
+        memory=state.memory,
     )
     return save_tensors(whole | more, path)
 
@@ -116,6 +117,9 @@ def _filled(state, whole):
     bad = first_bad(state)
     if bad:
         raise ValueError(f'{bad} is not finite')
+    for name, v in whole.get('memory', {}).items():
+        if not torch.isfinite(v).all():
+            raise ValueError(f'what is remembered of {name} is not finite')
     sound_memory(state.w_opt, 'the weights')
     if state.a_opt:
         sound_memory(state.a_opt, 'the architecture')
@@ -132,4 +136,5 @@ def fill(
         why = str(e).splitlines()[0]
         raise UserError(f'the checkpoint does not fit these settings: {why}') from None
     state.live, state.epoch = whole['live'], whole['epoch']
+    state.memory = dict(whole.get('memory', {}))
     return state

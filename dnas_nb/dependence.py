@@ -164,7 +164,8 @@ class CorrelatedNormal(Distribution):
     "A normal over the logits of all choices of a group, softmaxed over the live ops of each (ours)"
     arg_constraints = {}
     has_rsample = True
-    gates = False   # no gradient through options that do not run
+    gates = full = False   # no gradient through options that do not run
+    edges = None           # all edges weigh the same
 
     def __init__(self,
         alpha,      # (E, O) mean logits μ

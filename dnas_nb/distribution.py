@@ -81,6 +81,9 @@ class Relaxed(Distribution):
     has_rsample = True
     point = False   # is every sample the same?
     gates = False   # do options that do not run pass a gradient to their row?
+    full = False    # does the gradient ask what options of weight 0 would say?
+    corner = False  # is every sample a choice, one 1 in each row?
+    edges = None    # (E,) weights of whole edges besides; None: all 1
 
     def __init__(self,
         name,   # shown by `repr`

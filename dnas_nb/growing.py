@@ -187,6 +187,7 @@ def _deepen(
     with seeded(seed, 'deepen', n):
         state.net = _rebuild(state.net, spec=asdict(replace(state.net.spec, n=n)))
     state.w_opt = carry(state.w_opt, {}, dict(state.net.named_parameters()))
+    state.memory.clear()
     with torch.no_grad():
         for c, phi_c in state.phi.items():
             anew = method.init(space[c], generator(seed, 'phi', c, n))
@@ -252,6 +253,7 @@ class grow_deep(Described):
 class _Means:
     "What a rule reads of a distribution"
     mean: torch.Tensor # (E, O)
+    edges: torch.Tensor = None # (E,) weights of whole edges
 
 def _weakest(
     ops,   # operation of every edge of a derived cell, None: left out
@@ -284,7 +286,9 @@ class skip_cap(Described):
     ignore: tuple = ('reduce',) # cell types that are left alone
 
     def __call__(self, dists, space, judge=None, seed=0):
-        view = {c: _Means(D.mean.detach().clone()) for c, D in dists.items()}
+        view = {}
+        for c, D in dists.items():
+            view[c] = _Means(D.mean.detach().clone(), getattr(D, 'edges', None))
         while True:
             g = self.derive(view, space, judge, seed)
             capped = False

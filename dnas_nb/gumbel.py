@@ -63,7 +63,7 @@ class _GumbelRows(Relaxed):
     ):
         super().__init__('gumbel', alpha, live)
         self.tau = tau
-        self.hard = hard
+        self.hard = self.corner = hard
         self.gates = gates
         self._odds = masked_softmax(alpha, live)   # of being the largest, at any temperature
 
@@ -117,13 +117,16 @@ def _rest_of(
 def draw_cells(
     dists,  # {group: distribution with rsample() -> (E, O)}
 ) -> Theta:
-    "One sample of every group, with gates where what does not run passes a gradient"
+    "One sample of every group, with the weights of its edges, and gates where they are asked for"
     theta = {c: D.rsample() for c, D in dists.items()}
-    gates = {}
+    edges = {c: D.edges for c, D in dists.items() if D.edges is not None}
+    gates, full = {}, []
     for c, D in dists.items():
         if D.gates and theta[c].requires_grad:
             gates[c] = _rest_of(theta[c])
-    return Theta(theta, gates=gates)
+        if D.full and theta[c].requires_grad:
+            full.append(c)
+    return Theta(theta, edges=edges, gates=gates, full=tuple(full))
 
 # %% ../nbs/10c_gumbel.ipynb #3dd3e25b
 def _draw_onehot(
@@ -137,6 +140,7 @@ def _draw_onehot(
 class _OnePath(Relaxed):
     "One operation per row, drawn with its odds; the gradient goes through `log_prob`"
     has_rsample = False
+    corner = True
 
     def __init__(self,
         alpha, # (E, O) logits
@@ -172,6 +176,7 @@ def relax_onehot(
 class _UniformPath(Relaxed):
     "One operation per row, all with the same odds"
     has_rsample = False
+    corner = True
 
     def rsample(self, sample_shape=()):
         zero = torch.zeros_like(self.alpha)

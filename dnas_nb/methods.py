@@ -28,6 +28,7 @@ from .hypergrad import amended, neumann, second_order, single_level
 from .prune import dependency_pruning, strip
 from .regularizer import (Adversarial, EntropyBits, RandomSmooth, Weighted, ZeroOne, align,
                                  beta_decay, kl_corr, kl_mean, kl_prior)
+from .samplers import Attention, OnEdges, ReinMax, Then, init_attention, init_edges
 from .schedule import anneal, ramp, signed_cosine
 from .score import score_function
 from .sgas import greedy
@@ -51,6 +52,20 @@ _RELAXATIONS = (
            grad=single_level),
     Method('gdas', 'Dong & Yang 2019; temperature 10 to 0.1',
            relax=Gumbel(gdas_tau, hard=True)),
+    Method('gdas-reinmax', 'Dong & Yang 2019, with samples of ReinMax (Liu et al. 2023)',
+           relax=ReinMax(full=False),
+           whose='ours: ReinMax in the place of Gumbel noise, temperature 1'),
+    Method('reinmax', 'Liu et al. 2023; all operations run in an architecture step',
+           relax=ReinMax(),
+           whose='ours: the estimator is theirs, the search around it is DARTS'),
+    Method('drnas-gdas', 'a Dirichlet, then GDAS: composed samplers of confopt (2025)',
+           relax=Then(relax_dirichlet, Gumbel(gdas_tau, hard=True)),
+           whose='ours: the logits of the second are logarithms of what the first drew '
+                 '(confopt: what it drew)'),
+    Method('attention', 'attention between the logits of edges: confopt (2025)',
+           init=init_attention,
+           relax=Attention(),
+           whose='as released, but its maps learn with the logits (with the weights)'),
     Method('dsnas', 'Hu et al. 2020',
            relax=relax_onehot,
            grad=score_function,
@@ -156,7 +171,7 @@ class aligned(Described):
     def suits(self, space):
         space.wired('an alignment of layers')
 
-    def __call__(self, loss, state, batch, progress) -> dict: # by name, to add to the gradient
+    def __call__(self, loss, state, step) -> dict: # by name, to add to the gradient
         theta = {}
         for name, p in state.phi.items():
             live = state.live[name].to(p['alpha'].device)
@@ -169,8 +184,8 @@ class aligned(Described):
         def at(w, copies, batch):
             return loss.at(w, Theta(theta, blocks=copies), batch)
         w = {name: p.detach() for name, p in state.net.named_parameters()}
-        push = align(at, w, copies, batch, self.eps)
-        size = self.coef(progress)
+        push = align(at, w, copies, step.train, self.eps)
+        size = self.coef(step.progress)
         return {name: size*g for name, g in push.items()}
 
 # %% ../nbs/18_methods.ipynb #eef4b4ed
@@ -264,9 +279,10 @@ _PRUNING = (
            calendar=Calendar(2, .2),
            partial=4),
     Method('pc-darts', 'Xu et al. 2020',
+           init=init_edges,
+           relax=OnEdges(),
            calendar=Calendar(wait=.3),
-           partial=4,
-           whose='as released, but without edge weights (softmax over the edges into a node)'),
+           partial=4),
     Method('p-darts', 'Chen et al. 2019',
            stages=(grow_deep(),),
            calendar=Calendar(3, .4, restart=True),
@@ -358,12 +374,14 @@ def slot_name(
 def describe(
     methods=None,  # dict of rows; None: all
 ) -> list:         # one dict per method
-    "What every slot of every method holds, and whose the slots and the settings are"
+    "What every slot of every method holds, its family, and whose the slots and the settings are"
     slots = [f.name for f in fields(Method) if f.name not in _NO_SLOTS]
+    family = {row.name: title for title, rows in FAMILIES.items() for row in rows}
     out = []
     for row in (methods or METHODS).values():
         held = {slot: slot_name(getattr(row, slot)) for slot in slots}
-        out.append(dict(method=row.name, **held, settings=_settings_of(row), source=row.source))
+        said = dict(settings=_settings_of(row), source=row.source)
+        out.append(dict(method=row.name, family=family.get(row.name, 'added'), **held, **said))
     return out
 
 def _settings_of(row) -> str:

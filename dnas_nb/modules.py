@@ -1073,6 +1073,8 @@ def _decide(
                         'cells, a module has none: take another method')
     group = net.space['net']
     on = (theta['net'].detach() != 0).cpu()
+    if 'net' in theta.full:
+        on = torch.ones_like(on)
     if 'net' in live:
         on &= live['net'].cpu()
     now.weights = dict(zip(group.labels, theta['net'].unbind(0)))

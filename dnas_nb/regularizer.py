@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import torch
 from .core import Described, UserError, choose
+from .supernet import Theta
 from .trees import dot, grads, leaves, moved, rebuild, same_noise
 
 # %% ../nbs/14_regularizer.ipynb #80554fd3
@@ -152,8 +153,8 @@ class RandomSmooth:
     ) -> dict:    # {group: (E, O)}
         r = _radius(progress, self.eps)
         if not r:
-            return dict(theta)
-        return {c: _nudged(t, r) for c, t in theta.items()}
+            return theta
+        return Theta.of(theta).moved({c: _nudged(t, r) for c, t in theta.items()})
 
 # %% ../nbs/14_regularizer.ipynb #5abfc098
 def _value(
@@ -188,11 +189,14 @@ class Adversarial:
         r = _radius(progress, self.eps)
         start = {c: t.detach() for c, t in theta.items()}
         if not r:
-            return start
+            return Theta.of(theta).moved(start)
+        def there(weights): # edges and gates stay as they are
+            return loss(Theta.of(theta).moved(weights))
         at = {c: _nudged(t, r) for c, t in start.items()}
         for _ in range(self.steps):
-            at = self._climbed(at, start, loss, r)
-        return start if _value(loss, start) > _value(loss, at) else at
+            at = self._climbed(at, start, there, r)
+        worst = start if _value(there, start) > _value(there, at) else at
+        return Theta.of(theta).moved(worst)
 
     def _climbed(self,
         at,    # {group: (E, O)} where the search for the worst place stands

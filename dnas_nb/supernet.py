@@ -234,6 +234,8 @@ class Theta(Mapping):
     edges: dict = field(default_factory=dict)  # group name -> (E,) weights of whole edges
     gates: dict = field(default_factory=dict)  # group name -> (E,) gates of operations that do
                                                # not run, summed: 0, with a gradient (GDAS)
+    full: tuple = ()  # names of groups whose operations all run, also those of weight 0: a
+                      # gradient asks what they would say (ReinMax)
 
     def __getitem__(self, name):
         return self.weights[name]
@@ -250,6 +252,12 @@ class Theta(Mapping):
     ) -> 'Theta':
         "The same as a `Theta`"
         return theta if isinstance(theta, cls) else cls(dict(theta or {}))
+
+    def moved(self,
+        weights, # group name -> (E, O)
+    ) -> 'Theta':
+        "Other weights, and all that stands beside them"
+        return replace(self, weights=weights)
 
 # %% ../nbs/05_supernet.ipynb #24c24977
 def _conv(C_in, C_out, stride=1) -> list:
@@ -429,9 +437,12 @@ def _head(
 def _to_run(
     theta,      # (E, O) mixing weights
     live=None,  # (E, O) bool mask or None
+    full=False, # also those of weight 0?
 ) -> list:      # per edge, the indices of the operations that must run
     "Which operations have to be computed: weight not exactly zero, mask on"
     on = (theta.detach() != 0).cpu()
+    if full:
+        on = torch.ones_like(on)
     if live is not None:
         on &= live.cpu()
     out = []
@@ -509,13 +520,14 @@ class SuperNet(nn.Module):
         live = live or {}
         shared = {}
         for name, weights in theta.weights.items():
-            shared[name] = weights.unbind(0), _to_run(weights, live.get(name))
+            runs = _to_run(weights, live.get(name), name in theta.full)
+            shared[name] = weights.unbind(0), runs
         out = []
         for k, name in enumerate(self.names):
             rows = shared.get(name)
             if k in theta.blocks:
                 own = theta.blocks[k]
-                rows = own.unbind(0), _to_run(own, live.get(name))
+                rows = own.unbind(0), _to_run(own, live.get(name), name in theta.full)
             beside = theta.edges.get(name), theta.gates.get(name)
             out.append(() if rows is None else (*rows, *beside))
         return out
@@ -658,13 +670,14 @@ def stored(
 # %% ../nbs/05_supernet.ipynb #cebf30f6
 def edge_weights(
     beta, # (E,) logits
-    cell, # a `Cell`
+    cell, # a `Cell`, or (E,) the node that each edge leads to
 ) -> torch.Tensor: # (E,) weights that sum to 1 over the inputs of each node
     "Softmax over the edges that meet in a node (PC-DARTS, section 3.3)"
-    dst = torch.tensor([j for _, j in cell.edges], device=beta.device)
+    dst = cell if torch.is_tensor(cell) else torch.tensor([j for _, j in cell.edges])
+    dst = dst.to(beta.device)
     e = (beta - beta.max()).exp()
-    total = torch.zeros(cell.n_nodes, dtype=beta.dtype, device=beta.device)
-    return e/total.index_add(0, dst, e)[dst]
+    together = (dst[:, None] == dst).to(beta.dtype)
+    return e/(together @ e)
 
 # %% ../nbs/05_supernet.ipynb #2904fa2d
 def set_drop_path(

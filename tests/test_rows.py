@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pandas as pd, pytest, torch
 import torch.nn.functional as F
 from dnas_nb.bench.tables import accuracies
-from dnas_nb.bilevel import Calendar, Plan, dists, Loss, search, start
+from dnas_nb.bilevel import Calendar, Plan, Step, dists, Loss, search, start
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.derive import Judge
 from dnas_nb.sources import from_tensors
@@ -286,7 +286,8 @@ def test_lambda_darts_pushes_by_the_mixing_weights_of_normal_cells(space):
     for net in (plain, fast(deepcopy(plain))):
         state = SimpleNamespace(net=net, phi=phi, live=live)
         push = aligned(ramp(0.0, 0.125), eps=1e-7)  # no kink of so few pixels lies so near
-        got = push(Loss(net, row.relax, live, 1.0, ('push',)), state, train, 1.0)
+        step = Step(train, train, progress=1.0)
+        got = push(Loss(net, row.relax, live, 1.0, ('push',)), state, step)
         assert cosine_of(got, exact) > 1 - 1e-6
         for n in exact:
             torch.testing.assert_close(got[n], exact[n], rtol=1e-3, atol=1e-6)

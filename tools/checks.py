@@ -43,6 +43,15 @@ CHECKS = {
     'pulled-to-one': 'without a loss, l2 alone and KL alone bring every concentration to 1',
     'widening-keeps-state': 'widening keeps shapes, momentum buffers and a finite loss',
     'one-channel-group': 'one partial channel group is the plain mixture; otherwise bypassed channels are untouched',
+    # further relaxations (chapter 10d)
+    'reinmax-quadratic': 'the gradient of ReinMax is exact for quadratics, by enumeration; straight-through misses',
+    'reinmax-order': 'ReinMax is exact for the powers 1 and 2 of a coin',
+    'reinmax-network': 'operations that were not drawn give the slopes of a full mixture',
+    'composed-neutral': 'a softmax before or after another relaxation changes nothing, and brackets do not matter',
+    'composed-mean': 'choices by drawn odds have the mean odds',
+    'attention-is-torch': 'attention over logits is that of PyTorch, whatever the order of the edges',
+    'pc-darts-edge-weights': 'nodes are sums of edge weight times mixture, by hand',
+    'pc-darts-strength': 'nodes keep the inputs of the largest product of mixing and edge weight',
     # costs of candidates
     'last-cell-cost': 'the cost of the last cell is cross-entropy minus predictive entropy, where batch norms follow; not so behind a skip',
     'upstream-cost': 'an edge upstream of a normalised operation costs nothing; behind a skip it does',
