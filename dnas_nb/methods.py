@@ -28,7 +28,7 @@ from .hypergrad import amended, neumann, second_order, single_level
 from .prune import dependency_pruning, strip
 from .regularizer import (Adversarial, EntropyBits, RandomSmooth, Weighted, ZeroOne, align,
                                  beta_decay, kl_corr, kl_mean, kl_prior)
-from .samplers import Attention, OnEdges, ReinMax, Then, init_attention, init_edges
+from .samplers import Attended, OnEdges, ReinMax, Then, init_attention, init_edges
 from .schedule import anneal, ramp, signed_cosine
 from .score import score_function
 from .sgas import greedy
@@ -64,7 +64,7 @@ _RELAXATIONS = (
                  '(confopt: what it drew)'),
     Method('attention', 'attention between the logits of edges: confopt (2025)',
            init=init_attention,
-           relax=Attention(),
+           relax=Attended(),
            whose='as released, but its maps learn with the logits (with the weights)'),
     Method('dsnas', 'Hu et al. 2020',
            relax=relax_onehot,
