@@ -25,6 +25,7 @@ from .distribution import (PointMass, init_alpha, init_factor, relax_factor, rel
 from .growing import grow_deep, progressive, skip_cap
 from .gumbel import Gumbel, gdas_tau, relax_onehot, relax_uniform
 from .hypergrad import amended, neumann, second_order, single_level
+from .oles import resting
 from .prune import dependency_pruning, strip
 from .regularizer import (Adversarial, EntropyBits, RandomSmooth, Weighted, ZeroOne, align,
                                  beta_decay, kl_corr, kl_mean, kl_prior)
@@ -293,7 +294,11 @@ _PRUNING = (
            whose='as released, but the batch stays (grows by 8 after a decision)'),
     Method('darts+', 'Liang et al. 2019',
            stop=any_of(stop_on_skips(), stop_on_ranking()),
-           whose='from the text of the paper'))
+           whose='from the text of the paper'),
+    Method('oles', 'Jiang et al. 2023; weights of operations rest below a score of 0.4',
+           w_extra=resting(),
+           whose='from the code of confopt, but the validation gradient is that of the mixing '
+                 'weights of the weight step (of the architecture step)'))
 
 # %% ../nbs/18_methods.ipynb #ba878195
 _SELECTION = (

@@ -43,6 +43,11 @@ CHECKS = {
     'pulled-to-one': 'without a loss, l2 alone and KL alone bring every concentration to 1',
     'widening-keeps-state': 'widening keeps shapes, momentum buffers and a finite loss',
     'one-channel-group': 'one partial channel group is the plain mixture; otherwise bypassed channels are untouched',
+    # operation-level early stopping (chapter 16d)
+    'oles-cosine': 'the score of an operation is the cosine of its two gradients, taken by hand',
+    'oles-overfits': 'the operation that reads noise rests before the one that reads the signal, five seeds of five',
+    'oles-rests': 'weights that rest do not move by a bit',
+    'oles-off': 'a threshold of -1 is DARTS to the bit',
     # further relaxations (chapter 10d)
     'reinmax-quadratic': 'the gradient of ReinMax is exact for quadratics, by enumeration; straight-through misses',
     'reinmax-order': 'ReinMax is exact for the powers 1 and 2 of a coin',
