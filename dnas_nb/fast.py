@@ -549,7 +549,8 @@ class FastCell(CellNet):
     ):
         inner = [_inner(edge) for edge in self.edges]
         dropping = self.training and any(mix.drop for mix in inner)
-        if w is None or self.affine or self.cell.widths or dropping:
+        tangled = not all(mix.apart for mix in inner)
+        if w is None or self.affine or self.cell.widths or dropping or tangled:
             return super().forward(x, w, live, scale, gates)   # only the plain cell does it
         inputs = x if isinstance(x, tuple) else (x,)
         maps, start = [_tidy(v) for v in inputs], None

@@ -36,6 +36,7 @@ from .sgas import greedy
 from .space import Space
 from .stopping import any_of, stop_on_ranking, stop_on_skips
 from .supernet import Theta
+from .tangled import tangled
 from .zeroorder import gld, mgs, zero_order
 
 # %% ../nbs/18_methods.ipynb #b952c27b
@@ -266,6 +267,13 @@ _FACTORISED = (
            adapt=_with_relu,
            whose='from the text of the paper'),)
 
+# %% ../nbs/18_methods.ipynb #shr00002
+_SHARED = (
+    Method('tangle', 'Sukthanker et al. 2024, TangleNAS; kernels of an edge inside each other',
+           adapt=tangled,
+           whose='ours for cells: kernels are mixed by their shares, '
+                 'and the total stands behind the norm'),)
+
 # %% ../nbs/18_methods.ipynb #d36bab6c
 _PRUNING = (
     replace(_danas('danas-prune'),
@@ -344,6 +352,7 @@ FAMILIES = MappingProxyType({   # what the rows of a family change -> its rows
     'the gradient': _GRADIENTS,
     'a penalty, a perturbation, a skip': _STABILISERS,
     'factorised parameters': _FACTORISED,
+    'weights that operations share': _SHARED,
     'masks, growth and stops': _PRUNING,
     'the choice at the end': _SELECTION,
     'DANAS with cures': _CALM})

@@ -207,7 +207,7 @@ def strip(
     new = dict(state.net.named_parameters())
     for name, index in cut.items():
         _cut_memory(state.w_opt, old[name], index)
-    if len(new) < len(old) or cut:
+    if new.keys() != old.keys() or cut:
         state.w_opt = carry(state.w_opt, old, new)
     return state
 

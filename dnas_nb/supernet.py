@@ -23,6 +23,8 @@ from .space import Space, Stack
 # %% ../nbs/05_supernet.ipynb #cdde6be9
 class MixedEdge(nn.ModuleDict):
     "The options of one choice, by name; `none` holds no module and costs nothing"
+    apart = True   # is every option computed by itself, and the outputs added?
+
     def __init__(self,
         names,    # operation names on this edge, in column order
         ops,      # dict name -> function (C, stride, affine) -> module

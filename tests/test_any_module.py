@@ -29,6 +29,7 @@ NEED_CELLS = [
     'fadarts',
     'drnas-progressive',
     'pc-darts',
+    'tangle',
     'p-darts',
 ]  # by their nature
 ANY = [name for name in ROWS if name not in NEED_CELLS]

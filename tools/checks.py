@@ -43,6 +43,12 @@ CHECKS = {
     'pulled-to-one': 'without a loss, l2 alone and KL alone bring every concentration to 1',
     'widening-keeps-state': 'widening keeps shapes, momentum buffers and a finite loss',
     'one-channel-group': 'one partial channel group is the plain mixture; otherwise bypassed channels are untouched',
+    # entangled kernels (chapter 09c)
+    'tangled-linear': 'without the norm one call with mixed kernels is the weighted sum of the calls',
+    'tangled-one-hot': 'one-hot weights of an entangled supernet are the derived network, which inherits slices',
+    'tangled-total': 'the total weight of a family is not lost in its norm',
+    'tangled-fast': 'the fast supernet is the same function where kernels are entangled',
+    'tangled-strip': 'a small kernel outlives the large one as it was, and is learned',
     # operation-level early stopping (chapter 16d)
     'oles-cosine': 'the score of an operation is the cosine of its two gradients, taken by hand',
     'oles-overfits': 'the operation that reads noise rests before the one that reads the signal, five seeds of five',
