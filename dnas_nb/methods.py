@@ -25,6 +25,7 @@ from .distribution import (PointMass, init_alpha, init_factor, relax_factor, rel
 from .growing import grow_deep, progressive, skip_cap
 from .gumbel import Gumbel, gdas_tau, relax_onehot, relax_uniform
 from .hypergrad import amended, neumann, second_order, single_level
+from .lora import switch_lora, with_lora
 from .oles import resting
 from .prune import dependency_pruning, strip
 from .regularizer import (Adversarial, EntropyBits, RandomSmooth, Weighted, ZeroOne, align,
@@ -268,11 +269,15 @@ _FACTORISED = (
            whose='from the text of the paper'),)
 
 # %% ../nbs/18_methods.ipynb #shr00002
-_SHARED = (
+_WEIGHTS = (
     Method('tangle', 'Sukthanker et al. 2024, TangleNAS; kernels of an edge inside each other',
            adapt=tangled,
            whose='ours for cells: kernels are mixed by their shares, '
-                 'and the total stands behind the norm'),)
+                 'and the total stands behind the norm'),
+    Method('darts-lora', 'Hu et al. 2021, LoRA; switched on in the search as in confopt (2025)',
+           adapt=with_lora(),
+           stages=(switch_lora(),),
+           whose='ours: rank 1 from a half on, 4 from three quarters on, no factor before it'))
 
 # %% ../nbs/18_methods.ipynb #d36bab6c
 _PRUNING = (
@@ -352,7 +357,7 @@ FAMILIES = MappingProxyType({   # what the rows of a family change -> its rows
     'the gradient': _GRADIENTS,
     'a penalty, a perturbation, a skip': _STABILISERS,
     'factorised parameters': _FACTORISED,
-    'weights that operations share': _SHARED,
+    'the weights of operations': _WEIGHTS,
     'masks, growth and stops': _PRUNING,
     'the choice at the end': _SELECTION,
     'DANAS with cures': _CALM})

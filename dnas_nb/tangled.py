@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import nn
 import torch.nn.functional as F
-from .ops import drop_path
+from .ops import PickedConv, drop_path
 from .space import Space, Stack
 from .supernet import MixedEdge, SuperNet
 
@@ -35,9 +35,12 @@ class _Middle(nn.Module):
         return whole[:, :, rim:-rim, rim:-rim]
 
     def forward(self, x):
-        c = self.of[0]
+        c, stride = self.of[0], self.of[0].stride
+        if self.size == 1:
+            h, w = stride
+            x, stride = x[:, :, ::h, ::w], 1   # see `PickedConv`
         padding = [d*(self.size//2) for d in c.dilation]
-        return F.conv2d(x, self.weight, None, c.stride, padding, c.dilation, c.groups)
+        return F.conv2d(x, self.weight, None, stride, padding, c.dilation, c.groups)
 
     def extra_repr(self):
         return f'{self.size}×{self.size} of {self.of[0]}'
@@ -165,8 +168,9 @@ def _untie(edge):
 def _own(m) -> nn.Conv2d: # from a `_Middle`
     c, size = m.of[0], m.size
     padding = [d*(size//2) for d in c.dilation]
-    new = nn.Conv2d(c.in_channels, c.out_channels, size, c.stride, padding, c.dilation, c.groups,
-                    bias=False, device=c.weight.device, dtype=c.weight.dtype)
+    kind = PickedConv if size == 1 and c.groups == 1 else nn.Conv2d
+    new = kind(c.in_channels, c.out_channels, size, c.stride, padding, c.dilation, c.groups,
+               bias=False, device=c.weight.device, dtype=c.weight.dtype)
     with torch.no_grad():
         new.weight.copy_(m.weight)
     return new

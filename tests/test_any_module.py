@@ -30,6 +30,7 @@ NEED_CELLS = [
     'drnas-progressive',
     'pc-darts',
     'tangle',
+    'darts-lora',
     'p-darts',
 ]  # by their nature
 ANY = [name for name in ROWS if name not in NEED_CELLS]

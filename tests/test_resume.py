@@ -152,6 +152,7 @@ def test_stop_is_asked_before_first_epoch(tmp_path):
 
 
 MORE = [
+    ('darts-lora', 'nb201', 4),
     ('tangle', 'nb201', 2),
     ('danas-prune', 'nb201', 3),
     ('danas-beta-prune', 'nb201', 3),

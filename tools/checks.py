@@ -49,6 +49,12 @@ CHECKS = {
     'tangled-total': 'the total weight of a family is not lost in its norm',
     'tangled-fast': 'the fast supernet is the same function where kernels are entangled',
     'tangled-strip': 'a small kernel outlives the large one as it was, and is learned',
+    # adapters of low rank (chapter 09d)
+    'lora-merge': 'a merged layer is the layer with its adapter, and at the start it is the layer',
+    'lora-switch': 'what is switched on has the gradient, what is not has none',
+    'lora-rank': 'a change of the rank changes nothing that the layer says',
+    'lora-extract': 'the network of one architecture inherits what the adapters learned',
+    'lora-rests': 'after the switch kernels do not move by a bit',
     # operation-level early stopping (chapter 16d)
     'oles-cosine': 'the score of an operation is the cosine of its two gradients, taken by hand',
     'oles-overfits': 'the operation that reads noise rests before the one that reads the signal, five seeds of five',
