@@ -161,6 +161,20 @@ CHECKS = {
     'drnas-mean': 'the mean is concentration over its sum',
     'drnas-positive': 'concentrations are positive for every logit',
     'drnas-anchor': 'the KL is 0 at the anchor',
+    # pruning as search (systems)
+    'gate-gradient': 'the gradient of a switch is the sum of x dL/dy, on or off',
+    'gates-on-are-nothing': 'with all switches on the output is the input',
+    'merge-is-the-sum': 'one kernel answers as three branches with their norms',
+    'sliced-is-gated': 'the plain network of what is on answers as the gated one',
+    'multiply-adds-by-hand': 'the price of switches is a hand count, and each of them costs',
+    'limit-is-kept': 'what comes out costs no more than its limit',
+    # domain adaptation (systems)
+    'mmd-closed-form': 'the distance of two single points is 2 - 2 exp(-d^2/2w^2)',
+    'mmd-of-itself-is-zero': 'a cloud is no distance from itself in any order, and no distance is below 0',
+    'mmd-gradient': 'the gradient of the distance is that of differences',
+    'mmd-rises': 'the distance grows as two Gaussians part',
+    'reversal-is-minus': 'values pass the reversed gradient as they are, gradients with the opposite sign',
+    'target-labels-unseen': 'noise in place of the labels of the target changes no bit of search and training',
 }
 LATER = {}  # id -> chapter that is still to be written
 
