@@ -31,6 +31,12 @@ not do: the step size becomes 0.32 (`-faster`) at once. Beta decay pulls weights
 cannot be decided and are left out. The processor is shared: reported are the chosen arm on ten seeds,
 the others on as many as time allows.
 
+Third amendment, still before any figure of a cell was read. `danas-narrower` ended at 0.77 of its first
+entropy: the penalty on the mean grows as the noise narrows. So rows join that decide by construction or
+let go of their penalty: `danas-prune` and `danas-beta-prune` (step size 0.08), `sgas`, and
+`danas-gibbs` (0.32). Seed 100 for all, 101 for the three best of those that are decided. Entropy is
+compared with ln 5, that of an edge before the search, as the first epoch has already moved.
+
 `python nbs/studies/default/run.py tune [ARM ...] [--seeds 100,101]` and `... cells [ARM ...]` write
 searches.csv (each goes on where it was stopped); `... judge` and `... report --against test` print.
 Two-core machine, one process.
@@ -68,6 +74,10 @@ def arms() -> dict:
         'danas-faster': (m['danas'], 0.32),
         'danas-narrower': (narrower(m['danas']), 0.32),
         'drnas-faster': (m['drnas'], 0.32),
+        'danas-prune': (m['danas-prune'], 0.08),
+        'danas-beta-prune': (m['danas-beta-prune'], 0.08),
+        'sgas': (m['sgas'], 0.02),
+        'gibbs-faster': (m['danas-gibbs'], 0.32),
         'random': (m['random'], 0.02),
     }
 
