@@ -35,6 +35,9 @@ CHECKS = {
     'normal-between': 'the correlated normal is close to Gibbs where edges must agree',
     'reweighted-prior-is-gibbs': 'winners of prior samples, weighted by exp(f/tau), follow Gibbs',
     'kl-of-cells-is-less': 'the KL of cells is below the KL of logits',
+    # how sure a rank is (chapter bench/19a)
+    'rank-intervals-cover': '95 % intervals of rank and accuracy hold the truth about 95 % of the time',
+    'shrunken-is-closer': 'posterior means are closer to the truth than measured means',
     # Dirichlet
     'dirichlet-gradient-linear': 'the pathwise gradient of E[w.theta] equals its closed form',
     'dirichlet-gradient-quadratic': 'the pathwise gradient of E[(w.theta)^2] equals its closed form',

@@ -79,7 +79,11 @@ def _found_lines(r) -> str:
 
 def _worth(t) -> str:
     "One row of a table in words"
-    rank = f"rank {t['rank']} of {t['of']}"
+    if 'likely' in t:
+        return (f"{t['dataset']}: test {t['likely']:.1f} ± {t['error']:.1f} %, "
+                f"rank {t['likely_rank']:,} ({t['rank_low']:,} to {t['rank_high']:,}) "
+                f"of {t['of']:,}, regret {t['likely_regret']:.1f} ± {t['regret_error']:.1f}")
+    rank = f"rank {t['rank']:,} of {t['of']:,}"
     return f"{t['dataset']}: test {t['test']:.2f} %, {rank}, regret {t['regret']:.2f}"
 
 # %% ../../nbs/running/43_cli.ipynb #f75c14a5

@@ -1131,7 +1131,11 @@ def _say_ranks(rows):
     "Ranks in the benchmark tables"
     ranks = []
     for r in rows:
-        ranks.append(f"{_show(r['rank'])} of {_show(r['of'])} on {r['dataset']}")
+        place = _show(r['rank'])
+        if 'likely' in r:
+            between = f"{_show(r['rank_low'])} to {_show(r['rank_high'])}"
+            place = f"{_show(r['likely_rank'])} ({between})"
+        ranks.append(f"{place} of {_show(r['of'])} on {r['dataset']}")
     return 'It ranks ' + ', '.join(ranks) + '.'
 
 def _say_entropy(y, kind='edge'):
@@ -1293,6 +1297,9 @@ def _benchmark_card(result):
     rows = _records(result)
     if rows:
         note = 'Accuracies in %; rank 1 is the best of all, regret the distance to the best.'
+        if 'likely' in rows[0]:
+            note += (' likely: what repeated trainings say of it, with its standard error; '
+                     'with 95 % chance its rank lies between low and high.')
         inside = _table(rows, note)
     elif result.get('table'):
         inside = _el('p', f"No figures: {result['table']}.")
