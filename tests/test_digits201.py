@@ -263,3 +263,27 @@ def test_row_again():
     assert done.returncode == 0 and 'equal to the table, bit for bit' in done.stdout, (
         done.stdout + done.stderr
     )
+
+
+def test_version_2_goes_on_from_its_table(tmp_path):
+    "Version 1 and more seeds; what is packed is known without its chunks, and is not asked for again."
+    right, loss = measured.gathered(tmp_path / 'none', tmp_path / 'none.npz')
+    old, _, header = measurements()
+    assert right.shape == (measured.MOST, 5044, 3)
+    assert (right[:3] == old.swapaxes(0, 1)).all() and (right[3:] < 0).all()
+    seed, rows = measured.more(right, header['sizes'][2])[0]
+    assert (right[seed, rows] < 0).all() and (right[:seed, rows] >= 0).all()
+    out = dict(
+        rows=np.array(rows),
+        seed=np.array(seed),
+        right=np.full((len(rows), 3), 500),
+        loss=np.ones((len(rows), 3), int),
+    )
+    measured.save_chunk(tmp_path / 'chunks', out)
+    path = pack(tmp_path / 'chunks', tmp_path / 'digits201_2.npz', 2)
+    assert measurements(path, 2)[2]['missing'].endswith('± 0.3 points')
+    again, _ = measured.gathered(tmp_path / 'none', path)
+    assert (again[seed, rows] == 500).all() and (again[:3] == np.maximum(right[:3], again[:3])).all()
+    t = load('digits201_2', path)
+    assert not accuracies(t, 'digits', 'valid', seeds='likely').isna().any()
+    assert len(t.repeats) == 1 and len(load('digits201').frame.columns) == 6

@@ -3,6 +3,7 @@
 tools/make_digits201.py --workers 2         train, then write the table
 tools/make_digits201.py --pack              write the table from what there is
 tools/make_digits201.py --row 2500 --seed 1 train one row again and compare it with the table
+tools/make_digits201.py --version 2         add seeds where ranks are decided, to a table of its own
 """
 
 import argparse, os, platform, sys
@@ -16,11 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 from dnas_nb.core import UserError
-from dnas_nb.bench.digits201 import SEEDS, forms, measure
-from dnas_nb.bench.measured import finished, measurements, missing, save_chunk
+from dnas_nb.bench.digits201 import forms, measure
+from dnas_nb.bench.measured import finished, gathered, measurements, missing, more, save_chunk
 from dnas_nb.bench import measured
 
 PARTS = ('train', 'valid', 'test')
+SIZES = 626, 627, 544
 
 
 def work(job, folder):
@@ -32,7 +34,10 @@ def work(job, folder):
 
 
 def left(a):
-    "The chunks to do, of all forms or of the first few."
+    "The chunks to do, of all forms or of the first few; of version 2 those before it asks again."
+    if a.version == 2:
+        right, _ = gathered(a.folder, a.to)
+        return more(right, SIZES[2], a.chunk)[: 8 * a.workers]
     right = finished(a.folder)[0]
     if a.first is None:
         return missing(right, a.chunk, a.all)
@@ -58,6 +63,8 @@ def fill(a):
                 except KeyboardInterrupt:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
+            if a.version == 2:
+                pack(a)
 
 
 def seconds(folder):
@@ -72,25 +79,28 @@ def pack(a):
     path = measured.pack(
         a.folder,
         a.to,
+        a.version,
         seconds=round(seconds(a.folder)),
         machine=f'{a.workers} core(s) of {platform.machine()}, {platform.system()}',
     )
-    right = measurements(path)[0]
+    right, _, header = measurements(path, a.version)
     done = right[:, :, 0] >= 0
     print(
         f'{path}: {path.stat().st_size/1000:.0f} kB, {done.sum():,} trainings, {done.any(1).sum():,} of {len(done):,} forms, {done.all(1).sum():,} with every seed'
     )
+    if header.get('missing'):
+        print(f'not complete: {header["missing"]}')
 
 
 def again(a):
     "Train one row again. Returns 0 if it equals the table."
-    out, (right, loss, header) = measure([a.row], a.seed), measurements(a.to)
+    out, (right, loss, header) = measure([a.row], a.seed), measurements(a.to, a.version)
     print(f'form {a.row}: {forms().texts[a.row]}, seed {a.seed}')
     for k, part in enumerate(PARTS):
         print(
             f"{part:6}{out['right'][0, k]:4} of {header['sizes'][k]} right, loss {out['loss'][0, k]/1e4:.4f}"
         )
-    if not 0 <= a.seed < SEEDS or right[a.row, a.seed, 0] < 0:
+    if not 0 <= a.seed < right.shape[1] or right[a.row, a.seed, 0] < 0:
         print('not in the table')
         return 0
     same = (out['right'][0] == right[a.row, a.seed]).all() and (
@@ -108,7 +118,7 @@ def main():
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument('--folder', default='runs/digits201', help='where chunks are kept')
+    p.add_argument('--folder', help='where chunks are kept; default: runs/digits201, or _2')
     p.add_argument('--to', help='the table; default: in the package')
     p.add_argument('--workers', type=int, default=1, help='processes, one core each')
     p.add_argument('--chunk', type=int, default=16, help='networks trained at once')
@@ -118,15 +128,17 @@ def main():
         action='store_true',
         help='every seed for every form, not only for the best 500 and 500 random ones',
     )
+    p.add_argument('--version', type=int, default=1, choices=[1, 2], help='2: more seeds')
     p.add_argument('--pack', action='store_true', help='write the table from what there is')
     p.add_argument('--row', type=int, help='train this form again')
     p.add_argument('--seed', type=int, default=0, help='of --row')
     a = p.parse_args()
+    a.folder = a.folder or ('runs/digits201' if a.version == 1 else 'runs/digits201_2')
     if a.row is not None:
         return again(a)
     if not a.pack:
         fill(a)
-    if a.first is None:
+    if a.first is None and not (a.version == 2 and not a.pack):
         pack(a)
 
 
