@@ -267,7 +267,7 @@ def test_row_again():
 
 def test_version_2_goes_on_from_its_table(tmp_path):
     "Version 1 and more seeds; what is packed is known without its chunks, and is not asked for again."
-    right, loss = measured.gathered(tmp_path / 'none', tmp_path / 'none.npz')
+    right, loss = measured.all_trainings(tmp_path / 'none', tmp_path / 'none.npz')
     old, _, header = measurements()
     assert right.shape == (measured.MOST, 5044, 3)
     assert (right[:3] == old.swapaxes(0, 1)).all() and (right[3:] < 0).all()
@@ -282,7 +282,7 @@ def test_version_2_goes_on_from_its_table(tmp_path):
     measured.save_chunk(tmp_path / 'chunks', out)
     path = pack(tmp_path / 'chunks', tmp_path / 'digits201_2.npz', 2)
     assert measurements(path, 2)[2]['missing'].endswith('± 0.3 points')
-    again, _ = measured.gathered(tmp_path / 'none', path)
+    again, _ = measured.all_trainings(tmp_path / 'none', path)
     assert (again[seed, rows] == 500).all() and (again[:3] == np.maximum(right[:3], again[:3])).all()
     t = load('digits201_2', path)
     assert not accuracies(t, 'digits', 'valid', seeds='likely').isna().any()

@@ -18,7 +18,14 @@ import numpy as np
 import torch
 from dnas_nb.core import UserError
 from dnas_nb.bench.digits201 import forms, measure
-from dnas_nb.bench.measured import finished, gathered, measurements, missing, more, save_chunk
+from dnas_nb.bench.measured import (
+    all_trainings,
+    finished,
+    measurements,
+    missing,
+    more,
+    save_chunk,
+)
 from dnas_nb.bench import measured
 
 PARTS = ('train', 'valid', 'test')
@@ -36,7 +43,7 @@ def work(job, folder):
 def left(a):
     "The chunks to do, of all forms or of the first few; of version 2 those before it asks again."
     if a.version == 2:
-        right, _ = gathered(a.folder, a.to)
+        right, _ = all_trainings(a.folder, a.to)
         return more(right, SIZES[2], a.chunk)[: 8 * a.workers]
     right = finished(a.folder)[0]
     if a.first is None:

@@ -5,7 +5,7 @@ reliability of a row"""
 
 # %% auto #0
 __all__ = ['MOST', 'save_chunk', 'finished', 'random_forms', 'missing', 'open_forms', 'more',
-           'gathered', 'pack', 'measurements', 'reliability']
+           'all_trainings', 'pack', 'measurements', 'reliability']
 
 # %% ../../nbs/bench/22a_measured.ipynb #22a00003
 import io
@@ -236,7 +236,7 @@ def _table_file(
     "Where the table is"
     return Path(path or package_tables()/f'{_NAMES[version]}.npz')
 
-def gathered(
+def all_trainings(
     folder,     # of chunk files
     path=None,  # of the table of version 2; None: in the package
 ) -> tuple:     # right (MOST, F, 3), loss (MOST, F, 3); -1: not there
@@ -269,7 +269,7 @@ def pack(
     "Write the table from the chunks there are"
     data = load_data('digits')
     sizes = [len(part) for part in (data.train, data.valid, data.test)]
-    right, loss = finished(folder) if version == 1 else gathered(folder, path)
+    right, loss = finished(folder) if version == 1 else all_trainings(folder, path)
     if version == 2:
         used = max(SEEDS + 1, int((right[:, :, 0] >= 0).any(1).sum()))
         said |= dict(version=2, missing=_still_open(right, sizes[2]))

@@ -251,7 +251,7 @@ def certain(
     arch,      # `Genotype`, architecture string, or row number
     dataset,
 ) -> Sure:
-    "Accuracy, rank and regret with their uncertainty. Raises `UserError` without repeated trainings"
+    "Accuracy, rank and regret ± error. Raises `UserError` where nothing was trained twice"
     i = index(table, arch)
     if dataset not in table.repeats:
         raise UserError(f'{table.name} holds no single trainings on {brief(dataset)}: '
