@@ -178,6 +178,12 @@ CHECKS = {
     'mmd-rises': 'the distance grows as two Gaussians part',
     'reversal-is-minus': 'values pass the reversed gradient as they are, gradients with the opposite sign',
     'target-labels-unseen': 'noise in place of the labels of the target changes no bit of search and training',
+    # discretised nodes (systems)
+    'information-limits': 'log K for sure and balanced shares, 0 for equal ones, between for others',
+    'straight-through': 'forward the nearest code, backward the identity',
+    'codes-follow-means': 'codes of two clusters end at the means of the clusters',
+    'dead-codes-move': 'codes that all died stand at words after their patience',
+    'none-is-constant': 'without operations every text gets the same answer',
 }
 LATER = {}  # id -> chapter that is still to be written
 
