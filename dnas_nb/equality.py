@@ -157,10 +157,8 @@ def _canon_cell(
 ) -> _Form:
     "The canonical form of one cell and the edges it names"
     terms = _linear_terms(cell, ops, builders, affine)
-    last = cell.n_nodes - 1
-    first = last if cell.output == 'last' else cell.n_in
     out = []
-    for node in range(first, last + 1):
+    for node in cell.outputs:
         out.append(terms.node.get(node, Counter()))
     names = {0: 'x'}
     if cell.n_in > 1:

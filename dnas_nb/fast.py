@@ -282,7 +282,7 @@ class CellPlan:
     nodes: tuple   # `_Leaving` of every node that holds something, in order
     sizes: tuple   # per node, how many times smaller its image is
     partial: int   # only 1/partial of the channels go through the operations
-    last: bool     # is the output the last node? else all that are no inputs, side by side
+    outputs: range # the nodes that the output is made of, side by side
 
     def places(self,
         O,    # columns of theta
@@ -356,8 +356,7 @@ def plan_of(
         for term in node.stacks + node.shared:
             seen.update(term.dst)
         seen.update(j for _, j, _ in node.passing)
-    last = cell.output == 'last'
-    return CellPlan(cell.n_in, tuple(nodes), cell.sizes, net.partial, last), modules
+    return CellPlan(cell.n_in, tuple(nodes), cell.sizes, net.partial, cell.outputs), modules
 
 # %% ../nbs/08_fast.ipynb #5d9ce015
 _FULL = torch.float32, torch.float64   # more than half precision
@@ -486,16 +485,14 @@ def run_cell(
     return _output(plan, values)
 
 def _output(plan, values):
-    "The last node, or all that are no inputs; zeros where nothing arrived"
-    last = len(plan.sizes) - 1
-    first = last if plan.last else plan.n_in
+    "The nodes of the output, side by side; zeros where nothing arrived"
     B, C, H, W = values[0].shape
-    for j in range(first, last + 1):
+    for j in plan.outputs:
         if j not in values:
             times = plan.sizes[j]
             values[j] = values[0].new_zeros(B, C, -(-H//times), -(-W//times))
-    out = [values[j] for j in range(first, last + 1)]
-    return out[0] if plan.last else torch.cat(out, 1)
+    out = [values[j] for j in plan.outputs]
+    return out[0] if len(out) == 1 else torch.cat(out, 1)
 
 # %% ../nbs/08_fast.ipynb #5d9ce020
 @cache

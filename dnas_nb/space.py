@@ -138,7 +138,8 @@ class Cell(Group):
     edges: tuple         # E pairs (src, dst), src < dst
     ops: tuple           # E tuples of operation names: what each edge may be
     strides: tuple = ()  # E strides, 1 or 2; empty: all 1
-    output: str = 'last' # 'last': the last node; 'concat': all nodes that are not inputs
+    output: str | int = 'last' # 'last': the last node; 'concat': all nodes that are not inputs;
+                         # a number: so many of the last, side by side
     keep: tuple = ()     # inputs that each later node keeps in a derived cell,
                          # or one number for all; empty: every edge stays
     widths: tuple = ()   # channels of each node, as multiples of the cell's; empty: all 1
@@ -172,6 +173,12 @@ class Cell(Group):
     def inner(self) -> range:
         "The nodes that are not inputs"
         return range(self.n_in, self.n_nodes)
+
+    @cached_property
+    def outputs(self) -> range:
+        "The nodes that the output is made of"
+        count = {'last': 1, 'concat': len(self.inner)}.get(self.output, self.output)
+        return self.inner[-count:]
 
     @cached_property
     def sizes(self) -> tuple:
@@ -232,8 +239,9 @@ def _check_edges(
     for name, given in {'ops': c.ops, 'strides': c.strides}.items():
         if len(given) != len(c.edges):
             _bad(c, '', f'{len(given)} {name} for {len(c.edges)} edges, give one per edge')
-    if c.output not in ('last', 'concat'):
-        _bad(c, '', f"output {c.output!r} should be 'last' or 'concat'")
+    whole = isinstance(c.output, int) and 0 < c.output <= len(c.inner)
+    if c.output not in ('last', 'concat') and not whole:
+        _bad(c, '', f"output {c.output!r} should be 'last', 'concat' or a number of nodes")
     nodes = set(range(c.n_in)) | {j for _, j in c.edges}
     for e in range(len(c.edges)):
         why = _edge_fault(c, e, nodes)
@@ -257,8 +265,7 @@ def _check_nodes(
         if size[j] != stride*size[i]:
             why = 'its inputs have different strides, so their images differ in size'
             _bad(c, f', node {j}', why)
-    inner = {size[j] for j in c.inner}
-    if c.output == 'concat' and len(inner) > 1:
+    if len({size[j] for j in c.outputs}) > 1:
         _bad(c, '', 'nodes of different image sizes cannot be concatenated')
     if c.widths and (len(c.widths) != c.n_nodes or min(c.widths) < 1):
         _bad(c, '', f'widths {c.widths}: give a multiple for each of its {c.n_nodes} nodes')

@@ -184,11 +184,9 @@ class CellNet(nn.Module):
         x,     # (B, C, H, W) an input of the cell
         nodes, # {node: map}; one that is missing is zero
     ):
-        "The output: the last node, or all inner nodes along the channels"
-        last = self.cell.n_nodes - 1
-        wanted = [last] if self.cell.output == 'last' else self.cell.inner
+        "The output: the last node, or several along the channels"
         out = []
-        for j in wanted:
+        for j in self.cell.outputs:
             held = nodes[j] if j in nodes else self.zeros(x, j)
             out.append(held)
         if len(out) == 1:
@@ -349,18 +347,17 @@ def _width(
     C,    # channels of the previous block's inside
 ) -> tuple: # channels inside this block, of its nodes, of its output
     "How wide a cell is"
-    inner = len({j for _, j in cell.edges})
-    joins = cell.output == 'concat'
+    joined = len(cell.outputs)
     if cell.n_in > 1:
         C *= 1 + (2 in cell.strides)
-    elif joins and C % inner:
-        which = f'cell {cell.name!r} concatenates {inner} nodes'
-        raise UserError(f'{which}: {C} channels do not divide, give a multiple of {inner}')
+    elif C % joined:
+        which = f'cell {cell.name!r} concatenates {joined} nodes'
+        raise UserError(f'{which}: {C} channels do not divide, give a multiple of {joined}')
     if cell.widths:
         out = C*cell.widths[-1]
     else:
-        out = C*inner if joins and cell.n_in > 1 else C
-    return C, C//inner if joins and cell.n_in == 1 else C, out
+        out = C*joined if cell.n_in > 1 else C
+    return C, C//joined if cell.n_in == 1 else C, out
 
 def _cell_block(
     space,  # a `Space`
@@ -379,7 +376,7 @@ def _cell_block(
         C_in = [channels for channels, _ in maps]
         halve = [halvings < h for _, halvings in maps]
         block = WideCell(cell, ops, C_in, nodes, halve, *how)
-    elif cell.output == 'concat':
+    elif cell.output != 'last':
         block = WideCell(cell, ops, [newest], nodes, [False], *how)
     else:
         block = CellNet(cell, ops, nodes, *how)

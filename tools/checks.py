@@ -58,6 +58,10 @@ CHECKS = {
     'lora-rank': 'a change of the rank changes nothing that the layer says',
     'lora-extract': 'the network of one architecture inherits what the adapters learned',
     'lora-rests': 'after the switch kernels do not move by a bit',
+    # DARTS-Bench-Suite (chapter 09e)
+    'last-nodes': 'an output of four nodes is the last four, in the plain and in the fast cell',
+    'suite-counts': 'supernets of the regular spaces have the stated numbers of weights',
+    'suite-kept': 'a kept skip adds the skip to what is mixed, and stays where an edge stays',
     # operation-level early stopping (chapter 16d)
     'oles-cosine': 'the score of an operation is the cosine of its two gradients, taken by hand',
     'oles-overfits': 'the operation that reads noise rests before the one that reads the signal, five seeds of five',

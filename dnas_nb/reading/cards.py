@@ -284,10 +284,8 @@ def connected(
         i, j = cell.edges[e]
         passed = there[:, i] & runs[:, e]
         there[:, j] |= passed
-    if cell.output == 'last':
-        return there[:, -1]
-    later = there[:, cell.n_in:]
-    return later.any(1)
+    joined = there[:, cell.outputs.start:]
+    return joined.any(1)
 
 def _passable(
     fixed,  # dict edge -> operation

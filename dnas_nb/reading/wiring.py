@@ -227,10 +227,8 @@ def _graph(ops, cell):
     for e, (i, j) in enumerate(cell.edges):
         if ops[e] not in (None, 'none'):
             graph.add_edge(i, j)
-    inner = range(cell.n_in, cell.n_nodes)
-    outputs = inner[-1:] if cell.output == 'last' else inner
     graph.add_edges_from(('source', i) for i in range(cell.n_in))
-    graph.add_edges_from((j, 'sink') for j in outputs)
+    graph.add_edges_from((j, 'sink') for j in cell.outputs)
     return graph
 
 def used(

@@ -341,6 +341,8 @@ def _attr(
     name = op if op.isidentifier() else f'op_{op}'
     return f'{name}_{src}_{dst}'
 
+_SAID = dict(last='the last node', concat='all inner nodes side by side')
+
 def _title(
     name,  # of a cell
 ) -> str:
@@ -454,7 +456,7 @@ def _node_lines(
             if end == j and (start in text.have or dag.affine):
                 into.append(op)
         text.add(j, into)
-    text.returned(inner[-1:] if cell.output == 'last' else inner)
+    text.returned(cell.outputs)
     return text.lines
 
 # %% ../../nbs/running/25_export.ipynb #7d3099f8
@@ -501,7 +503,7 @@ def _cell_class(
     return _CELL.format(
         title=_title(cell.name),
         name=cell.name,
-        what='the last node' if cell.output == 'last' else 'all inner nodes side by side',
+        what=_SAID.get(cell.output, f'the last {cell.output} nodes side by side'),
         args=args,
         init=_LINE.join(['super().__init__()', *init]),
         xs=xs,

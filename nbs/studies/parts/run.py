@@ -32,6 +32,7 @@ ROWS = (
     'pc-darts',
     'oles',
     'tangle',
+    'darts-lora',
 )
 SEEDS, EPOCHS = (0, 1, 2), 4
 
