@@ -188,6 +188,10 @@ CHECKS = {
     'codes-follow-means': 'codes of two clusters end at the means of the clusters',
     'dead-codes-move': 'codes that all died stand at words after their patience',
     'none-is-constant': 'without operations every text gets the same answer',
+    # several modalities (systems)
+    'padding-is-nothing': 'more padding, whatever it holds, changes no answer',
+    'order-of-senses': 'modalities in another order, with their weights, give the same answers',
+    'absent-is-nothing': 'what stands in the place of an absent modality changes no answer, nor does its absence',
 }
 LATER = {}  # id -> chapter that is still to be written
 
