@@ -134,6 +134,7 @@ def reachable(
 class Cell(Group):
     "A group whose choices are the edges of a graph; a node is the sum of its incoming edges"
     choices: tuple = field(init=False, repr=False, compare=False) # from edges and ops
+    outputs: range = field(init=False, repr=False, compare=False) # nodes of the output, in order
     n_in: int            # number of input nodes; they are numbered 0 .. n_in-1
     edges: tuple         # E pairs (src, dst), src < dst
     ops: tuple           # E tuples of operation names: what each edge may be
@@ -160,6 +161,8 @@ class Cell(Group):
             keep = (keep,)*len(self.inner)
         put('keep', tuple(keep))
         _check_edges(self)
+        count = {'last': 1, 'concat': len(self.inner)}.get(self.output, self.output)
+        put('outputs', self.inner[-count:])
         _check_nodes(self)
         if self.keep:
             _check_keep(self)
@@ -173,12 +176,6 @@ class Cell(Group):
     def inner(self) -> range:
         "The nodes that are not inputs"
         return range(self.n_in, self.n_nodes)
-
-    @cached_property
-    def outputs(self) -> range:
-        "The nodes that the output is made of"
-        count = {'last': 1, 'concat': len(self.inner)}.get(self.output, self.output)
-        return self.inner[-count:]
 
     @cached_property
     def sizes(self) -> tuple:
