@@ -134,7 +134,6 @@ def reachable(
 class Cell(Group):
     "A group whose choices are the edges of a graph; a node is the sum of its incoming edges"
     choices: tuple = field(init=False, repr=False, compare=False) # from edges and ops
-    outputs: range = field(init=False, repr=False, compare=False) # nodes of the output, in order
     n_in: int            # number of input nodes; they are numbered 0 .. n_in-1
     edges: tuple         # E pairs (src, dst), src < dst
     ops: tuple           # E tuples of operation names: what each edge may be
@@ -162,7 +161,7 @@ class Cell(Group):
         put('keep', tuple(keep))
         _check_edges(self)
         count = {'last': 1, 'concat': len(self.inner)}.get(self.output, self.output)
-        put('outputs', self.inner[-count:])
+        put('outputs', self.inner[-count:])   # the nodes that the output is made of
         _check_nodes(self)
         if self.keep:
             _check_keep(self)
