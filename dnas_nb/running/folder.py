@@ -304,10 +304,8 @@ def refuse(
     if not old and has_file(Path(out)/'last.pt'):
         raise UserError(f'{path_text(out)} holds a checkpoint, but not the run.json '
                         'that says of what: choose another --out')
-    if _nothing_in(out, old):
+    if not old or _nothing_in(out, old):
         return {}
-    if not old:
-        return old
     holds, settings = old.get('task', 'search'), old.get('settings', {})
     if holds != task:
         raise UserError(f'{out} holds a {holds}, not a {task}: choose another --out')
