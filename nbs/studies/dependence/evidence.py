@@ -1,6 +1,7 @@
 """What a few evaluated cells say of all others: main effects, and a kernel for interactions"""
 
 import numpy as np
+from scipy.stats import norm, rankdata
 
 RHOS, LAMS = (0.3, 0.5, 0.7), (0.01, 0.1, 0.3, 1.0)
 
@@ -41,9 +42,21 @@ def interactions(cells, left, every):
     return kernel(every, cells, rho) @ a
 
 
+def clipped(y):
+    "Poor cells are alike"
+    return np.maximum(y, np.median(y))
+
+
+def ranked(y):
+    "Normal scores: the order counts, distances do not"
+    return norm.ppf((rankdata(y) - 0.5) / len(y))
+
+
+PREPARED = dict(clipped=clipped, ranked=ranked)
+
+
 def models(cells, y, every, options, rng):
     "Two guesses of every cell: with interactions, and with those of shuffled evidence"
-    y = np.maximum(y, np.median(y))  # poor cells are alike
     main, at_cells = additive(cells, y, every, options)
     left = y - at_cells
     true = interactions(cells, left, every)

@@ -23,6 +23,17 @@ Protocol, written before a test figure of Cora or Citeseer was read by it:
   choice, with and without conditioning on the sure ones), and by the likeliest cell.
 * Seeds 0 to 29. The design (kernel, median, 1,000 cells) was chosen on photo and pubmed, seeds 1000
   to 1002.
+
+Amendment, written when the figures of that design were known, test figures too, before any of the
+next was computed. On Cora, with the table as evidence, independent edges expect 76.9 to 78.1 in
+*validation*, all cells in the mean 76.8: raising the poor half to the median hides which cells fail,
+and the lead of the learned arm was one over a fit that had found next to nothing. A second design
+(`--design ranked`, the default now; the first is `clipped`) takes normal scores of the ranks instead.
+It was chosen on photo, pubmed, physics and computers, seeds 1000 and 1001, by the validation accuracy
+that Gibbs' distribution and independent edges fitted to the guess expect at 5 nats, in standard
+deviations of the table above all cells: raw 1.03 and 1.01, clipped at the median 1.22 and 1.09,
+ranked 1.22 and 1.09, log of the distance from the best 1.23 and 1.09; the worst case of independent
+edges is best for ranked. All else is as before, seeds too, and both designs are reported.
 """
 
 import argparse
@@ -127,13 +138,13 @@ def brief(graph):
     return np.where(rows < 0, np.nan, scores[rows])
 
 
-def rows(graph, kind, seed, valid, test):
-    from evidence import models
+def rows(graph, kind, design, seed, valid, test):
+    from evidence import PREPARED, models
 
     rng = np.random.default_rng(seed)
     cells, figures = evidence(kind, graph, valid, seed, rng)
     every = np.array(list(np.ndindex(*valid.shape)))
-    guesses = models(cells, figures, every, OPTIONS, rng)
+    guesses = models(cells, PREPARED[design](figures), every, OPTIONS, rng)
     guesses = [torch.as_tensor(g.reshape(valid.shape)) for g in guesses]
     for arm, levels in arms(guesses).items():
         for level, (p, held) in levels.items():
@@ -141,15 +152,16 @@ def rows(graph, kind, seed, valid, test):
             kept = 2 * [mean_of_kept(held, test)] if arm == 'frozen' else of_normal(held, test)
             likeliest = np.unravel_index(p.argmax(), p.shape)
             figures = ((p * valid).sum(), (p * test).sum(), *kept, test[likeliest])
-            yield graph, kind, seed, arm, level, *(round(float(v), 4) for v in figures)
+            yield graph, kind, design, seed, arm, level, *(round(float(v), 4) for v in figures)
 
 
-HEAD = 'graph,evidence,seed,arm,nats,valid,test,kept,kept_conditional,likeliest'.split(',')
+HEAD = 'graph,evidence,design,seed,arm,nats,valid,test,kept,kept_conditional,likeliest'.split(',')
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--evidence', default='table')
+    p.add_argument('--design', default='ranked', choices=('ranked', 'clipped'))
     p.add_argument('--graphs', default='cora,citeseer')
     p.add_argument('--seeds', default=','.join(map(str, range(30))))
     a = p.parse_args()
@@ -157,15 +169,15 @@ def main():
 
     torch.set_num_threads(1)
     at = graph_rows()
-    known = {(r['graph'], r['evidence'], r['seed']) for r in rows_of(OUT)}
+    known = {(r['graph'], r['evidence'], r['design'], r['seed']) for r in rows_of(OUT)}
     for seed in a.seeds.split(','):
         for graph in a.graphs.split(','):
-            if (graph, a.evidence, seed) in known:
+            if (graph, a.evidence, a.design, seed) in known:
                 continue
             valid, test = graph_grid(graph, at)
-            made = rows(graph, a.evidence, int(seed), valid, test)
+            made = rows(graph, a.evidence, a.design, int(seed), valid, test)
             write(OUT, [dict(zip(HEAD, row)) for row in made])
-            print(graph, a.evidence, seed, flush=True)
+            print(graph, a.evidence, a.design, seed, flush=True)
 
 
 if __name__ == '__main__':
