@@ -25,6 +25,7 @@ from .distribution import (PointMass, init_alpha, init_factor, relax_factor, rel
 from .growing import grow_deep, progressive, skip_cap
 from .gumbel import Gumbel, gdas_tau, relax_onehot, relax_uniform
 from .hypergrad import amended, neumann, second_order, single_level
+from .information import informed, relax_equal, shrinking
 from .lora import switch_lora, with_lora
 from .oles import resting
 from .prune import dependency_pruning, strip
@@ -311,7 +312,16 @@ _PRUNING = (
     Method('oles', 'Jiang et al. 2023; weights of operations rest below a score of 0.4',
            w_extra=resting(),
            whose='from the code of confopt, but the validation gradient is that of the mixing '
-                 'weights of the weight step (of the architecture step)'))
+                 'weights of the weight step (of the architecture step)'),
+    Method('is-darts', 'IS-DARTS, AAAI 2024; no logits',
+           init=partial(init_alpha, scale=0.),
+           relax=relax_equal,
+           grad=None,
+           w_extra=informed(),
+           stages=(shrinking(), strip),
+           whose='as released, but weights learn from the training half (from all images), '
+                 'features are read in a tenth of its batches (in a pass of their own), and what '
+                 'a node keeps lies on different edges (may share one)'))
 
 # %% ../nbs/18_methods.ipynb #ba878195
 _SELECTION = (

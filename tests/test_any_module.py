@@ -27,6 +27,7 @@ TINY = dict(
 NEED_CELLS = [
     'lambda-darts',
     'fadarts',
+    'is-darts',
     'drnas-progressive',
     'pc-darts',
     'tangle',

@@ -67,6 +67,12 @@ CHECKS = {
     'oles-overfits': 'the operation that reads noise rests before the one that reads the signal, five seeds of five',
     'oles-rests': 'weights that rest do not move by a bit',
     'oles-off': 'a threshold of -1 is DARTS to the bit',
+    # what operations say (chapter 16e)
+    'information-closed-form': 'the information of features is the mean of sigma^-4 across channels, up to 3(C - 1)/C',
+    'information-scale': 'features s times as large have s^-4 of it, whatever the order and the batches',
+    'information-is-read': 'the operations of a fast supernet are read as if they were run by hand',
+    'information-schedule': 'operations leave at the released epochs, and two are left for a node',
+    'information-ends': 'from any scores one operation an edge or two inputs a node are left, none goes first, masks are nested',
     # further relaxations (chapter 10d)
     'reinmax-quadratic': 'the gradient of ReinMax is exact for quadratics, by enumeration; straight-through misses',
     'reinmax-order': 'ReinMax is exact for the powers 1 and 2 of a coin',
