@@ -491,19 +491,16 @@ def watch(
     loss, accuracy = evaluate(state.net, at, data.valid, live=state.live, task=state.task)
     shown = {c: mean.cpu() for c, mean in means.items()}
     entropies = torch.cat([edge_entropy(mean) for mean in shown.values()])
-    wanted = []
-    space = state.net.space
-    for cell in space.cells:
-        best = shown[cell.name].argmax(-1).tolist()
-        wanted += [ops[o] for ops, o in zip(cell.ops, best)]
-    numbers = dict(
-        valid_loss=loss,
-        valid_acc=accuracy,
-        entropy=entropies.mean().item(),
-    )
-    if wanted:
-        numbers['skip_share'] = wanted.count('skip_connect')/len(wanted)
+    numbers = dict(valid_loss=loss, valid_acc=accuracy, entropy=entropies.mean().item())
+    numbers |= _skips(state.net.space, shown)
     return numbers, {c: mean.double().numpy() for c, mean in shown.items()}
+
+def _skips(space, means) -> dict: # share of the edges of cells that want a skip, if there are any
+    wanted = []
+    for cell in space.cells:
+        best = means[cell.name].argmax(-1).tolist()
+        wanted += [ops[o] for ops, o in zip(cell.ops, best)]
+    return dict(skip_share=wanted.count('skip_connect')/len(wanted)) if wanted else {}
 
 # %% ../nbs/13_bilevel.ipynb #a605db5e
 def _one_step(state, method, step) -> float:

@@ -232,9 +232,10 @@ def _check_edges(
     "Lists that belong together, edges one by one, then gaps between the nodes"
     if not c.edges:
         _bad(c, '', 'there are no edges')
-    for name, given in {'ops': c.ops, 'strides': c.strides}.items():
-        if len(given) != len(c.edges):
-            _bad(c, '', f'{len(given)} {name} for {len(c.edges)} edges, give one per edge')
+    for name in ('ops', 'strides'):
+        given, n = len(getattr(c, name)), len(c.edges)
+        if given != n:
+            _bad(c, '', f'{given} {name} for {n} edges, give one per edge')
     whole = isinstance(c.output, int) and 0 < c.output <= len(c.inner)
     if c.output not in ('last', 'concat') and not whole:
         _bad(c, '', f"output {c.output!r} should be 'last', 'concat' or a number of nodes")

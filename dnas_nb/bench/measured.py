@@ -210,12 +210,11 @@ def _columns(
         if len(right) > SEEDS and k:           # version 2
             likely = believe(right[:, :, k].T, sizes[k]).mean
             out[f'{column}/likely'] = likely.astype('f4')
-    costs = [_cost_of(cell, s) for cell in cells]
-    params, mflops = np.array(costs).T
-    out['digits/params'] = params.astype('i4')
-    out['digits/mflops'] = mflops.astype('f4')
-    out['digits/seeds'] = seeds.astype('u1')
-    return out
+    return out | _costs(cells, s) | {'digits/seeds': seeds.astype('u1')}
+
+def _costs(cells, s) -> dict: # columns
+    params, mflops = np.array([_cost_of(cell, s) for cell in cells]).T
+    return {'digits/params': params.astype('i4'), 'digits/mflops': mflops.astype('f4')}
 
 # %% ../../nbs/bench/22a_measured.ipynb #bd41110e
 _ABOUT = NB201_NAMES | dict(

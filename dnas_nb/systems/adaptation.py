@@ -138,25 +138,32 @@ def _twin(seed):
         return [_knocking(n, *how, name, k, seed) for k, n in enumerate((240, 90, 180))]
     return domain('here', .2, 1., .1), domain('there', .3, 1.05, .25), ('fast', 'medium', 'slow')
 
-def _bearing(name):
+def _recordings() -> tuple: # windows (N, 1, L); class, load, part of each; names of the classes
     z = data_arrays('cwru_bearing.npz', 'x', 'scale', 'y', 'domain', 'split', 'class_names',
                     instead='twin')
     x = (z['x']*z['scale'][:, None]).astype(np.float32)
     x = _loud(torch.from_numpy(x)[:, None])
-    y, load, split = [torch.from_numpy(z[k].astype(np.int64)) for k in ('y', 'domain', 'split')]
-    faulty, kind, size = y > 0, (y - 1)//3, (y - 1) % 3
+    known = [torch.from_numpy(z[k].astype(np.int64)) for k in ('y', 'domain', 'split')]
+    return x, *known, list(map(str, z['class_names']))
+
+def _parts_of(x, labels, split, mine) -> list: # train, valid, test of the windows in `mine`
+    parts = []
+    for k, every in enumerate((_EVERY, _EVERY, 1)):
+        row = (mine & (split == k)).nonzero()[::every, 0]
+        parts.append(Part(x[row], labels[row]))
+    return parts
+
+def _bearing(name):
+    x, y, load, split, names = _recordings()
+    kind, size = (y - 1)//3, (y - 1) % 3
     if name in _LOADS:
-        here, there = load == 0, load == int(name[-1])
-        labels, classes = y - 1, list(map(str, z['class_names']))[1:]
+        labels, classes = y - 1, names[1:]
+        sides = load == 0, load == int(name[-1])
     else:
-        _, a, b = name.split('-')
-        here, there = size == _INCH.index(a), size == _INCH.index(b)
         labels, classes = kind, ('ball', 'inner', 'outer')
-    def domain(mine):
-        rows = [(faulty & mine & (split == k)).nonzero()[::every, 0]
-                for k, every in enumerate((_EVERY, _EVERY, 1))]
-        return [Part(x[row], labels[row]) for row in rows]
-    return domain(here), domain(there), classes
+        sides = [size == _INCH.index(inch) for inch in name.split('-')[1:]]
+    here, there = (_parts_of(x, labels, split, (y > 0) & mine) for mine in sides)
+    return here, there, classes
 
 def shift_parts(
     name='twin', # one of `SHIFTS`
