@@ -12,6 +12,8 @@ from .core import UserError
 from .derive import best_of, by_perturbation
 from .methods import aligned, find_method
 from .growing import progressive
+from .information import shrinking
+from .prune import strip
 from .regularizer import Weighted, ZeroOne
 from .schedule import ramp
 
@@ -70,6 +72,8 @@ _NB201 = {
                               slots=(('w_extra', aligned(ramp(0., .25))),)),
     'darts-pt': _Released('DARTS-PT, NAS-Bench-201', **_DRNAS,
                           slots=(('derive', by_perturbation(epochs=5)),)),
+    'is-darts': _Released('IS-DARTS, its search in NAS-Bench-201', 30, 64, .025, None, cells=5,
+                          nesterov=True, differs='learns from all training images'),
 }
 
 # %% ../nbs/18a_released.ipynb #rel00012
@@ -102,6 +106,9 @@ _DARTS = {
                           differs='an edge of each cell type is decided between two tunings'),
     'drnas-progressive': _Released('DrNAS, DARTS-space/train_search.py', 50, 64, .1, 6e-4, **_WIDE,
                                    differs='no operation `none`'),
+    'is-darts': _Released('IS-DARTS, its search in DARTS\' space', 50, 64, .025, None,
+                          nesterov=True, slots=(('stages', (shrinking(29/50, 47/50), strip)),),
+                          differs='learns from all training images'),
 }
 
 # %% ../nbs/18a_released.ipynb #rel00014
@@ -119,6 +126,13 @@ _UNKNOWN = {
     'balenas': 'we have not read its code',
     'zarts-rs': 'its script is not known to us',
     'zarts-gld': 'its script is not known to us',
+    'reinmax': 'the paper has an estimator and no architecture search',
+    'gdas-reinmax': 'the paper has an estimator and no architecture search',
+    'drnas-gdas': 'two rows composed, as confopt does',
+    'attention': 'a part of confopt, without a search of its own',
+    'tangle': 'we have not read its code',
+    'darts-lora': 'a part of confopt, without a search of its own',
+    'oles': 'we know its code through confopt only',
 }
 
 def released(
