@@ -47,6 +47,12 @@ Choice. Of the two that are decided by half, with seeds 100 to 102: `danas-prune
 `sgas`, is chosen; `danas-prune-faster` is reported beside it, and `danas` as it is by default. The
 ceiling's 85 % is out of sight already.
 
+Result, ten seeds, test, 2026-11-30 (posterior means by version 1; mean of all cells 89.8, ceiling 93.9):
+drnas 93.1 (0.81 of the way, worst 0.68), sgas 93.1 (0.79, 0.60), danas 93.0 (0.79, 0.47), random 93.0
+(0.78, 0.60), danas-prune-faster 92.4 (0.62, 0.36). Missed: 0.85 and 0.70, and nobody is ahead of
+`random` (sgas by 0.04 [-0.37, 0.40]). `sgas` is the only row that decides and loses nothing by it. The default
+stays `danas`: no row finds better cells, and what it ends with is a distribution to be read.
+
 `python nbs/studies/default/run.py tune [ARM ...] [--seeds 100,101]` and `... cells [ARM ...]` write
 searches.csv (each goes on where it was stopped); `... judge` and `... report --against test` print.
 Two-core machine, one process.
