@@ -30,6 +30,8 @@ def iim(
     return value.nan_to_num(nan=math.inf, posinf=math.inf)
 
 # %% ../nbs/16e_information.ipynb #isd00012
+_WORST = 1e300   # instead of infinity, for sums and for `keep_top`
+
 def _operation_outputs(cell, args, kwargs) -> dict: # (edge, column) -> information
     "One plain pass of a cell, every operation read"
     found, hooks = {}, []
@@ -67,12 +69,12 @@ def readings(
     net,     # a supernet of cells
     ask,     # () -> runs it on a batch
 ) -> dict:   # cell name -> (2, E, O) float64: sums over its cells, and how many were read
-    "The information of every operation that runs"
+    "The information of every operation that runs, at most 1e300: a checkpoint holds numbers"
     out = {}
     for cell, args, kwargs in _asked(net, ask):
         sums = torch.zeros(2, cell.cell.E, cell.cell.O, dtype=torch.float64)
         for (e, o), value in _operation_outputs(cell, args, kwargs).items():
-            sums[0, e, o], sums[1, e, o] = value, 1
+            sums[0, e, o], sums[1, e, o] = value.clamp(max=_WORST), 1
         name = cell.cell.name
         out[name] = out.get(name, 0) + sums
     return out
@@ -137,8 +139,6 @@ def _left(
     return n
 
 # %% ../nbs/16e_information.ipynb #isd00023
-_WORST = 1e300   # instead of infinity, for `keep_top`
-
 def _scores(
     cell,   # `Cell`
     sums,   # (2, E, O) of `readings`, or None: nothing was read
