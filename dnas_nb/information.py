@@ -147,10 +147,7 @@ def _scores(
     if sums is None:
         sums = torch.zeros(2, cell.E, cell.O, dtype=torch.float64)
     mean = (sums[0]/sums[1]).nan_to_num(nan=_WORST, posinf=_WORST).clamp(max=_WORST)
-    for e, names in enumerate(cell.options):
-        for o, name in enumerate(names):
-            if name == 'none':
-                mean[e, o] = 2*_WORST
+    mean[cell.where('none')] = 2*_WORST
     return -mean
 
 def _of_edges(cell, live, score, share) -> Tensor: # (E, O) bool
@@ -160,12 +157,9 @@ def _of_edges(cell, live, score, share) -> Tensor: # (E, O) bool
     wanted = (at_first - torch.tensor(gone)).clamp(min=1)
     return keep_top(score, live, wanted)
 
-def _with_none(cell) -> bool: # can every edge into a node be left to `none`?
-    return all('none' in names for names in cell.options)
-
 def _of_nodes(cell, live, score, passed, events) -> Tensor: # (E, O) bool
     "The least informed of all operations into a node leave; in the end its best edges are decided"
-    live, none = live.clone(), _none(cell)
+    live, none = live.clone(), cell.where('none')
     for j in cell.inner:
         wanted, rows = cell.keep[j - cell.n_in], list(cell.into(j))
         real = live[rows] & ~none[rows]
@@ -185,13 +179,6 @@ def _best(score, real, n, edges) -> Tensor: # (k, O) bool
     stay = torch.zeros_like(real).flatten()
     stay[score.flatten().topk(n).indices] = True
     return stay.view(real.shape) & real
-
-def _none(cell) -> Tensor: # (E, O) bool: columns of `none`
-    at = torch.zeros(cell.E, cell.O, dtype=torch.bool)
-    for e, names in enumerate(cell.options):
-        if 'none' in names:
-            at[e, names.index('none')] = True
-    return at
 
 def _decided(score, real, none, wanted) -> Tensor: # (n, O) bool
     "The best operation of the best edges into a node; the others keep `none`"
@@ -229,6 +216,7 @@ class shrinking:
     def _cut(self, cell, live, score, progress) -> Tensor: # (E, O) bool
         def share(events):
             return _passed(progress, events, self.first, self.last)
-        if cell.keep and _with_none(cell):
+        can_end_in_none = cell.where('none').any(-1).all()
+        if cell.keep and can_end_in_none:
             return _of_nodes(cell, live, score, share(self.events), self.events)
         return _of_edges(cell, live, score, share)

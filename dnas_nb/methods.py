@@ -198,11 +198,7 @@ def _init_minus(
     generator=None, # random generator
 ) -> dict:          # {'alpha': (E, O), 'skip': (E, O), 1 where the column is a skip}
     "Logits, and which columns are skips"
-    skip = torch.zeros(cell.E, cell.O)
-    for e, ops in enumerate(cell.options):
-        for o, op in enumerate(ops):
-            skip[e, o] = op == 'skip_connect'
-    return {**init_alpha(cell, generator), 'skip': skip}
+    return {**init_alpha(cell, generator), 'skip': cell.where('skip_connect').float()}
 
 def _relax_minus(
     phi,           # from `_init_minus`

@@ -15,11 +15,7 @@ def _useful(
     cell, # `Cell`
 ) -> torch.Tensor: # (E, O) bool
     "Columns that hold an operation other than `none`"
-    use = torch.zeros(cell.E, cell.O, dtype=torch.bool)
-    for e, names in enumerate(cell.options):
-        for o, name in enumerate(names):
-            use[e, o] = name != 'none'
-    return use
+    return cell.live & ~cell.where('none')
 
 def _shares(
     p,   # (..., E, O) mixing weights

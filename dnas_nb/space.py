@@ -54,6 +54,16 @@ class Group:
         lengths = torch.tensor([len(c.options) for c in self.choices])
         return torch.arange(self.O) < lengths[:, None]
 
+    def where(self,
+        name, # of an option
+    ) -> torch.Tensor: # (E, O) bool
+        "The columns that hold this option"
+        at = torch.zeros(self.E, self.O, dtype=torch.bool)
+        for row, options in zip(at, self.options):
+            for o, option in enumerate(options):
+                row[o] = option == name
+        return at
+
     @cached_property
     def labels(self) -> tuple:
         "The places, e.g. '0→1'"

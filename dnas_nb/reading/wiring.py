@@ -348,11 +348,7 @@ def _shapes(P, cell, epochs) -> list:
 
 def _none(cell) -> np.ndarray: # (E, O) bool
     "Where `none` stands"
-    mask = np.zeros((cell.E, cell.O), bool)
-    for e, names in enumerate(cell.ops):
-        for o, name in enumerate(names):
-            mask[e, o] = name == 'none'
-    return mask
+    return cell.where('none').numpy()
 
 # %% ../../nbs/reading/31_wiring.ipynb #2826af5f
 def plot_ops(
