@@ -8,7 +8,7 @@ __all__ = ['Lora', 'add_lora', 'without_lora', 'with_lora', 'switch_lora']
 
 # %% ../nbs/09d_lora.ipynb #lora0003
 import copy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 import torch
 from torch import nn
 from torch.func import functional_call
@@ -124,8 +124,8 @@ class with_lora:
         space, # a `Space` of cells
     ) -> Space:
         space.wired('adapters of operations')
-        plan = {f.name: getattr(space.plan, f.name) for f in fields(Stack)}
-        return replace(space, plan=_Lowered(**plan, most=self.most, rank=self.rank))
+        plan = space.plan.as_kind(_Lowered, most=self.most, rank=self.rank)
+        return replace(space, plan=plan)
 
 @dataclass(frozen=True)
 class switch_lora:

@@ -9,7 +9,7 @@ __all__ = ['SPACES', 'Choice', 'Group', 'reachable', 'Cell', 'draw_cell', 'Space
 # %% ../nbs/03_space.ipynb #b2cff9c7
 import math, re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 import torch
 from .core import UserError, brief, choose
@@ -375,6 +375,14 @@ class Stack:
 
     def __post_init__(self):
         object.__setattr__(self, 'ops', dict(self.ops))   # of its own: the other may change
+
+    def as_kind(self,
+        kind,   # a class that is a `Stack`
+        **more, # fields of its own
+    ):
+        "The same plan with other methods"
+        mine = {f.name: getattr(self, f.name) for f in fields(Stack)}
+        return kind(**mine, **more)
 
     def check(self,
         space, # a `Space` of cells

@@ -7,7 +7,7 @@ skips"""
 __all__ = ['suite']
 
 # %% ../nbs/09e_suite.ipynb #suit0003
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from torch import nn
 from .core import choose
 from .ops import DARTS_OPS, conv
@@ -72,8 +72,7 @@ class _AllSkip(Stack):
 
 def _all_skip(space) -> Space:
     "The same cells, a skip of its own beside the options of every edge"
-    plan = {f.name: getattr(space.plan, f.name) for f in fields(Stack)}
-    return replace(space, name=f'{space.name}_allskip', plan=_AllSkip(**plan))
+    return replace(space, name=f'{space.name}_allskip', plan=space.plan.as_kind(_AllSkip))
 
 # %% ../nbs/09e_suite.ipynb #suit0011
 _SIZES = dict(wide=(darts, Spec(18, 4)), deep=(darts, Spec(7, 18)), single=(_single, Spec(26, 1)))

@@ -7,7 +7,7 @@ is a single convolution"""
 __all__ = ['tangle', 'tangled']
 
 # %% ../nbs/09c_tangled.ipynb #tngl0003
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 import torch
 from torch import nn
 import torch.nn.functional as F
@@ -206,5 +206,4 @@ def tangled(
 ) -> Space:
     "The same architectures, searched with entangled kernels (TangleNAS, 2024)"
     space.wired('entangled kernels')
-    plan = {f.name: getattr(space.plan, f.name) for f in fields(Stack)}
-    return replace(space, plan=_Tangled(**plan))
+    return replace(space, plan=space.plan.as_kind(_Tangled))
