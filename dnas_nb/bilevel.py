@@ -148,8 +148,7 @@ def by_mean(
     Edges with weights of their own are as strong as the product (PC-DARTS, 3.3)"""
     strength = {}
     for c, D in dists.items():
-        edges = getattr(D, 'edges', None)
-        strength[c] = D.mean if edges is None else D.mean*edges[:, None]
+        strength[c] = D.mean if D.edges is None else D.mean*D.edges[:, None]
     return keep_best(strength, space)
 
 # %% ../nbs/13_bilevel.ipynb #met00004

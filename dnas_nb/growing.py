@@ -288,7 +288,7 @@ class skip_cap(Described):
     def __call__(self, dists, space, judge=None, seed=0):
         view = {}
         for c, D in dists.items():
-            view[c] = _Means(D.mean.detach().clone(), getattr(D, 'edges', None))
+            view[c] = _Means(D.mean.detach().clone(), D.edges)
         while True:
             g = self.derive(view, space, judge, seed)
             capped = False
