@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from .core import Described, UserError, seeded
 from .distribution import Relaxed, checked, init_alpha, masked_softmax, relax_softmax
-from .gumbel import relax_onehot
+from .gumbel import relax_onehot, temperature
 from .space import Cell
 from .supernet import edge_weights
 
@@ -69,10 +69,7 @@ class ReinMax(Described):
     ) -> Relaxed:
         alpha = phi['alpha']
         live = checked(alpha, live)
-        tau = self.tau(progress) if callable(self.tau) else self.tau
-        if not tau > 0:
-            raise UserError(f'the temperature should be above 0, not {tau}')
-        return _SecondOrder(alpha, live, tau, self.full)
+        return _SecondOrder(alpha, live, temperature(self.tau, progress), self.full)
 
 # %% ../nbs/10d_samplers.ipynb #smp00016
 _DRAWS = 256   # of the first, to average the second
