@@ -1049,6 +1049,7 @@ class ModuleNet(nn.Module):
     ) -> dict: # parameter name -> per axis, what is left of it, for those that are cut
         "Drop every parameter that no option needs that is left"
         left, self.left = {}, live['net'].tolist()
+        self.rehearsed = True   # also in a resumed search: what is gone does not run
         for name, row in zip(self.space['net'].labels, self.left):
             left[name] = [o for o, stays in enumerate(row) if stays]
         cut, memo = {}, {}
