@@ -25,6 +25,7 @@ from .distribution import (PointMass, init_alpha, init_factor, relax_factor, rel
 from .growing import grow_deep, progressive, skip_cap
 from .gumbel import Gumbel, gdas_tau, relax_onehot, relax_uniform
 from .hypergrad import amended, neumann, second_order, single_level
+from .importance import leaving, witnessed
 from .information import informed, relax_equal, shrinking
 from .lora import switch_lora, with_lora
 from .oles import resting
@@ -317,7 +318,13 @@ _PRUNING = (
            stages=(shrinking(), strip),
            whose='as released, but weights learn from the training half (from all images), '
                  'features are read in a tenth of its batches (in a pass of their own), and what '
-                 'a node keeps lies on different edges (may share one)'))
+                 'a node keeps lies on different edges (may share one)'),
+    Method('eoinas', 'Xie, Zhou & Kung 2022; odds and evidence',
+           relax=Gumbel(gdas_tau, hard=True),
+           w_extra=witnessed(),
+           stages=(leaving(), strip),
+           whose='ours after its abstract: sampled as in GDAS, evidence is minus the validation '
+                 'loss'))
 
 # %% ../nbs/18_methods.ipynb #ba878195
 _SELECTION = (

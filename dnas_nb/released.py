@@ -133,6 +133,7 @@ _UNKNOWN = {
     'tangle': 'we have not read its code',
     'darts-lora': 'a part of confopt, without a search of its own',
     'oles': 'we know its code through confopt only',
+    'eoinas': 'only its abstracts were readable',
 }
 
 def released(

@@ -73,6 +73,11 @@ CHECKS = {
     'information-is-read': 'the operations of a fast supernet are read as if they were run by hand',
     'information-schedule': 'operations leave at the released epochs, and two are left for a node',
     'information-ends': 'from any scores one operation an edge or two inputs a node are left, none goes first, masks are nested',
+    # what the network does with an operation (chapter 16f)
+    'evidence-of-an-operation': 'an operation that adds delta is delta above the others, and (1 - p) delta above the baseline that contains it',
+    'importance-without-evidence': 'without evidence (kappa = 0) the indicator ranks as the logits do',
+    'importance-leaves': 'each event takes one operation from an edge, never the last one; none stays where nodes keep inputs',
+    'importance-mends-logits': 'where logits prefer the wrong operation, evidence keeps the right one on all edges; without it all are wrong',
     # further relaxations (chapter 10d)
     'reinmax-quadratic': 'the gradient of ReinMax is exact for quadratics, by enumeration; straight-through misses',
     'reinmax-order': 'ReinMax is exact for the powers 1 and 2 of a coin',
