@@ -72,6 +72,8 @@ class MixedEdge(nn.ModuleDict):
 # %% ../nbs/05_supernet.ipynb #eee69f2c
 class PartialEdge(nn.Module):
     "An edge whose operations see the first C/K channels (PC-DARTS, section 3.2)"
+    first = True   # the first ones, on every edge?
+
     def __init__(self,
         names,  # operation names on this edge, in column order
         ops,    # dict name -> function (C, stride, affine) -> module
@@ -151,6 +153,9 @@ class CellNet(nn.Module):
         "Which channels of node `j` come out of a mixture: 1 for all, or (1, C, 1, 1) of 0 and 1"
         if self.partial == 1:
             return 1.
+        if not all(edge.first for edge in self.edges):
+            raise UserError(f'cell {self.cell.name!r}: its edges choose their channels, and gates '
+                            'of operations that do not run need the same ones on all edges')
         share = self.C[j]//self.partial
         own = torch.arange(self.C[j], device=x.device) < share
         return channel_shuffle(own.to(x.dtype).view(1, -1, 1, 1), self.partial)
