@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from .balenas import BaLeNAS, VAdam, init_balenas
 from .bilevel import Calendar, Method, adam, by_mean, keep, never, nothing, trained
+from .channels import by_channels, measured
 from .core import Described, choose
 from .dependence import init_danas, relax_danas
 from .derive import (best_of, by_perturbation, by_sequence, by_threshold, climb,
@@ -295,6 +296,14 @@ _PRUNING = (
            relax=OnEdges(),
            calendar=Calendar(wait=.3),
            partial=4),
+    Method('cpm-darts', 'after the title of Pan et al. 2024; measured channels',
+           init=init_edges,
+           relax=OnEdges(),
+           calendar=Calendar(wait=.3),
+           w_extra=measured(),
+           adapt=by_channels,
+           partial=4,
+           whose='ours: neither text nor code of the paper was readable'),
     Method('p-darts', 'Chen et al. 2019',
            stages=(grow_deep(),),
            calendar=Calendar(3, .4, restart=True),

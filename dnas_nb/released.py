@@ -134,6 +134,7 @@ _UNKNOWN = {
     'darts-lora': 'a part of confopt, without a search of its own',
     'oles': 'we know its code through confopt only',
     'eoinas': 'only its abstracts were readable',
+    'cpm-darts': 'ours, after a title',
 }
 
 def released(

@@ -30,6 +30,7 @@ NEED_CELLS = [
     'is-darts',
     'drnas-progressive',
     'pc-darts',
+    'cpm-darts',
     'tangle',
     'darts-lora',
     'p-darts',

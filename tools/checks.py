@@ -78,6 +78,12 @@ CHECKS = {
     'importance-without-evidence': 'without evidence (kappa = 0) the indicator ranks as the logits do',
     'importance-leaves': 'each event takes one operation from an edge, never the last one; none stays where nodes keep inputs',
     'importance-mends-logits': 'where logits prefer the wrong operation, evidence keeps the right one on all edges; without it all are wrong',
+    # which channels pass through the operations (chapter 16g)
+    'channels-at-random': 'with eps = 1 the choice is a uniform subset of C/K channels, whatever the scores',
+    'channels-all-of-them': 'an edge that chooses all channels is the plain mixture',
+    'channels-pass-by': 'what passes by is as it was, up to the shuffle; the first channels chosen: the edge of PC-DARTS to the bit',
+    'channels-saliency': 'the score is the slope of the loss by the loudness of a channel, by finite differences',
+    'channels-that-matter': 'planted channels are chosen with frequency 1 - eps and a little, in closed form',
     # further relaxations (chapter 10d)
     'reinmax-quadratic': 'the gradient of ReinMax is exact for quadratics, by enumeration; straight-through misses',
     'reinmax-order': 'ReinMax is exact for the powers 1 and 2 of a coin',
