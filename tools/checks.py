@@ -209,6 +209,17 @@ CHECKS = {
     'padding-is-nothing': 'more padding, whatever it holds, changes no answer',
     'order-of-senses': 'modalities in another order, with their weights, give the same answers',
     'absent-is-nothing': 'what stands in the place of an absent modality changes no answer, nor does its absence',
+    # a map of cells (systems)
+    'other-order-same-graph': 'nodes in another order leave the embedding of a graph as it was',
+    'reversed-swaps-halves': 'with one stack for both directions the reversed graph exchanges the halves of its states',
+    'no-look-ahead': 'what is said after t nodes is what is said when there are no others',
+    'kind-is-not-given': 'the next kind is not known when it is asked for',
+    'kl-of-the-map': 'the KL is 0 at the standard normal, else what PyTorch computes',
+    'sixteen-graphs': 'all steps of sixteen graphs are learned by heart',
+    'between-is-a-graph': 'between two graphs on the map no cycle, one input, one output',
+    'process-grows': 'a Gaussian process that grows row by row is the one with one inverse',
+    'evidence-is-likelihood': 'the evidence is the density of a normal, but for a constant',
+    'improvement-by-sums': 'expected improvement is the integral that it stands for',
 }
 LATER = {}  # id -> chapter that is still to be written
 
