@@ -220,6 +220,13 @@ CHECKS = {
     'process-grows': 'a Gaussian process that grows row by row is the one with one inverse',
     'evidence-is-likelihood': 'the evidence is the density of a normal, but for a constant',
     'improvement-by-sums': 'expected improvement is the integral that it stands for',
+    # graph networks searched in turns (systems)
+    'kipf-by-hand': 'gcn, no norm, relu, twice, is the network of Kipf and Welling',
+    'd2-one-hot': 'forwards a drawn path is exactly a corner',
+    'd2-frequency': 'draws follow the softmax of the logits, within three standard errors',
+    'best-path-rises': 'on a table of costs the moving average of the odds of the best path never falls',
+    'weights-ignore-odds': 'given the path, other odds give the weights the same gradient',
+    'set-shrinks': 'the set of paths never grows and is never empty',
 }
 LATER = {}  # id -> chapter that is still to be written
 
