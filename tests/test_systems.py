@@ -1,0 +1,96 @@
+"Related systems at their edges: what comes in comes out again, nothing is asked twice, sets shrink."
+
+import pytest
+import torch
+from conftest import fails
+from dnas_nb.core import generator, seeded
+from dnas_nb.domains.graphs import graph_data
+from dnas_nb.domains.graphspace import Pattern, graph_space
+from dnas_nb.genotype import from_ops
+from dnas_nb.space import nb201, toy
+from dnas_nb.systems.d2gnas import (
+    D2Plan,
+    d2_space,
+    draw_path,
+    is_network,
+    learn_odds,
+    search_d2,
+    train_d2,
+)
+from dnas_nb.systems.svge import (
+    Dags,
+    MapQueries,
+    Svge,
+    cell_dags,
+    dag_cells,
+    dag_patterns,
+    pattern_dags,
+    surrogate,
+    train_svge,
+)
+
+
+@pytest.mark.parametrize('space', [toy(), nb201()], ids=['toy', 'nb201'])
+def test_every_cell_comes_back(space):
+    cell = space['cell']
+    columns = torch.cartesian_prod(*[torch.arange(int(n)) for n in cell.live.sum(1)])
+    dags = cell_dags(cell, columns)
+    back, fine = dag_cells(cell, dags)
+    assert fine.all() and torch.equal(back, columns)
+    assert not dags.links.tril().any()
+    for broken in (Dags(dags.kinds.roll(1, 1), dags.links), Dags(dags.kinds, dags.links.mT)):
+        assert not dag_cells(cell, broken)[1].any()
+
+
+def test_graph_networks_come_back():
+    found = [Pattern.at(code) for code in range(0, 88888, 1111) if '9' not in f'{code:05d}']
+    assert dag_patterns(pattern_dags(found)) == found
+
+
+def test_an_untrained_map_draws_graphs():
+    dags = cell_dags(toy()['cell'], torch.zeros(3, 3).long())
+    with seeded('untrained'):
+        net = Svge(5, 5, C=4, Z=3)
+    drawn = net.decode(100 * torch.randn(50, 3, generator=generator('far')))
+    assert not drawn.links.tril().any()
+    assert ((drawn.kinds == 1).sum(1) == 1).all() and (drawn.kinds[:, 0] == 0).all()
+    one, two = (train_svge(dags, 5, steps=2, C=4, Z=3, seed=7) for _ in range(2))
+    assert torch.equal(one.encode(dags)[0], two.encode(dags)[0])
+
+
+def test_scores_that_are_all_equal():
+    places = torch.randn(30, 4, generator=generator('equal')).double()
+    guess = surrogate(places, places[:, 0], epochs=2)
+    assert guess(places).isfinite().all()
+    search = MapQueries(places, generator('equal'), room=25)
+    while rows := search.ask(7):
+        search.tell(rows, [1.0] * len(rows))
+    assert len(set(search.rows)) == 25
+
+
+def test_paths_outside_the_set_are_not_drawn():
+    live = torch.ones(2, 3, dtype=torch.bool)
+    sure = torch.tensor([[90.0, 0, 0], [90.0, 0, 0]])
+    with seeded('outside'):
+        path, theta = draw_path(sure, live, {(1, 2)})
+        assert path == (1, 2) and theta.tolist() == [[0, 1, 0], [0, 0, 1]]
+        alpha = torch.rand(2, 3).requires_grad_()
+        seen = learn_odds(alpha, live, lambda theta: theta.square().sum(), 9, {(1, 2), (0, 0)})
+    assert seen <= {(1, 2), (0, 0)}
+    fails(lambda: draw_path(sure, live, set()), 'no path left')
+    fails(lambda: draw_path(sure, live, fits=lambda path: False), 'is a network')
+
+
+def test_turns_on_both_spaces():
+    twin, plan = graph_data('twin'), D2Plan(warm=1, draws=(4, 3), steps=2, keep=2)
+    own = d2_space(twin, 8)
+    found, (first, second) = search_d2(twin, own, plan)
+    assert 1 <= len(found) <= 2 and 1 <= second <= first <= 4
+    assert train_d2(found[0], twin, 8, steps=2)['valid'] >= 0
+    known = graph_space(twin, width=4)
+    fits = is_network(known)
+    found, _ = search_d2(twin, known, plan, fits=fits)
+    assert all(Pattern.of(g).leaves for g in found)
+    words = {c.place: 'skip' if 'skip' in c.options else c.options[0] for c in known['net'].choices}
+    skips = from_ops(known, list(words.values()))
+    assert not Pattern.of(skips).leaves
