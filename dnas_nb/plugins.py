@@ -182,8 +182,17 @@ def _module(path):
         raise
 
 # %% ../nbs/18b_plugins.ipynb #16f9bec8
-# what the package brings along and does not load: name -> where the function is that registers
-SHIPPED = dict(domains='dnas_nb.domains.catalogue:register_domains')
+@dataclass(frozen=True)
+class _Part:
+    "Names that the package brings along and does not load"
+    module: str    # where they are
+    function: str  # takes `register` and calls it
+    names: str     # of the mapping that lists them
+    kinds: tuple   # what they name
+
+SHIPPED = dict(
+    domains=_Part('dnas_nb.domains.catalogue', 'register_domains', 'CATALOGUE', ('data', 'space')),
+    suite=_Part('dnas_nb.suite', 'register_suite', 'SUITE', ('space',)))
 
 def load_plugin(
     file,  # path of a Python file, or a name in `SHIPPED`
@@ -206,10 +215,11 @@ def load_plugin(
     return _LOADED[where]
 
 def _shipped(name) -> Plugin:
-    "Names that a later chapter registers"
+    "Names of a part of the package"
     if name not in _LOADED:
-        module, inside = SHIPPED[name].split(':')
-        entries = _guarded(name, getattr(importlib.import_module(module), inside))
+        part = SHIPPED[name]
+        function = getattr(importlib.import_module(part.module), part.function)
+        entries = _guarded(name, lambda: function(register))
         _LOADED[name] = Plugin(name, 'shipped', entries)
     return _LOADED[name]
 
@@ -247,13 +257,14 @@ def must_be_loaded(
     "Raise `UserError` where a part of the package that is not loaded knows it, or one like it"
     if not isinstance(name, str) or _known(kind, name): return
     known = {**_table(kind), **(BUILT_IN if kind == 'space' else {})}
-    for part, where in SHIPPED.items():
-        if part in _LOADED: continue
-        knows = importlib.import_module(where.split(':')[0]).CATALOGUE
+    for name_of_part, part in SHIPPED.items():
+        if name_of_part in _LOADED or kind not in part.kinds: continue
+        knows = getattr(importlib.import_module(part.module), part.names)
         near = difflib.get_close_matches(name[:100], [*knows, *known], 1)
         if near and near[0] in knows:
             raise UserError(f'unknown {kind} {brief(name)}: {near[0]!r} is known with '
-                            f'--plugin {part} (in Python: load_plugin({part!r}))')
+                            f'--plugin {name_of_part} (in Python: '
+                            f'load_plugin({name_of_part!r}))')
 
 # %% ../nbs/18b_plugins.ipynb #10741df5
 def load_installed() -> list: # of `Plugin`

@@ -16,10 +16,12 @@ from dnas_nb.running.evaluate import RECIPES, load_arch, train_arch
 from dnas_nb.fast import fast
 from dnas_nb.dialects import parse, published
 from dnas_nb.genotype import from_ops, random_arch
-from dnas_nb.space import SPACES, darts, nb201, toy
-from dnas_nb.spaces import FURTHER
+from dnas_nb.space import darts, nb201, toy
+from dnas_nb.spaces import all_spaces
+from dnas_nb.suite import SUITE, suite
 from dnas_nb.supernet import SuperNet, batch_stats, subnet
 from dataclasses import replace
+from functools import partial
 
 LIMIT = 1e-5
 NORM = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
@@ -90,10 +92,17 @@ def test_all_formats(name, tmp_path):
     ] == ['batch', '', '', '']
 
 
-@pytest.mark.parametrize('name', [n for n in SPACES | FURTHER])
+def _of_suite(skeleton, ops):
+    return suite(skeleton, ops)[0]
+
+
+EVERY = all_spaces() | {name: partial(_of_suite, *which) for name, which in SUITE.items()}
+
+
+@pytest.mark.parametrize('name', EVERY)
 def test_python_file_of_every_space(name, tmp_path):
     "A random cell of every space, read again in this process."
-    space = (SPACES | FURTHER)[name]()
+    space = EVERY[name]()
     net = lively(
         subnet(
             space, random_arch(space, generator('py', name)), 8, 4 if space.cells[0].n_in > 1 else 1

@@ -205,3 +205,16 @@ def test_command_says_what_is_wrong_with_a_plugin(tmp_path):
         assert word in done.stderr and not (tmp_path / 'runs').exists()
     done = call('dnas_study', '--plugin', 'nothing.py', '--methods', 'darts', cwd=tmp_path)
     assert done.returncode == 2 and 'there is no plug-in' in done.stderr
+
+
+@pytest.mark.parametrize('part, space', [('suite', 'single'), ('domains', 'gunpoint')])
+def test_a_run_whose_space_waits_in_a_part_of_the_package(part, space, tmp_path):
+    "Whoever reads the run without it is told which part to load"
+    code = (
+        'from dnas_nb.core import UserError\n'
+        'from dnas_nb.running.identity import space_named\n'
+        f'try: space_named({space!r}, "a run")\n'
+        'except UserError as e: print(e)'
+    )
+    told = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=600)
+    assert f'--plugin {part}' in told.stdout, told.stdout + told.stderr

@@ -13,7 +13,6 @@ from importlib import import_module
 from types import MappingProxyType
 from ..core import choose
 from .domain import Domain, as_settings
-from ..plugins import register
 from ..running.experiment import PRESETS
 
 # %% ../../nbs/domains/59_catalogue.ipynb #cat00007
@@ -44,7 +43,9 @@ def _data(name):
 def _space(name):
     return domain(name).space
 
-def register_domains():
+def register_domains(
+    register, # of the chapter of plug-ins
+):
     "Data, space and plan of every domain become known by its name; none is made yet"
     for name in CATALOGUE:
         register(data=partial(_data, name), name=name)

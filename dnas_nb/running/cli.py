@@ -127,7 +127,7 @@ def dnas_search(
     compile:str=None,       # never, always, or auto: where it pays (never)
     out:str=None,           # run folder (runs/METHOD-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a run that was stopped
-    plugin:str=None,        # own parts: mine.py,yours.py; or domains: graphs, texts ...
+    plugin:str=None,        # own parts: mine.py,yours.py; or domains, suite
 ):
     "Search for a cell; writes a run folder: cell, history, checkpoint, report.html"
     _know(plugin)
@@ -176,7 +176,7 @@ def dnas_train(
     threads:int=1,          # CPU threads
     out:str=None,           # folder (runs/retrain-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a training that was stopped
-    plugin:str=None,        # own parts: mine.py,yours.py; or domains: graphs, texts ...
+    plugin:str=None,        # own parts: mine.py,yours.py; or domains, suite
 ):
     "Train a found architecture from scratch; writes a run folder that load_arch reads"
     _know(plugin)
@@ -197,7 +197,7 @@ def dnas_export(
     size:int=None,               # height and width of the images (as in the run)
     mean:str=None,               # per channel: the network normalises images in [0, 1] itself
     std:str=None,                # per channel
-    plugin:str=None,             # own parts: mine.py,yours.py; or domains: graphs, texts ...
+    plugin:str=None,             # own parts: mine.py,yours.py; or domains, suite
 ):
     "Export a trained network: a PyTorch program, ONNX, a standalone Python file"
     _know(plugin)
@@ -212,7 +212,7 @@ def dnas_predict(
     out:str=None,         # CSV file to write (standard output)
     page:str=None,        # HTML file to write: every picture with its answer
     batch:int=256,        # pictures at a time
-    plugin:str=None,      # own parts: mine.py,yours.py; or domains: graphs, texts ...
+    plugin:str=None,      # own parts: mine.py,yours.py; or domains, suite
 ):
     "Ask a trained network about pictures: a line of CSV for each, its answer and all chances"
     _know(plugin)
@@ -294,7 +294,7 @@ def dnas_study(
     address:str=None,       # of a Ray cluster; without, one is started here
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     retry:bool=False,       # run again what failed
-    plugin:str=None,        # own parts: mine.py,yours.py; or domains: graphs, texts ...
+    plugin:str=None,        # own parts: mine.py,yours.py; or domains, suite
 ):
     "Run every method with every seed; the same command again goes on where it stopped"
     _know(plugin)

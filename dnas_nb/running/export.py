@@ -63,7 +63,7 @@ def _must_leave(
                 'this network normalises by the batch, as search networks do: '
                 'train the derived cell first (dnas_train, or `train_arch`)')
     for m in net.modules():
-        if isinstance(m, MixedEdge) and len(m) > 1:
+        if isinstance(m, MixedEdge) and len(m.columns) > 1:
             raise UserError('this is a supernet: derive a cell and build it with `subnet`')
 
 def plain(

@@ -381,10 +381,10 @@ def space_named(
         return all_spaces()[name]()
     if found := _package_space(name):
         return found
+    must_be_loaded('space', name)
     if folder:
         raise UserError(f'{folder}: its space {_cut(name)!r} is none of the package '
                         f"({', '.join(map(repr, all_spaces()))}): give it, space=… or --plugin")
-    must_be_loaded('space', name)
     return choose(name, all_spaces(), 'space')
 
 # %% ../../nbs/running/19_identity.ipynb #84fa3f64
