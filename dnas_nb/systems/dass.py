@@ -18,7 +18,7 @@ from ..bilevel import Calendar, Plan, dists, part, search, start, weight_opt
 from ..core import UserError, brief, choose, seeded
 from ..methods import find_method
 from ..schedule import cosine
-from ..space import Space, nb201, toy
+from ..space import Cell, Space, nb201, toy
 from ..supernet import Spec
 from ..trees import at_weights
 
@@ -129,8 +129,10 @@ def enter(
 
 # %% ../../nbs/systems/67_dass.ipynb #das00017
 def sparse_space() -> Space:
-    "The cell of NAS-Bench-201 in two stages (ours)"
-    return Space('sparse', nb201().groups, toy().plan)
+    "The cell of NAS-Bench-201 without `none`, in two stages (ours)"
+    whole = nb201()['cell']
+    ops = [tuple(op for op in row if op != 'none') for row in whole.ops]
+    return Space('sparse', (Cell('cell', 1, whole.edges, ops),), toy().plan)
 
 @dataclass(frozen=True)
 class _NextPhase:
