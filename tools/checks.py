@@ -228,6 +228,21 @@ CHECKS = {
     'weights-ignore-odds': 'given the path, other odds give the weights the same gradient',
     'set-shrinks': 'the set of paths never grows and is never empty',
     'gaps-are-counted': 'with a share of one every example lacks just one sense, with none none',
+    # sparse search (systems)
+    'sparse-gradient': 'the gradient of scores is dL/d(w m) times w, also for what is cut',
+    'sparse-count': 'exactly the rounded-up share of the weights stays, of equal scores the first',
+    'sparse-all-is-dense': 'with all weights kept a layer is the dense layer, bit for bit',
+    'sparse-phases': 'either scores or weights learn, and what does not learn rests to the bit',
+    'baked-is-sparse': 'plain layers with zeros answer as the layers with scores do',
+    'support-is-found': 'the prune phase finds the three of thirty inputs that matter, weights frozen',
+    'sparse-search-phases': 'at the end of a search as many weights stay as were asked for',
+    # a search scope that moves (systems)
+    'scope-arrives': 'on a loss with one minimum a window reaches it from either end',
+    'two-paths-gradient': 'the gradient of binary gates, by hand, between the two paths drawn',
+    'scope-is-closed': 'what is outside of a window never runs and has no gradient',
+    'full-scope-is-none': 'windows as long as the lists change no bit of a search',
+    'travelled-straight': 'length, switches and margin of a straight line are the known ones',
+    'travelled-jumps': 'an option that comes into a window does not lengthen its path',
 }
 LATER = {}  # id -> chapter that is still to be written
 
