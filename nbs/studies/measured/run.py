@@ -1,0 +1,87 @@
+"""What two rows after papers that could not be read do here: evidence beside logits (EoiNAS) and
+channels that are measured (CPM-DARTS), on the embedded digits benchmark.
+
+Protocol, written before any figure was read. Space NAS-Bench-201, data digits, the preset of the
+data but 10 epochs of search (an event of `eoinas` each); seeds 0, 1, 2. Arms: `random`; `gdas`, the
+host of `eoinas`; `eoinas-odds`, the same events by odds alone (kappa = 0); `eoinas`; `pc-darts`, which
+sends the first channels; `cpm-random`, the same with a random choice in each epoch (eps = 1);
+`cpm-darts`, measured. Figure: mean test accuracy of the derived cell in the benchmark of all 15,625
+cells (ten epochs, mean of its training seeds), rank, regret. Claims: evidence helps if `eoinas` is
+above both `gdas` and `eoinas-odds` in the mean by more than two standard errors of the difference;
+measuring helps if `cpm-darts` is above both `pc-darts` and `cpm-random` by as much. Three seeds can
+show a large effect or failure, not a ranking; nothing is tuned, all runs are published. Machine: one
+core of a shared CPU.
+
+`python nbs/studies/measured/run.py` makes the runs that are missing and writes runs.csv.
+"""
+
+import datetime
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent)]
+ARMS = 'random', 'gdas', 'eoinas-odds', 'eoinas', 'pc-darts', 'cpm-random', 'cpm-darts'
+SEEDS, EPOCHS = (0, 1, 2), 10
+
+
+def know():
+    "The two arms that are no rows"
+    from dataclasses import replace
+    from dnas_nb.channels import measured
+    from dnas_nb.importance import leaving
+    from dnas_nb.methods import METHODS
+    from dnas_nb.prune import strip
+
+    odds = replace(METHODS['eoinas'], name='eoinas-odds', stages=(leaving(kappa=0.0), strip))
+    chance = replace(METHODS['cpm-darts'], name='cpm-random', w_extra=measured(eps=1.0))
+    METHODS.update({row.name: row for row in (odds, chance)})
+
+
+def one(method, seed) -> dict:
+    from dnas_nb.running.experiment import run
+
+    began = time.process_time()
+    with tempfile.TemporaryDirectory() as home:
+        done = run(
+            Path(home) / 'run',
+            method=method,
+            space='nb201',
+            data='digits',
+            epochs=EPOCHS,
+            seed=seed,
+            device='cpu',
+            report=False,
+            tell=lambda line: None,
+        )
+    known = next(t for t in done.found['table'] if t['dataset'] == 'digits')
+    return dict(
+        method=method,
+        seed=seed,
+        test=round(known['test'], 3),
+        rank=known['rank'],
+        regret=round(known['regret'], 3),
+        arch=done.found['arch'],
+        cpu_seconds=round(time.process_time() - began, 1),
+        date=datetime.date.today().isoformat(),
+    )
+
+
+def main():
+    from ledger import rows_of, write
+
+    know()
+    path = HERE / 'runs.csv'
+    there = {(row['method'], int(row['seed'])) for row in rows_of(path)}
+    for seed in SEEDS:
+        for method in ARMS:
+            if (method, seed) not in there:
+                write(path, [one(method, seed)])
+
+
+if __name__ == '__main__':
+    main()
