@@ -25,21 +25,29 @@ from pathlib import Path
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent)]
-ARMS = 'random', 'gdas', 'eoinas-odds', 'eoinas', 'pc-darts', 'cpm-random', 'cpm-darts'
+ARMS = 'random', 'gdas', 'eoinas-odds', 'eoinas', 'pc-darts', 'cpm-random', 'cpm-darts', 'cpm-once'
 SEEDS, EPOCHS = (0, 1, 2), 10
 
 
 def know():
-    "The two arms that are no rows"
-    from dataclasses import replace
+    "The three arms that are no rows"
+    from dataclasses import dataclass, replace
     from dnas_nb.channels import measured
     from dnas_nb.importance import leaving
     from dnas_nb.methods import METHODS
     from dnas_nb.prune import strip
 
+    @dataclass(frozen=True)
+    class once(measured):
+        "Channels are chosen in the first epoch alone"
+
+        def __call__(self, loss, state, step):
+            return super().__call__(loss, state, step) if step.key[1] == 0 else {}
+
     odds = replace(METHODS['eoinas'], name='eoinas-odds', stages=(leaving(kappa=0.0), strip))
     chance = replace(METHODS['cpm-darts'], name='cpm-random', w_extra=measured(eps=1.0))
-    METHODS.update({row.name: row for row in (odds, chance)})
+    kept = replace(chance, name='cpm-once', w_extra=once(eps=1.0))
+    METHODS.update({row.name: row for row in (odds, chance, kept)})
 
 
 def one(method, seed) -> dict:
