@@ -18,10 +18,9 @@ from dnas_nb.dialects import parse, published
 from dnas_nb.genotype import from_ops, random_arch
 from dnas_nb.space import darts, nb201, toy
 from dnas_nb.spaces import all_spaces
-from dnas_nb.suite import SUITE, suite
+from dnas_nb.suite import SUITE
 from dnas_nb.supernet import SuperNet, batch_stats, subnet
 from dataclasses import replace
-from functools import partial
 
 LIMIT = 1e-5
 NORM = (0.49, 0.48, 0.45), (0.25, 0.24, 0.26)
@@ -92,11 +91,7 @@ def test_all_formats(name, tmp_path):
     ] == ['batch', '', '', '']
 
 
-def _of_suite(skeleton, ops):
-    return suite(skeleton, ops)[0]
-
-
-EVERY = all_spaces() | {name: partial(_of_suite, *which) for name, which in SUITE.items()}
+EVERY = all_spaces() | SUITE
 
 
 @pytest.mark.parametrize('name', EVERY)

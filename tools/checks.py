@@ -62,6 +62,7 @@ CHECKS = {
     'last-nodes': 'an output of four nodes is the last four, in the plain and in the fast cell',
     'suite-counts': 'supernets of the regular spaces have the stated numbers of weights',
     'suite-kept': 'a kept skip adds the skip to what is mixed, and stays where an edge stays',
+    'halving-cell': 'one choice acts in cells that halve and in those that do not; a path of skips is factorised reductions',
     # operation-level early stopping (chapter 16d)
     'oles-cosine': 'the score of an operation is the cosine of its two gradients, taken by hand',
     'oles-overfits': 'the operation that reads noise rests before the one that reads the signal, five seeds of five',
