@@ -1,4 +1,4 @@
-"Sparse operations and moving windows at their edges."
+"Sparse operations, moving windows and chains of levels at their edges."
 
 from dataclasses import replace
 
@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from conftest import fails
 from dnas_nb.bilevel import Plan
-from dnas_nb.core import generator
+from dnas_nb.core import generator, seeded
 from dnas_nb.genotype import random_arch
 from dnas_nb.sources import load_data
 from dnas_nb.space import Choice, Group
@@ -21,6 +22,19 @@ from dnas_nb.systems.dass import (
     sparse_space,
     sparsen,
     train_sparse,
+)
+from dnas_nb.systems.iuc import (
+    CaptionNet,
+    Level,
+    ThreeLevels,
+    caption_data,
+    caption_space,
+    chain_gradient,
+    learner,
+    mosaics,
+    search_captions,
+    two_levels,
+    unrolled,
 )
 from dnas_nb.systems.scope import (
     PATHS,
@@ -110,3 +124,42 @@ def test_a_scope_is_searched_again_to_the_bit(digits):
     assert all(len(value) == space.groups[0].E for value in told.values())
     assert (told['margin'] >= 0).all() and (told['length'] >= 0).all()
     assert ChainNet((3, 16, 16), 5, 4, 2)(torch.zeros(2, 3, 16, 16)).shape == (2, 5)
+
+
+def test_steps_of_a_level_are_steps():
+    "Two steps of a level are two steps by hand, and the chain goes through both."
+    x, phi = torch.tensor(1.0).double(), dict(a=torch.tensor(0.5).double())
+    level = Level('w', lambda held, phi, batch: (held['w']['x'] - phi['a']) ** 2, 0.1, steps=2)
+    held = unrolled([level], dict(w=dict(x=x)), phi, dict(w=None))
+    once = 1 - 0.2 * (1 - 0.5)
+    assert abs(held['w']['x'].item() - (once - 0.2 * (once - 0.5))) < 1e-12
+    found = chain_gradient(
+        [level], dict(w=dict(x=x)), phi, lambda held, phi: held['w']['x'], dict(w=None)
+    )
+    assert abs(found['a'].item() - (1 - 0.8**2)) < 1e-12
+    fails(lambda: unrolled([level], {}, phi, {}), "level 'w' has no parameters")
+
+
+def test_labels_of_the_others_are_not_read():
+    "Noise in the place of captions that nobody should read changes no bit of a search."
+    data, others = caption_data(few=60, many=80)
+    data = replace(data, valid=data.valid[:60])
+    noise = replace(others, y=torch.randint(10, others.y.shape, generator=generator('noise')))
+    plan = Plan(epochs=1, batch=20, lr=0.004, arch_lr=0.03, opt='adamw')
+    runs = [search_captions(data, ThreeLevels(part), 1, plan, 4)[1] for part in (others, noise)]
+    for a, b in zip(runs[0].net.parameters(), runs[1].net.parameters()):
+        assert torch.equal(a, b)
+    assert torch.equal(runs[0].phi['net']['alpha'], runs[1].phi['net']['alpha'])
+    other = search_captions(data, two_levels, 1, plan, 4)[1]
+    assert not torch.equal(runs[0].phi['net']['alpha'], other.phi['net']['alpha'])
+
+
+def test_captions_have_their_shape():
+    digits = load_data('digits')
+    a, b = (mosaics(digits.train, 20, 'test') for _ in range(2))
+    assert torch.equal(a.x, b.x) and a.x.shape == (20, 1, 16, 16) and a.y.shape == (20, 3)
+    with seeded('captions test'):
+        nets = [CaptionNet(10, 4), learner(10, 2)]
+        nets.append(caption_space(4).network(random_arch(caption_space(4), generator('c'))))
+    for net in nets:
+        assert net(a.x.float()).shape == (20, 3, 10)

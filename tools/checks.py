@@ -244,6 +244,12 @@ CHECKS = {
     'full-scope-is-none': 'windows as long as the lists change no bit of a search',
     'travelled-straight': 'length, switches and margin of a straight line are the known ones',
     'travelled-jumps': 'an option that comes into a window does not lengthen its path',
+    # three levels (systems)
+    'chain-of-quadratics': 'the gradient through three quadratics is ab(abA - t), from anywhere',
+    'one-level-is-darts': 'a chain of one level is second-order DARTS',
+    'identity-level-is-darts': 'with a copy as the second level three levels are two',
+    'mosaic-reads': 'the places of a mosaic in order, without the gap, give its caption',
+    'second-level-reaches': 'with the loss of the learner alone the gradient is that of differences',
 }
 LATER = {}  # id -> chapter that is still to be written
 
