@@ -1,10 +1,11 @@
 "Studies: bad input is one line before anything starts; workers that die, sweeps that are killed and other backends end in the same frame."
 
-import json, multiprocessing, os, signal, subprocess, sys, threading, time, types
+import importlib, json, multiprocessing, os, signal, subprocess, sys, threading, time, types
 from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from conftest import fails
 from dnas_nb.running.compare import compare, friedman, interval, pairs
 from dnas_nb.core import UserError
@@ -207,6 +208,37 @@ def test_ray_by_a_fake(tmp_path, straight, monkeypatch):
             include_dashboard=False,
         ),
     ) and fake.log[-1] == ('shutdown',)
+
+
+def test_workers_share_the_devices(monkeypatch):
+    "All that are visible, or those that are named; the places of workers take them in turn"
+    module = importlib.import_module('dnas_nb.running.study')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    both = ('cuda:0', 'cuda:1')
+    for name in ('auto', 'cuda', 'cuda:0,cuda:1', 'cuda:0, cuda:1'):
+        assert module._devices(name) == both
+    assert module._devices('cuda:1') == ('cuda:1',) and module._devices('cpu') == ('cpu',)
+    fails(lambda: module._devices('cuda:0,cuda:2'), 'unknown device', 'cuda:2')
+    fails(lambda: study(FOUR, 'nowhere', device='cuda:0,cuda:7'), 'cuda:7')
+    given = [module._given((7, module._Each(both)), place)[1] for place in range(4)]
+    assert given == ['cuda:0', 'cuda:1', 'cuda:0', 'cuda:1']
+
+
+def test_ray_is_asked_for_gpus(tmp_path, monkeypatch):
+    "A whole one on a cluster; here as many parts as there are workers. The run takes what it sees"
+    module = importlib.import_module('dnas_nb.running.study')
+    asked = []
+
+    def ray(jobs, workers, begun, done, address, gpus):
+        asked.append((gpus, {module._given(args, 1)[2] for _, args in jobs.values()}))
+
+    monkeypatch.setitem(module._BACKENDS, 'ray', ray)
+    book = types.SimpleNamespace(out=tmp_path, runs=dict(a={}, b={}), running=None, done=None)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    module._make(book, ['a', 'b'], 2, 'ray', 'somewhere', 'cuda')
+    module._make(book, ['a', 'b'], 4, 'ray', None, 'auto')
+    module._make(book, ['a', 'b'], 4, 'ray', None, 'cpu')
+    assert asked == [(1, {'cuda'}), (0.5, {'cuda'}), (0, {'cpu'})]
 
 
 def test_ray_is_not_here(tmp_path, monkeypatch):

@@ -292,7 +292,7 @@ def dnas_study(
     workers:int=2,          # searches at a time
     backend:str='processes', # processes or ray
     address:str=None,       # of a Ray cluster; without, one is started here
-    device:str='auto',      # auto, cpu, cuda, cuda:1, mps
+    device:str='auto',      # of the workers: cpu, cuda:1, cuda:0,cuda:1 (auto: all GPUs)
     retry:bool=False,       # run again what failed
     plugin:str=None,        # own parts: mine.py,yours.py; or domains, suite
 ):

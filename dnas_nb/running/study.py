@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, fields
 from multiprocessing import connection
 from pathlib import Path
 import numpy as np
+import torch
 from ..core import (UserError, as_json, brief, choose, counted, device as get_device,
                           seed_of, write_atomic)
 from .compare import compare
@@ -163,20 +164,29 @@ def _by_name(f):
     "A function of this module as a worker finds it, also when it was defined in a notebook"
     return getattr(importlib.import_module('dnas_nb.running.study'), f)
 
+class _Each(tuple):
+    "An argument with a value for each place of a worker, in turn: its device"
+
+def _given(args, place) -> tuple:
+    "The arguments of a job for the worker in that place"
+    return tuple(a[place % len(a)] if isinstance(a, _Each) else a for a in args)
+
 @dataclass(frozen=True)
 class _Worker:
     "A process that makes one run"
     name: str       # of the run
+    place: int      # 0, 1, ...: no two that run at a time have the same
     process: object
     here: object    # our end of its pipe
 
-def _start(ctx, name, job) -> _Worker:
+def _start(ctx, name, place, job) -> _Worker:
     "Start one worker; `job`: (function, its arguments)"
     here, there = ctx.Pipe(duplex=False)
-    process = ctx.Process(target=_by_name('_answer'), args=(there, *job))
+    f, args = job
+    process = ctx.Process(target=_by_name('_answer'), args=(there, f, _given(args, place)))
     with _without_main(): process.start()
     there.close()
-    return _Worker(name, process, here)
+    return _Worker(name, place, process, here)
 
 def _in_processes(
     jobs,    # dict name -> (function, its arguments)
@@ -186,15 +196,17 @@ def _in_processes(
 ):
     "Every job in a process of its own"
     ctx, waiting, running = _context(), list(jobs), {}
+    free = list(range(workers))
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
+            while waiting and free:
                 name = waiting.pop(0)
                 begun(name)
-                worker = _start(ctx, name, jobs[name])
+                worker = _start(ctx, name, free.pop(0), jobs[name])
                 running[worker.process.sentinel] = worker
             for sentinel in connection.wait(list(running)):
                 worker = running.pop(sentinel)
+                free.append(worker.place)
                 worker.process.join()
                 done(worker.name, _ending(worker.process, worker.here))
     finally:
@@ -226,17 +238,20 @@ def _on_ray(
     begun,   # called with a name
     done,    # called with a name and the answer
     address=None,
+    gpus=0,  # that a run asks for: 1, or a part of one
 ):
-    "Every job as a Ray task"
+    "Every job as a Ray task. Ray shows a task the GPUs that it has given to it, and no others"
     ray, ours = _open_ray(workers, address)
     waiting, running = list(jobs), {}
-    task = ray.remote(num_cpus=1, max_retries=0)(_by_name('_call'))
+    share = dict(num_gpus=gpus) if gpus else {}
+    task = ray.remote(num_cpus=1, max_retries=0, **share)(_by_name('_call'))
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 name = waiting.pop(0)
                 begun(name)
-                running[task.remote(*jobs[name])] = name
+                f, args = jobs[name]
+                running[task.remote(f, _given(args, 0))] = name
             for ref in ray.wait(list(running))[0]:
                 try: got = ray.get(ref)
                 except ray.exceptions.RayError as e:
@@ -371,7 +386,7 @@ def study(
     backend='processes', # or 'ray'
     address=None,        # of a Ray cluster
     retry=False,         # run again what failed or died
-    device='auto',       # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
+    device='auto',       # 'cpu', 'cuda:1', 'cuda:0,cuda:1'; 'auto', 'cuda': all that are visible
     on_run=None,         # called with (name, status, error, done, of) after each run
     tell=None,           # called with a line now and then
     on_start=None,       # called with (done, of) once everything is checked, before the first run
@@ -403,14 +418,27 @@ def _check(workers, backend, address, device):
     if address and backend != 'ray':
         what = f'address {brief(address)} is that of a Ray cluster'
         raise UserError(f"{what}: choose backend 'ray' with it")
-    if not address: get_device(device)
+    _devices(device, address)
+
+def _devices(device, address=None) -> tuple:
+    "The devices of the workers, in turn. Raises `UserError` for one that is not here"
+    if address: return (str(device),)          # other machines have others
+    names = [name.strip() for name in str(device).split(',')]
+    kinds = {get_device(name).type for name in names}
+    if names in (['auto'], ['cuda']) and kinds == {'cuda'}:
+        return tuple(f'cuda:{k}' for k in range(torch.cuda.device_count()))
+    return tuple(names)
 
 def _make(book, todo, workers, backend, address, device):
     "The runs, each by a worker; the books are kept here"
     attempt = _by_name('_attempt')
     plugins = loaded_plugins()
-    jobs = {n: (attempt, (str(book.out/n), book.runs[n], device, plugins)) for n in todo}
-    more = [address] if backend == 'ray' else []
+    devices, more = _devices(device, address), []
+    if backend == 'ray':
+        gpus = sum(name.startswith('cuda') for name in devices)
+        more = [address, min(1, gpus/workers) if not address else gpus]
+        if gpus: devices = ('cuda',)           # the one that Ray has given to the task
+    jobs = {n: (attempt, (str(book.out/n), book.runs[n], _Each(devices), plugins)) for n in todo}
     _BACKENDS[backend](jobs, workers, book.running, book.done, *more)
 
 # %% ../../nbs/running/42_study.ipynb #718401cd
