@@ -61,14 +61,24 @@ def execute(path: Path) -> bool:
     return True
 
 
+def wanted():
+    "The notebooks that the command line names, all of nbs/ when it names none"
+    import argparse
+
+    p = argparse.ArgumentParser(description='Execute notebooks and keep their outputs.')
+    p.add_argument('notebooks', nargs='*', metavar='NOTEBOOK', help='all of nbs/ when none is named')
+    named = [Path(name).resolve() for name in p.parse_args().notebooks]
+    for path in named:
+        if not path.is_file():
+            p.error(f'{path} is no file')
+    every = (q for q in sorted((ROOT / 'nbs').rglob('*.ipynb')) if '.ipynb_checkpoints' not in q.parts)
+    return named or list(every)
+
+
 if __name__ == '__main__':
-    names = sys.argv[1:] or [
-        str(p)
-        for p in sorted((ROOT / 'nbs').rglob('*.ipynb'))
-        if '.ipynb_checkpoints' not in p.parts
-    ]
-    if len(names) == 1:
-        sys.exit(not execute(Path(names[0]).resolve()))
+    paths = wanted()
+    if len(paths) == 1:
+        sys.exit(not execute(paths[0]))
     import subprocess  # one process each: no state leaks from one notebook to the next
 
-    sys.exit(max(subprocess.call([sys.executable, __file__, n]) for n in names))
+    sys.exit(max(subprocess.call([sys.executable, __file__, str(path)]) for path in paths))
