@@ -347,8 +347,8 @@ def surrogate(
 _SCALES, _NOISES = (.25, .5, 1., 2.), (.01, .1, .5)
 
 def _covariance(a, b, scale): # (n, Z), (m, Z) -> (n, m)
-    distance = torch.cdist(a, b, compute_mode='donot_use_mm_for_euclid_dist')
-    return (-.5*distance.square()/scale**2).exp()
+    squares = a.square().sum(1)[:, None] + b.square().sum(1) - 2*a @ b.T
+    return (-.5*squares.clamp(min=0)/scale**2).exp()
 
 def _evidence(places, y, scale, noise) -> float:
     "Logarithm of the probability of y, without what is the same for all"
@@ -358,19 +358,22 @@ def _evidence(places, y, scale, noise) -> float:
     return -.5*said.square().sum().item() - L.diagonal().log().sum().item()
 
 class _Process:
-    "A belief about M places, that grows by one answer at a time"
-    def __init__(self, places, scale, noise, room):
-        self.places, self.scale, self.noise, self.n = places, scale, noise, 0
-        self.L = places.new_zeros(room, room)
-        self.V = places.new_zeros(room, len(places))
-        self.variance = places.new_ones(len(places))
+    "A belief about M places after answers for some of them; it grows by one answer at a time"
+    def __init__(self, places, scale, noise, room, rows):
+        self.places, self.scale, self.noise, self.n = places, scale, noise, len(rows)
+        K = _covariance(places[rows], places, scale)
+        L = torch.linalg.cholesky(K[:, rows] + noise*torch.eye(self.n, dtype=K.dtype))
+        V = torch.linalg.solve_triangular(L, K, upper=False)
+        self.L, self.V = K.new_zeros(room, room), K.new_zeros(room, len(places))
+        self.L[:self.n, :self.n], self.V[:self.n] = L, V
+        self.variance = (1 - V.square().sum(0)).clamp(min=1e-12)
 
     def add(self, row):
         "Somebody will answer for this place"
         n, V = self.n, self.V[:self.n]
         side, end = V[:, row].clone(), (self.variance[row] + self.noise).sqrt()
-        distance = (self.places - self.places[row]).square().sum(1)
-        new = ((-.5*distance/self.scale**2).exp() - side @ V)/end
+        like = _covariance(self.places[row][None], self.places, self.scale)[0]
+        new = (like - side @ V)/end
         self.L[n, :n], self.L[n, n], self.V[n] = side, end, new
         self.variance = (self.variance - new.square()).clamp(min=1e-12)
         self.n += 1
@@ -425,9 +428,7 @@ class MapQueries:
                 found = _evidence(places, y, scale*self.unit, noise), scale*self.unit, noise
                 best = max(best or found, found)
         self.fitted = len(self.rows)
-        self.process = _Process(self.places, *best[1:], self.room)
-        for row in self.rows:
-            self.process.add(row)
+        self.process = _Process(self.places, *best[1:], self.room, self.rows)
 
     def ask(self,
         n=10,   # at a time
