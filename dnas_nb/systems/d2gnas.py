@@ -19,7 +19,7 @@ from ..space import Space
 from ..supernet import Spec
 from ..tasks import nodes
 from ..domains.graphs import GRAPH_OPS, Attention, Graph, operation
-from ..domains.graphspace import Pattern
+from ..domains.graphspace import GraphNet, Pattern
 
 # %% ../../nbs/systems/65_d2gnas.ipynb #d2g00008
 class _Pair(nn.Module):
@@ -74,12 +74,14 @@ class _D2Net(nn.Module):
         dropout=.5, # share of the features left out in training
     ):
         super().__init__()
-        self.links, self.dropout = links, dropout
+        self.links, self.dropout, self.seen = links, dropout, None
         self.first, self.second = _Layer(1, features, C), _Layer(2, C, C)
         self.out = nn.Linear(C, classes)
 
+    graph = GraphNet.graph
+
     def forward(self, batch): # -> (1, N, classes)
-        graph = Graph.of(batch)
+        graph = self.graph(batch)
         if self.training:
             graph = _thinned(graph, self.links)
         x = graph.features
