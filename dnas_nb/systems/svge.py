@@ -279,14 +279,22 @@ class Svge(nn.Module):
             links[:, :t, t] = (feeds[:, :t] > 0) & going[:, None]
         return Dags(kinds, links)
 
+    @torch.no_grad()
     def decode(self,
         z, # (n, Z)
     ) -> Dags:
-        "The graphs at some places of the map: built both ways, links of either"
+        "The graphs at some places of the map: of three readings the one that lies nearest"
         ahead = self._built(z, 0, 1)
         back = self._built(z, 1, 0).turned()
         agree = (ahead.kinds == back.kinds).all(1)[:, None, None]
-        return Dags(ahead.kinds, ahead.links | (back.links & agree))
+        either = Dags(ahead.kinds, ahead.links | (back.links & agree))
+        readings = either, ahead, back
+        far = [(self.encode(dags)[0] - z).square().sum(1) for dags in readings]
+        nearest = torch.stack(far).argmin(0)
+        rows = nearest, torch.arange(len(z))
+        kinds = torch.stack([dags.kinds for dags in readings])
+        links = torch.stack([dags.links for dags in readings])
+        return Dags(kinds[rows], links[rows])
 
 def train_svge(
     dags,      # `Dags` to learn from

@@ -8,6 +8,9 @@ Protocol, written before any figure of a search was read:
   each are held out, the rest trains the autoencoder; no accuracy is used. Seeds 0, 1, 2.
 * steps: 1,500. Added after the first figure: with them 97.15 % of the held-out graphs of
   NAS-Bench-Graph were right on seed 0 (that row is kept), so that space has 3,000.
+  With 3,000 it was 99.15, 98.6 and 99.25 % (rule `either`: the released reading; rows kept). Decoding
+  then takes, of the readings forward, backward and either, the one whose place is nearest to z (rule
+  `nearest`); the autoencoders are the same, and all six were measured again.
 * embed: share of held-out graphs that are decoded as they were, and that are decoded as an
   architecture of their space; of 2,000 draws (normal, with mean and deviation of the training
   places) the share that is one, of these the share of different ones, and of those the share that
@@ -176,21 +179,28 @@ def guessed(space, seed, onehot):
         add(path, row | dict(rank_correlation=round(torch.corrcoef(ranks)[0, 1].item(), 3)))
 
 
+def surrogates_done(space, seed):
+    asked = f'{space}/{SPACES[space][0]}', str(LENGTH[space]), str(seed)
+    rows = rows_of(HERE / 'surrogate.csv')
+    return asked in {(r['table'], r['steps'], r['seed']) for r in rows}
+
+
 def embed(spaces, seeds):
     path = HERE / 'embed.csv'
-    done = {(r['space'], r['steps'], r['seed']) for r in rows_of(path)}
+    done = {(r['space'], r['steps'], r['rule'], r['seed']) for r in rows_of(path)}
     for space in spaces:
         dags, kinds, onehot = dags_of(space)
         for seed in seeds:
-            key = space, str(LENGTH[space]), str(seed)
+            key = space, str(LENGTH[space]), 'nearest', str(seed)
             if key in done and (HERE / 'runs' / f'{space}-{seed}.npz').exists():
                 continue
             net, spent = trained(space, seed, dags, kinds)
             if key in done:
                 continue
-            row = dict(space=space, steps=LENGTH[space], seed=seed)
+            row = dict(space=space, steps=LENGTH[space], rule='nearest', seed=seed)
             row |= measured(space, seed, net, dags)
-            guessed(space, seed, onehot)
+            if not surrogates_done(space, seed):
+                guessed(space, seed, onehot)
             add(path, row | dict(train_seconds=round(spent, 1), date=str(datetime.date.today())))
 
 
