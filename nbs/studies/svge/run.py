@@ -10,7 +10,7 @@ Protocol, written before any figure of a search was read:
   NAS-Bench-Graph were right on seed 0 (that row is kept), so that space has 3,000.
   With 3,000 it was 99.15, 98.6 and 99.25 % (rule `either`: the released reading; rows kept). Decoding
   then takes, of the readings forward, backward and either, the one whose place is nearest to z (rule
-  `nearest`); the autoencoders are the same, and all six were measured again.
+  `nearest`); the autoencoders are the same, and the three of that space were measured again.
 * embed: share of held-out graphs that are decoded as they were, and that are decoded as an
   architecture of their space; of 2,000 draws (normal, with mean and deviation of the training
   places) the share that is one, of these the share of different ones, and of those the share that
