@@ -9,6 +9,7 @@ __all__ = ['information', 'Codebook', 'CodedNet', 'coded_space', 'coded_loss', '
 
 # %% ../../nbs/systems/62_ddnas.ipynb #ddn00004
 import itertools
+from dataclasses import replace
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -190,8 +191,9 @@ def train_coded(
     batch=32,
     seed=0,
 ) -> nn.Module:
-    "A derived network, trained from scratch"
+    "A derived network, trained from scratch; found with codes it can be trained without"
+    space = coded_space(data, codes)
     with seeded('coded alone', seed):
-        net = coded_space(data, codes).network(genotype).train()
+        net = space.network(replace(genotype, space=space.name)).train()
     _learn(net, list(net.parameters()), data.train, epochs, lr, batch, seed)
     return net.eval()
