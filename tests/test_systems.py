@@ -2,12 +2,19 @@
 
 import pytest
 import torch
+from torch import nn
 from conftest import fails
+from dnas_nb.bilevel import Plan
+from dnas_nb.channels import by_channels, measured
 from dnas_nb.core import generator, seeded
+from dnas_nb.data import Data
 from dnas_nb.domains.graphs import graph_data
 from dnas_nb.domains.graphspace import Pattern, graph_space
 from dnas_nb.genotype import from_ops
+from dnas_nb.importance import leaving, witnessed
+from dnas_nb.modules import Mixed, space_of
 from dnas_nb.space import nb201, toy
+from dnas_nb.supernet import Spec
 from dnas_nb.systems.d2gnas import (
     D2Plan,
     d2_space,
@@ -16,6 +23,15 @@ from dnas_nb.systems.d2gnas import (
     learn_odds,
     search_d2,
     train_d2,
+)
+from dnas_nb.systems.longtail import (
+    dot_regression,
+    framed,
+    long_tail_space,
+    long_tail_twin,
+    long_tailed,
+    search_tail,
+    thirds,
 )
 from dnas_nb.systems.svge import (
     Dags,
@@ -94,3 +110,26 @@ def test_turns_on_both_spaces():
     words = {c.place: 'skip' if 'skip' in c.options else c.options[0] for c in known['net'].choices}
     skips = from_ops(known, list(words.values()))
     assert not Pattern.of(skips).leaves
+
+
+def test_a_long_tail_is_searched_without_its_test_part():
+    tail = long_tailed(long_tail_twin(K=4, n=20), 3)
+    space, plan = framed()(long_tail_space()), Plan(1, batch=8)
+    found = [search_tail(tail, space, plan, C=4, even=even)[0] for even in (True, True, False)]
+    assert found[0] == found[1]
+    blank = Data(tail.train, tail.valid, tail.test[torch.arange(20)], tail.about)
+    assert search_tail(blank, space, plan, C=4)[0] == found[0]
+    with seeded('tail'):
+        net = space.network(found[0], Spec(4, 1, 4, 3, True))
+    whole, *parts = thirds(net, tail.test)
+    assert 0 <= min(parts) <= whole <= max(parts) <= 1
+    assert not list(net.head[-1].parameters())
+    y = torch.arange(3)
+    assert dot_regression(16 * torch.eye(4)[:3], y) == 0
+    assert dot_regression(torch.zeros(3, 4), y) == 0.5
+
+
+def test_what_rows_know_of_edges_and_gates():
+    fails(lambda: by_channels(space_of(lambda: Mixed('m', a=nn.Identity(), b=nn.Tanh()))), 'cells')
+    assert repr(witnessed()) == 'witnessed(decay=0.9)' and leaving().history == 3
+    assert measured().eps == 0.1

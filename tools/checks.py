@@ -85,6 +85,12 @@ CHECKS = {
     'channels-pass-by': 'what passes by is as it was, up to the shuffle; the first channels chosen: the edge of PC-DARTS to the bit',
     'channels-saliency': 'the score is the slope of the loss by the loudness of a channel, by finite differences',
     'channels-that-matter': 'planted channels are chosen with frequency 1 - eps and a little, in closed form',
+    # long tails (chapter systems/66)
+    'tail-counts': 'counts of a long tail follow the law to half a picture, and the ends are the imbalance apart',
+    'frame-is-equiangular': 'the fixed classifier has unit columns, each pair with cosine -1/(K - 1), and nothing in it learns',
+    'frame-is-fair': 'logits of a frame add up to nothing, and dot regression is the distance from the own vector of a class',
+    'frame-helps-the-tail': 'with imbalance 100 a young network with a frame finds the rarest class at least as often as with a linear classifier, six seeds of six',
+    'branches-and-steps': 'the two further convolutions, taken apart by hand',
     # further relaxations (chapter 10d)
     'reinmax-quadratic': 'the gradient of ReinMax is exact for quadratics, by enumeration; straight-through misses',
     'reinmax-order': 'ReinMax is exact for the powers 1 and 2 of a coin',
