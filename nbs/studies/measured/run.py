@@ -10,7 +10,8 @@ cells (ten epochs, mean of its training seeds), rank, regret. Claims: evidence h
 above both `gdas` and `eoinas-odds` in the mean by more than two standard errors of the difference;
 measuring helps if `cpm-darts` is above both `pc-darts` and `cpm-random` by as much. Three seeds can
 show a large effect or failure, not a ranking; nothing is tuned, all runs are published. Machine: one
-core of a shared CPU.
+core of a shared CPU. Added later, before any figure of it was read: `is-darts` as it stands, beside the same
+`random`; it helps if it is above it by two standard errors.
 
 `python nbs/studies/measured/run.py` makes the runs that are missing and writes runs.csv.
 """
@@ -26,6 +27,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent)]
 ARMS = 'random', 'gdas', 'eoinas-odds', 'eoinas', 'pc-darts', 'cpm-random', 'cpm-darts', 'cpm-once'
+ARMS += ('is-darts',)
 SEEDS, EPOCHS = (0, 1, 2), 10
 
 
