@@ -1,7 +1,12 @@
 "How package and notebooks read: what would be cut off, what is said twice; and that the report counts what it says."
 
+import json
+import re
+from html.parser import HTMLParser
+
 import pytest
 import reading
+from conftest import notebooks
 
 
 @pytest.fixture(scope='module')
@@ -53,3 +58,53 @@ def f(x):
         'dnas_nb.odd, line 6: over 100 columns',
         'f is exported by odd, other',
     ]
+
+
+class _Tables(HTMLParser):
+    "The longest word of every cell of a table, row by row; long cells are broken between words"
+
+    def __init__(self):
+        super().__init__()
+        self.rows, self.text = [], None
+
+    def handle_starttag(self, tag, attrs):
+        if tag == 'tr':
+            self.rows.append([])
+        if tag in ('td', 'th'):
+            self.text, self.span = '', int(dict(attrs).get('colspan', 1))
+
+    def handle_data(self, data):
+        if self.text is not None:
+            self.text += data
+
+    def handle_endtag(self, tag):
+        if tag in ('td', 'th') and self.text is not None:
+            word = max(map(len, self.text.split()), default=0)
+            self.rows[-1] += [word if self.span == 1 else 0] * self.span
+            self.text = None
+
+    def pixels(self):
+        "About what JupyterLab needs: 6.6 a letter and 18 beside each column"
+        columns = max(map(len, self.rows), default=0)
+        padded = [[0] * (columns - len(row)) + row for row in self.rows]
+        return sum(6.6 * max(words) + 18 for words in zip(*padded))
+
+
+def pixels(html):
+    tables = _Tables()
+    tables.feed(re.sub(r'<style.*?</style>', '', html, flags=re.S))
+    return tables.pixels()
+
+
+def test_no_table_is_wider_than_the_page():
+    "At 1,280 pixels JupyterLab leaves 1,112 for an output (measured, as were tables of known width)"
+    wide = []
+    for path in notebooks():
+        for cell in json.loads(path.read_text())['cells']:
+            for shown in cell.get('outputs', []):
+                html = ''.join(shown.get('data', {}).get('text/html', ''))
+                if '<table' in html and pixels(html) > 1100:
+                    wide.append(f'{path.name}, cell {cell["id"]}: {pixels(html):.0f} pixels')
+    assert not wide, '\n'.join(wide)
+    row = '<tr>' + '<td>a word of eighteen</td>' * 20 + '</tr>'
+    assert 1100 < pixels(f'<table>{row}</table>') < 1600
