@@ -121,6 +121,12 @@ class leaving:
         return any(int(state.live[g.name].sum(-1).max()) > self._floor(g)
                    for g in state.net.space.groups)
 
+    def _remembered(self, memory, at, said): # (1, E, O) -> (E, O): the mean of the last ones
+        past = memory.get(at, said[:0])
+        past = torch.cat([past, said])[-self.history:]
+        memory[at] = past
+        return past.mean(0)
+
     def _fewer(self, state, method, progress) -> dict: # {group: (E, O) bool}
         "The masks after one more departure; what was said is remembered"
         masks = {}
@@ -128,10 +134,7 @@ class leaving:
             group, live = state.net.space[c], state.live[c].cpu()
             odds, gain = D.mean.cpu(), _gains(state.memory, group)
             said = _importance(odds, gain, live, self.kappa)[None]
-            past = state.memory.get(_PAST + c, said[:0])
-            past = torch.cat([past, said])[-self.history:]
-            state.memory[_PAST + c] = past
-            score = past.mean(0)
+            score = self._remembered(state.memory, _PAST + c, said)
             if group.keep:
                 score = score.masked_fill(group.where('none'), 9. + self.kappa)
             least = min(self._floor(group), int(live.sum(-1).min()))

@@ -220,9 +220,12 @@ def search_d2(
         for k in torch.randint(len(order), (plan.steps,)).tolist():
             turns.weigh(turns.one(order[k]))
         paths = learn_odds(turns.alpha, live, turns.judged, second, paths, plan, fits, trail)
+    return _last(trail, plan.keep, space, fits), (*sizes, len(paths))
+
+def _last(trail, keep, space, fits) -> list: # of `Genotype`
+    "The last different paths that are networks, the last first"
     kept = dict.fromkeys(path for path in reversed(trail) if fits is None or fits(path))
-    found = [_genotype(space, path) for path in list(kept)[:plan.keep]]
-    return found, (*sizes, len(paths))
+    return [_genotype(space, path) for path in list(kept)[:keep]]
 
 def _genotype(space, path):
     choices = space.groups[0].choices

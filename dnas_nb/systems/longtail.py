@@ -47,6 +47,13 @@ def _drawn(
         out.append(mine[order[:wanted]])
     return torch.cat(out).sort().values
 
+def _must_suffice(wanted, about, rho):
+    "Raise `UserError` for a class that has not a picture for each half"
+    if wanted.min() < 2:
+        raise UserError(f'{about.name}: with imbalance {brief(rho)} class '
+                        f'{about.classes[int(wanted.argmin())]!r} has {int(wanted.min())} '
+                        'pictures, and each half needs one: lower the imbalance')
+
 def long_tailed(
     data,   # `Data` of classes
     rho,    # imbalance
@@ -56,10 +63,7 @@ def long_tailed(
     K, both = len(data.about.classes), []
     have = torch.stack([p.y.bincount(minlength=K) for p in (data.train, data.valid)])
     wanted = torch.tensor(_tail_counts(K, int(have.sum(0).min()), rho))
-    if wanted.min() < 2:
-        raise UserError(f'{data.about.name}: with imbalance {brief(rho)} class '
-                        f'{data.about.classes[int(wanted.argmin())]!r} has {int(wanted.min())} '
-                        'pictures, and each half needs one: lower the imbalance')
+    _must_suffice(wanted, data.about, rho)
     first = torch.minimum(wanted - wanted//2, have[0])
     for name, n in (('train', first), ('valid', wanted - first)):
         part = getattr(data, name)

@@ -50,17 +50,20 @@ def adapted(
     "Windows one option further where the best is at a border; else smaller by one, if they may"
     alpha, live = alpha.clone(), live.clone()
     for e, n in enumerate(exists.sum(-1).tolist()):
-        place = live[e].nonzero()[:, 0].tolist()
-        low, high = place[0], place[-1]
-        best = low + int(alpha[e, low:high + 1].argmax())
-        new = {low: low - 1, high: high + 1}.get(best, -1)
-        if low < high and 0 <= new < n:
-            live[e, new], live[e, low + high - best] = True, False
-            alpha[e, new] = alpha[e, best]
-        elif len(place) > least:
-            worse = low if alpha[e, low] < alpha[e, high] else high
-            live[e, worse] = False
+        _move(alpha[e], live[e], n, least)
     return alpha, live
+
+def _move(alpha, live, n, least): # (O,) of one row, changed in place; n options exist
+    place = live.nonzero()[:, 0].tolist()
+    low, high = place[0], place[-1]
+    best = low + int(alpha[low:high + 1].argmax())
+    new = {low: low - 1, high: high + 1}.get(best, -1)
+    if low < high and 0 <= new < n:
+        live[new], live[low + high - best] = True, False
+        alpha[new] = alpha[best]
+    elif len(place) > least:
+        worse = low if alpha[low] < alpha[high] else high
+        live[worse] = False
 
 @dataclass(frozen=True, repr=False)
 class adapting(Described):

@@ -320,6 +320,15 @@ def train_svge(
     return net.eval()
 
 # %% ../../nbs/systems/64_svge.ipynb #svg00026
+def _halving_net(width) -> nn.Module:
+    "Three layers, each half as wide as the one before, and a number"
+    layers = []
+    for _ in range(3):
+        half = max(1, width//2)
+        layers += [nn.Linear(width, half), nn.ReLU()]
+        width = half
+    return nn.Sequential(*layers, nn.Linear(width, 1))
+
 def surrogate(
     places, # (n, Z)
     worth,  # (n,) any scale
@@ -334,11 +343,7 @@ def surrogate(
     target = (worth - low)/wide
     x = (places - shift)/scale
     with seeded('surrogate', seed):
-        widths, layers = [x.shape[1]], []
-        for _ in range(3):
-            widths.append(max(1, widths[-1]//2))
-            layers += [nn.Linear(*widths[-2:]), nn.ReLU()]
-        net = nn.Sequential(*layers, nn.Linear(widths[-1], 1)).to(x)
+        net = _halving_net(x.shape[1]).to(x)
         opt = torch.optim.Adam(net.parameters(), lr)
         for _ in range(epochs):
             for rows in torch.randperm(len(x)).split(batch):
