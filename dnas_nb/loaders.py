@@ -318,6 +318,13 @@ def _ready(
     x, y = mapped(moved, tuple(batch))
     return prepared(x, part.about, key, cutout), y
 
+def _places(order, at, k):
+    "(round, item) of every batch from `k` on; without end, since epochs may go round"
+    while True:
+        round, number = divmod(k, len(order))
+        yield [(round, int(at[i])) for i in order[number]]
+        k += 1
+
 class _Stream:
     "Batch `k` of any number, round and round; reads ahead while they are asked for in order"
     def __init__(self, part, order, augment, cutout):
@@ -327,19 +334,13 @@ class _Stream:
     def __len__(self):
         return len(self.order)
 
-    def _places(self, k):
-        "(round, item) of every batch from `k` on; without end, since epochs may go round"
-        at = self.part.at
-        while True:
-            round, number = divmod(k, len(self))
-            yield [(round, int(at[i])) for i in self.order[number]]
-            k += 1
-
     def __getitem__(self, k):
         if self.reading is None or k != self.next:
             key = ('plain',) if self.augment is None else ('items', *self.augment)
             change = None if self.augment is None else self.part.change
-            self.reading = iter(self.part.loader(self._places(k), key, change))
+            self.reading = None      # its workers end before others are started
+            places = _places(self.order, self.part.at, k)
+            self.reading = iter(self.part.loader(places, key, change))
         batch = _batch(next(self.reading))
         self.next = k + 1
         key = None if self.augment is None else (*self.augment, k)

@@ -1,6 +1,6 @@
 "Data sets that are read when they are needed: same bits for any number of workers and after a kill; what cannot be read is named."
 
-import os, random, resource
+import multiprocessing, os, random, resource
 from dataclasses import dataclass
 import numpy as np
 import pytest
@@ -75,6 +75,21 @@ def test_a_batch_is_the_same_whatever_was_read_before():
     assert torch.equal(whole[0][1], whole[n][1]) and not torch.equal(
         whole[0][0], whole[n][0]
     )  # round again, changed anew
+
+
+def test_no_worker_outlives_its_stream():
+    "Workers that wait for the collector are inherited by the next ones, which cannot end then"
+    part = made(2).train
+    others = set(multiprocessing.active_children())
+    for k in range(3):
+        epoch(part, k)
+        assert set(multiprocessing.active_children()) <= others
+    stream = part.batches(16, 0, 'train', 1)
+    for _ in range(2):                  # from the beginning again: new workers, the first ones end
+        first, _ = stream[0]
+        assert len(first) == 16 and len(set(multiprocessing.active_children()) - others) == 2
+    del stream
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_nothing_random_is_left_behind():
