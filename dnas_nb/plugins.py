@@ -16,6 +16,7 @@ import importlib.util
 import sys
 import traceback
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from .core import UserError, brief
@@ -219,7 +220,7 @@ def _shipped(name) -> Plugin:
     if name not in _LOADED:
         part = SHIPPED[name]
         function = getattr(importlib.import_module(part.module), part.function)
-        entries = _guarded(name, lambda: function(register))
+        entries = _guarded(name, partial(function, register))
         _LOADED[name] = Plugin(name, 'shipped', entries)
     return _LOADED[name]
 
