@@ -16,11 +16,8 @@ core of a shared CPU. Added later, before any figure of it was read: `is-darts` 
 `python nbs/studies/measured/run.py` makes the runs that are missing and writes runs.csv.
 """
 
-import datetime
 import os
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -52,45 +49,11 @@ def know():
     METHODS.update({row.name: row for row in (odds, chance, kept)})
 
 
-def one(method, seed) -> dict:
-    from dnas_nb.running.experiment import run
-
-    began = time.process_time()
-    with tempfile.TemporaryDirectory() as home:
-        done = run(
-            Path(home) / 'run',
-            method=method,
-            space='nb201',
-            data='digits',
-            epochs=EPOCHS,
-            seed=seed,
-            device='cpu',
-            report=False,
-            tell=lambda line: None,
-        )
-    known = next(t for t in done.found['table'] if t['dataset'] == 'digits')
-    return dict(
-        method=method,
-        seed=seed,
-        test=round(known['test'], 3),
-        rank=known['rank'],
-        regret=round(known['regret'], 3),
-        arch=done.found['arch'],
-        cpu_seconds=round(time.process_time() - began, 1),
-        date=datetime.date.today().isoformat(),
-    )
-
-
 def main():
-    from ledger import rows_of, write
+    from embedded import make_missing
 
     know()
-    path = HERE / 'runs.csv'
-    there = {(row['method'], int(row['seed'])) for row in rows_of(path)}
-    for seed in SEEDS:
-        for method in ARMS:
-            if (method, seed) not in there:
-                write(path, [one(method, seed)])
+    make_missing(HERE / 'runs.csv', ARMS, SEEDS, EPOCHS)
 
 
 if __name__ == '__main__':

@@ -11,11 +11,8 @@ and all are published as they are. Machine: two cores, one process, other work b
 `python nbs/studies/parts/run.py` makes the runs that are missing and writes runs.csv.
 """
 
-import datetime
 import os
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -37,44 +34,10 @@ ROWS = (
 SEEDS, EPOCHS = (0, 1, 2), 4
 
 
-def one(method, seed) -> dict:
-    from dnas_nb.running.experiment import run
-
-    began = time.process_time()
-    with tempfile.TemporaryDirectory() as home:
-        done = run(
-            Path(home) / 'run',
-            method=method,
-            space='nb201',
-            data='digits',
-            epochs=EPOCHS,
-            seed=seed,
-            device='cpu',
-            report=False,
-            tell=lambda line: None,
-        )
-    known = next(t for t in done.found['table'] if t['dataset'] == 'digits')
-    return dict(
-        method=method,
-        seed=seed,
-        test=round(known['test'], 3),
-        rank=known['rank'],
-        regret=round(known['regret'], 3),
-        arch=done.found['arch'],
-        cpu_seconds=round(time.process_time() - began, 1),
-        date=datetime.date.today().isoformat(),
-    )
-
-
 def main():
-    from ledger import rows_of, write
+    from embedded import make_missing
 
-    path = HERE / 'runs.csv'
-    there = {(row['method'], int(row['seed'])) for row in rows_of(path)}
-    for seed in SEEDS:
-        for method in ROWS:
-            if (method, seed) not in there:
-                write(path, [one(method, seed)])
+    make_missing(HERE / 'runs.csv', ROWS, SEEDS, EPOCHS)
 
 
 if __name__ == '__main__':
