@@ -7,7 +7,7 @@ others pass by, and chance keeps all in the race"""
 __all__ = ['by_channels', 'measured']
 
 # %% ../nbs/16g_channels.ipynb #cpm00003
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def _draw_channels(
 # %% ../nbs/16g_channels.ipynb #cpm00008
 class _ChoosingEdge(PartialEdge):
     "An edge whose operations see C/K channels of its own choice"
-    first = False
+    first = apart = False
 
     def choose(self,
         channels, # (C/K,) long, growing: what the operations see
@@ -50,12 +50,7 @@ class _ChoosingEdge(PartialEdge):
         live=None,  # indices of the operations to compute; None: all
     ):
         "(B, C, H', W'), channels shuffled"
-        k = x.shape[1]//self.K
-        y = self.mix(x[:, self.order[:k]], w, live)
-        rest = self.bypass(x[:, self.order[k:]])
-        if y is None:
-            y = rest.new_zeros(len(rest), k, *rest.shape[2:])
-        both = torch.cat([y, rest], 1)
+        both = self.joined(x[:, self.order], w, live)
         return channel_shuffle(both[:, self.order.argsort()], self.K)
 
 def _choosing(
@@ -86,8 +81,7 @@ def by_channels(
     space, # a `Space` of cells
 ) -> Space:
     "The same architectures, searched on channels that each edge chooses (ours)"
-    space.wired('a choice of channels')
-    return replace(space, plan=space.plan.as_kind(_Choosing))
+    return space.rebuilt(_Choosing, 'a choice of channels')
 
 # %% ../nbs/16g_channels.ipynb #cpm00014
 def _saliency(

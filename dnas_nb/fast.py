@@ -546,8 +546,7 @@ class FastCell(CellNet):
     ):
         inner = [_inner(edge) for edge in self.edges]
         dropping = self.training and any(mix.drop for mix in inner)
-        alike = all(mix.apart for mix in inner)
-        alike &= all(getattr(edge, 'first', True) for edge in self.edges)
+        alike = all(edge.apart for edge in self.edges)
         if w is None or self.affine or self.cell.widths or dropping or not alike:
             return super().forward(x, w, live, scale, gates)   # only the plain cell does it
         inputs = x if isinstance(x, tuple) else (x,)

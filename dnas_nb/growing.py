@@ -231,6 +231,9 @@ class grow_deep(Described):
 
     def suits(self, space):
         space.wired('a network that grows deeper')
+        if _n_cells(space, 2) == _n_cells(space, 1):
+            raise UserError(f'networks of space {space.name!r} have one depth: '
+                            'take a method that does not make them deeper')
 
     def __call__(self, state, method, progress):
         if progress >= 1:

@@ -8,7 +8,7 @@ __all__ = ['Lora', 'add_lora', 'without_lora', 'with_lora', 'switch_lora']
 
 # %% ../nbs/09d_lora.ipynb #lora0003
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.func import functional_call
@@ -123,9 +123,7 @@ class with_lora:
     def __call__(self,
         space, # a `Space` of cells
     ) -> Space:
-        space.wired('adapters of operations')
-        plan = space.plan.as_kind(_Lowered, most=self.most, rank=self.rank)
-        return replace(space, plan=plan)
+        return space.rebuilt(_Lowered, 'adapters of operations', most=self.most, rank=self.rank)
 
 @dataclass(frozen=True)
 class switch_lora:

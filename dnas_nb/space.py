@@ -9,7 +9,7 @@ __all__ = ['SPACES', 'Choice', 'Group', 'reachable', 'Cell', 'draw_cell', 'Space
 # %% ../nbs/03_space.ipynb #b2cff9c7
 import math, re
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 import torch
 from .core import UserError, brief, choose
@@ -364,6 +364,20 @@ class Space:
         raise UserError(f'{what} needs cells with edges: in space {self.name!r} '
                         f'the group {plain!r} has choices without a wiring')
 
+    def rebuilt(self,
+        kind,   # a class that is a `Stack`
+        what,   # it brings, for the message
+        **more, # fields of its own
+    ):
+        "The same cells, stacked in another way. Raises `UserError` where that would undo a third"
+        self.wired(what)
+        plan = self.plan
+        if type(plan) not in (Stack, kind):
+            raise UserError(f'{what}: networks of space {self.name!r} are built in a way of their '
+                            'own, which would be lost: take another space or method')
+        mine = {f.name: getattr(plan, f.name) for f in fields(Stack)}
+        return replace(self, plan=kind(**mine, **more))
+
 @dataclass(frozen=True)
 class Stack:
     "A plan: cells stacked in an order"
@@ -375,14 +389,6 @@ class Stack:
 
     def __post_init__(self):
         object.__setattr__(self, 'ops', dict(self.ops))   # of its own: the other may change
-
-    def as_kind(self,
-        kind,   # a class that is a `Stack`
-        **more, # fields of its own
-    ):
-        "The same plan with other methods"
-        mine = {f.name: getattr(self, f.name) for f in fields(Stack)}
-        return kind(**mine, **more)
 
     def check(self,
         space, # a `Space` of cells

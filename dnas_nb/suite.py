@@ -14,7 +14,7 @@ from torch import nn
 from .core import choose
 from .ops import DARTS_OPS, NB201, FactorizedReduce, conv, relu_conv_bn
 from .space import Cell, Space, Stack, darts, nb201
-from .supernet import CellNet, MixedEdge, Spec, batch_stats
+from .supernet import CellNet, MixedEdge, PartialEdge, Spec, batch_stats
 
 # %% ../nbs/09e_suite.ipynb #suit0007
 def _one_cell(
@@ -53,10 +53,26 @@ class _KeptEdge(MixedEdge):
         kept = self['kept'](x)
         return kept if y is None else y + kept
 
+class _KeptPartial(PartialEdge):
+    "The same beside an edge that mixes some of its channels: the skip takes all of them"
+    apart = False
+
+    def forward(self, x, w=None, live=None):
+        return super().forward(x, w, live) + self.kept(x)
+
 def _kept(C, stride, affine) -> nn.Module:
     if stride == 1:
         return nn.Identity()
     return nn.Sequential(nn.ReLU(), conv(C, C, 1, stride), nn.BatchNorm2d(C, affine=affine))
+
+def _keep(edge, kept):
+    "Put the skip beside an edge; one that is left out has none"
+    if isinstance(edge, PartialEdge):
+        edge.kept = kept
+        edge.__class__ = _KeptPartial
+    elif edge.columns:
+        edge['kept'] = kept
+        edge.__class__ = _KeptEdge
 
 @dataclass(frozen=True)
 class _AllSkip(Stack):
@@ -66,16 +82,13 @@ class _AllSkip(Stack):
         for dag in list(net.modules()):
             if isinstance(dag, CellNet):
                 for e, (i, _) in enumerate(dag.cell.edges):
-                    edge = dag.edges[e]
-                    if edge.columns:          # an edge that is left out has none
-                        edge['kept'] = _kept(dag.C[i], dag.cell.strides[e], dag.affine)
-                        edge.__class__ = _KeptEdge
+                    _keep(dag.edges[e], _kept(dag.C[i], dag.cell.strides[e], dag.affine))
         return batch_stats(net) if spec.batch_stats else net
 
 def _all_skip(space) -> Space:
     "The same cells, a skip of its own beside the options of every edge"
-    plan = space.plan.as_kind(_AllSkip)
-    plan = replace(plan, ops=plan.ops | dict(kept=_kept))    # by name, for whoever writes it down
+    space = space.rebuilt(_AllSkip, 'kept skips')
+    plan = replace(space.plan, ops=space.plan.ops | dict(kept=_kept))  # named, to be written down
     return replace(space, name=f'{space.name}_allskip', plan=plan)
 
 # %% ../nbs/09e_suite.ipynb #suit0011
@@ -127,7 +140,7 @@ def _halving(cell) -> Cell:
 
 @dataclass(frozen=True)
 class _Halving(Stack):
-    "A plan whose cells halve the picture themselves, by the same choices"
+    "Cells halve the picture themselves, by the same choices; then all channels are mixed"
     def supernet(self, space, spec, keep=None):
         net = super().supernet(space, replace(spec, batch_stats=False), keep)
         cell, C = space.cells[0], spec.C

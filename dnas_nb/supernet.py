@@ -88,18 +88,27 @@ class PartialEdge(nn.Module):
         halved = stride == 2
         self.bypass = nn.MaxPool2d(2, 2, ceil_mode=True) if halved else nn.Identity()
 
+    @property
+    def apart(self):
+        "As of `MixedEdge`: is every option computed by itself, and the outputs added?"
+        return self.mix.apart
+
+    def joined(self, x, w=None, live=None):
+        "(B, C, H', W'): the mixture of the first channels, then those that passed by"
+        k = x.shape[1]//self.K
+        y = self.mix(x[:, :k], w, live)
+        rest = self.bypass(x[:, k:])
+        if y is None:
+            y = rest.new_zeros(len(rest), k, *rest.shape[2:])
+        return torch.cat([y, rest], 1)
+
     def forward(self,
         x,          # (B, C, H, W) feature map
         w=None,     # (O,) mixing weights; None: a plain sum of what is here
         live=None,  # indices of the operations to compute; None: all
     ):
         "(B, C, H', W'), channels shuffled"
-        k = x.shape[1]//self.K
-        y = self.mix(x[:, :k], w, live)
-        rest = self.bypass(x[:, k:])
-        if y is None:
-            y = rest.new_zeros(len(rest), k, *rest.shape[2:])
-        return channel_shuffle(torch.cat([y, rest], 1), self.K)
+        return channel_shuffle(self.joined(x, w, live), self.K)
 
 # %% ../nbs/05_supernet.ipynb #a2e7ef38
 class CellNet(nn.Module):
@@ -113,6 +122,9 @@ class CellNet(nn.Module):
         partial=1,    # only 1/partial of the channels go through the operations
     ):
         super().__init__()
+        if partial > 1 and cell.widths:
+            raise UserError(f'cell {cell.name!r}: channels change along its edges, so none can '
+                            'pass by: take a method without partial channels')
         if C % partial:
             why = f'{C} channels cannot be split into {partial} parts'
             raise UserError(f'cell {cell.name!r}: {why}')

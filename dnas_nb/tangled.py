@@ -7,7 +7,7 @@ is a single convolution"""
 __all__ = ['tangle', 'tangled']
 
 # %% ../nbs/09c_tangled.ipynb #tngl0003
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import torch
 from torch import nn
 import torch.nn.functional as F
@@ -205,5 +205,4 @@ def tangled(
     space, # a `Space` of cells
 ) -> Space:
     "The same architectures, searched with entangled kernels (TangleNAS, 2024)"
-    space.wired('entangled kernels')
-    return replace(space, plan=space.plan.as_kind(_Tangled))
+    return space.rebuilt(_Tangled, 'entangled kernels')

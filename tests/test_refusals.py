@@ -14,6 +14,8 @@ from dnas_nb.loaders import from_dataset
 from dnas_nb.modules import Depth, Gate, Mixed, Wide, space_of
 from dnas_nb.running.experiment import run
 from dnas_nb.sources import load_data
+from dnas_nb.spaces import macro
+from dnas_nb.suite import SUITE
 from dnas_nb.tasks import multilabel, regression, segmentation
 
 torch.set_num_threads(1)
@@ -294,3 +296,20 @@ def test_a_task_that_the_data_were_not_made_for(tmp_path):
         'the labels are',
         'as many outputs',
     )
+
+
+@pytest.mark.parametrize(
+    'method, space, part',
+    [
+        ('cpm-darts', SUITE['single_allskip'], 'which would be lost'),
+        ('tangle', SUITE['transnas'], 'which would be lost'),
+        ('darts-lora', SUITE['darts_allskip'], 'which would be lost'),
+        ('pc-darts', macro, 'without partial channels'),
+        ('p-darts', macro, 'have one depth'),
+        ('p-darts', SUITE['single'], 'have one depth'),
+    ],
+)
+def test_a_row_that_does_not_fit_how_networks_are_built(method, space, part, tmp_path):
+    "Before the first step, and never by losing what the space is about"
+    brief = dict(data='digits', images=80, channels=8, cells=1, epochs=1, batch=16, device='cpu')
+    fails(lambda: run(tmp_path / 'run', method=method, space=space(), **brief), part)

@@ -212,9 +212,7 @@ class framed:
     def __call__(self,
         space, # a `Space` of cells
     ) -> Space:
-        space.wired('a fixed classifier')
-        plan = space.plan.as_kind(_Framed, scale=self.scale)
-        return replace(space, plan=plan)
+        return space.rebuilt(_Framed, 'a fixed classifier', scale=self.scale)
 
 def long_tail_space() -> Space:
     "The cell of NAS-Bench-201 with operations of DARTS and the two further ones"
