@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from ..core import UserError, generator, seeded
+from ..core import UserError, brief, generator, seeded
 from ..domains.graphs import GRAPH_OPS
 from ..domains.graphspace import Pattern
 from ..schedule import cosine
@@ -428,9 +428,15 @@ class MapQueries:
         rows,   # that were asked for, in this order
         values, # what they are worth, more is better
     ):
-        "Take note of answers"
-        self.rows += list(rows)
-        self.values += list(map(float, values))
+        "Take note of answers. Raises `UserError` for rows outside, or what is no number"
+        rows, values = [int(row) for row in rows], [float(value) for value in values]
+        if len(rows) != len(values) or any(map(math.isnan, values)):
+            raise UserError(f'{len(rows)} rows need as many numbers, not {brief(values)}')
+        wrong = [row for row in rows if not 0 <= row < len(self.places)]
+        if wrong:
+            raise UserError(f'row {wrong[0]} is outside the {len(self.places)} places')
+        self.rows += rows
+        self.values += values
 
     def _refit(self, y):
         if self.process and len(self.rows) < 1.5*self.fitted:
