@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 import reading
+import symbols
 from conftest import notebooks
 
 
@@ -108,3 +109,19 @@ def test_no_table_is_wider_than_the_page():
     assert not wide, '\n'.join(wide)
     row = '<tr>' + '<td>a word of eighteen</td>' * 20 + '</tr>'
     assert 1100 < pixels(f'<table>{row}</table>') < 1600
+
+
+HEART = '02_ops 03_space 05_supernet 10_distribution 10a_dirichlet 11_dependence 12_hypergrad 13_bilevel'
+
+
+@pytest.mark.parametrize('name', HEART.split())
+def test_words_say_what_the_letters_of_a_formula_are(name, tmp_path):
+    "Where each first stands; and the tool notices a letter that nobody explains"
+    path = next(p for p in notebooks() if p.stem == name)
+    rows = symbols.symbols(path)
+    untold = [s.letter for s in rows if not s.told and s.letter not in symbols.USUAL]
+    assert rows and not untold
+    nb = dict(cells=[dict(cell_type='markdown', source='Then $$z = qy$$ follows, a sum of $y$.')])
+    (tmp_path / 'x.ipynb').write_text(json.dumps(nb))
+    found = symbols.symbols(tmp_path / 'x.ipynb')
+    assert [(s.letter, s.told) for s in found] == [('z', False), ('q', False), ('y', False)]
