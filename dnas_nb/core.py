@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['UserError', 'WriteError', 'brief', 'choose', 'Described', 'counted', 'finite', 'device',
-           'seed_of', 'generator', 'seeded', 'put_in_place', 'write_atomic', 'seal', 'unseal',
-           'save_tensors', 'as_json', 'peak_mem']
+           'seed_of', 'generator', 'seeded', 'put_in_place', 'staged', 'write_atomic', 'seal',
+           'unseal', 'save_tensors', 'as_json', 'peak_mem']
 
 # %% ../nbs/00_core.ipynb #9fb4e75b
 import contextlib
+import contextvars
 import dataclasses
 import difflib
 import errno
@@ -203,7 +204,7 @@ def _sync_folder(folder):
         os.close(fd)
 
 def put_in_place(
-    tmp,   # a written file in the same folder
+    tmp,   # a written file in the same file system
     path,  # the name it gets
 ):
     "Rename, so that after a power failure the old file or the new one is there, whole"
@@ -211,6 +212,19 @@ def put_in_place(
         os.fsync(f.fileno())
     os.replace(tmp, path)
     _sync_folder(Path(path).parent)
+
+_STAGE = contextvars.ContextVar('stage', default=None)
+
+@contextlib.contextmanager
+def staged(
+    folder,  # in the same file system as what is written
+):
+    "Files of `write_atomic` inside the block begin in this folder: once it is gone, none is written"
+    before = _STAGE.set(Path(folder))
+    try:
+        yield
+    finally:
+        _STAGE.reset(before)
 
 def write_atomic(
     path,  # file to write
@@ -220,7 +234,8 @@ def write_atomic(
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fd, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix='.tmp')
+        place = _STAGE.get() or path.parent
+        fd, tmp = tempfile.mkstemp(dir=place, prefix=f'.{path.name}.', suffix='.tmp')
     except (OSError, ValueError) as e:          # a name with NUL is a ValueError
         why = getattr(e, 'strerror', None) or e
         raise WriteError(f'cannot write {path}: {why}. Choose another folder') from None

@@ -1190,6 +1190,30 @@ def study_read(path):
     return rows, f, shown(f)
 
 
+def end_seeds(folder):
+    return [save(folder / 'end.json', json.dumps(dict(status='failed', error='no memory')))]
+
+
+def end_read(path):
+    from dnas_nb.running.claims import ended
+
+    return ended(path.parent)
+
+
+def fleet_seeds(folder):
+    from dnas_nb.running.folder import versions
+
+    return [save(folder / 'fleet.json', json.dumps(dict(patience=60.0, versions=versions())))]
+
+
+def fleet_read(path):
+    from dnas_nb.running.fleet import _agreed, _same_versions
+
+    about = _agreed(path.parent)
+    _same_versions(path.parent, about)
+    return about
+
+
 def plan_seeds(folder):
     return [
         save(
@@ -1645,6 +1669,8 @@ READERS = {
         in_run('last.pt', 'training'), run_make('last.pt', archives('last.pt')), training_read
     ),
     'study.json': Reader(study_seeds, texts_make('study.json'), study_read),
+    'end.json': Reader(end_seeds, texts_make('end.json'), end_read),
+    'fleet.json': Reader(fleet_seeds, texts_make('fleet.json'), fleet_read),
     'plan': Reader(plan_seeds, plan_make, plan_read),
     'command values': Reader(none, values_make, values_read),
     'arrays given': Reader(none, tensors_make, tensors_read),

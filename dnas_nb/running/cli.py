@@ -246,10 +246,25 @@ class _Runs:
 
     def move(self, name, status, error, done, of):
         self.bar.set_postfix_str(f'{name} {status}', refresh=False)
-        self.bar.update()
+        self.bar.update(done - self.bar.n)
 
     def close(self):
         if self.bar is not None: self.bar.close()
+
+def _share(what, out, workers, retry, device, patience, bars):
+    "As one of the workers of a study; no settings at all: as the folder says"
+    from dnas_nb.running.fleet import work
+    return work(what or None, out, workers, retry, device, patience, bars.move, _say, bars.begin)
+
+def _end(frame, what, out):
+    "Show how a study ended; status 1 where a run that was asked for did not finish"
+    from dnas_nb.running.study import plan, shown
+    print(f'{shown(frame)}\nresults  {out}')
+    asked = frame[frame.run.isin(list(plan(what)))] if what else frame
+    lost = int((asked.status != 'finished').sum())
+    if not lost: return
+    _say(f'{lost} of {len(asked)} runs did not finish, see the table: --retry makes them again')
+    raise SystemExit(1)
 
 def _study_of(file, methods, seeds, **given):
     "A grid, or a list of grids (see `study.plan`): the file, with what was given over it"
@@ -294,11 +309,13 @@ def dnas_study(
     address:str=None,       # of a Ray cluster; without, one is started here
     device:str='auto',      # of the workers: cpu, cuda:1, cuda:0,cuda:1 (auto: all GPUs)
     retry:bool=False,       # run again what failed
+    worker:bool=False,      # one of any number of processes and hosts that share the folder
+    patience:float=60.,     # with --worker: seconds of silence after which one counts as lost
     plugin:str=None,        # own parts: mine.py,yours.py; or domains, suite
 ):
     "Run every method with every seed; the same command again goes on where it stopped"
     _know(plugin)
-    from dnas_nb.running.study import plan, shown, study
+    from dnas_nb.running.study import study
     what = _study_of(file, methods, seeds, space=space, data=data, epochs=epochs, warmup=warmup,
                      channels=channels, cells=cells, size=size, images=images, batch=batch,
                      lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
@@ -306,12 +323,9 @@ def dnas_study(
                      augment=augment)
     bars = _Runs()
     try:
-        frame = study(what, out, workers, backend, address, retry, device, bars.move, _say,
-                      bars.begin)
+        if worker: frame = _share(what, out, workers, retry, device, patience, bars)
+        else:
+            frame = study(what, out, workers, backend, address, retry, device, bars.move, _say,
+                          bars.begin)
     finally: bars.close()
-    print(f'{shown(frame)}\nresults  {out}')
-    asked = frame[frame.run.isin(list(plan(what)))]
-    lost = int((asked.status != 'finished').sum())
-    if not lost: return
-    _say(f'{lost} of {len(asked)} runs did not finish, see the table: --retry makes them again')
-    raise SystemExit(1)
+    _end(frame, what, out)

@@ -8,10 +8,11 @@ __all__ = ['PLAIN', 'lock', 'owning', 'csv_text', 'versions', 'Keeper', 'account
            'refuse', 'same_age', 'to_continue', 'free_folder']
 
 # %% ../../nbs/running/19_folder.ipynb #30b1ac9a
-import contextlib, csv, hashlib, io, platform, re
+import contextlib, csv, hashlib, io, platform, re, sys
 from dataclasses import dataclass
 from pathlib import Path
 from ..core import UserError, WriteError, as_json, brief, seal, unseal, write_atomic
+from .claims import is_claimed, keep_claim
 from ..safe import (brief_line, has_file, path_text, read_arrays, read_bytes, read_csv,
                           read_json, typed)
 
@@ -30,8 +31,20 @@ def lock(
         raise UserError(f'{folder} is in use by another run: '
                         'wait for it or choose another --out') from None
     except (OSError, NotImplementedError) as e:
-        raise UserError(f'cannot lock {folder}: {e}. Choose another --out') from None
+        held.callback(_beating(folder, e).close)
     return held
+
+def _beating(folder, why):
+    "A claim instead of a lock. Raises `UserError` when another owner beats"
+    print(f'{folder} is on a file system without locks ({brief_line(why)}): '
+          'its owner shows by a beat that it is alive', file=sys.stderr)
+    with contextlib.suppress(OSError):
+        (folder/'.lock').unlink()
+    beating = keep_claim(folder/'.claims')
+    if beating is None:
+        raise UserError(f'{folder} is in use by another run: '
+                        'wait for it or choose another --out')
+    return beating
 
 # %% ../../nbs/running/19_folder.ipynb #21dc2667
 _TEMPORARY = re.compile(r'\..+\.[a-z0-9_]{8}\.tmp')   # as `write_atomic` names them
@@ -40,10 +53,9 @@ def _remove_unused(folder):
     "A folder that was made for nothing: the call was refused before it wrote"
     with contextlib.suppress(OSError):        # it may be gone, or another process may have come
         left = [path.name for path in Path(folder).iterdir()]
-        if left != ['.lock']:
-            return
-        (Path(folder)/'.lock').unlink()
-        Path(folder).rmdir()
+        if left == ['.lock']:
+            (Path(folder)/'.lock').unlink()
+            Path(folder).rmdir()
 
 @contextlib.contextmanager
 def owning(
@@ -51,7 +63,7 @@ def owning(
     held=False,  # does the caller hold its lock already?
 ):
     "Inside the block the folder is ours alone, and swept. Raises `UserError` when it is taken"
-    if held or folder is None:
+    if held or folder is None or is_claimed(folder):
         yield
         return
     new = not Path(folder).exists()
@@ -131,9 +143,9 @@ class Keeper:
         "History and account as the checkpoint says: the run may have been killed before they were"
         if self.out and history:
             write_atomic(self.out/'history.csv', csv_text(history))
-        elif self.out:
+        self.note(epoch=len(history), **more)      # fails where the run is no longer ours
+        if self.out and not history:
             (self.out/'history.csv').unlink(missing_ok=True)
-        self.note(epoch=len(history), **more)
 
     def epoch(self,
         history, # rows so far

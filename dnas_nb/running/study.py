@@ -30,6 +30,7 @@ from .compare import compare
 from ..sources import SOURCES, is_file, load_data
 from .experiment import Settings, run, settings
 from ..plugins import load_installed, load_plugins, loaded_plugins, must_be_loaded
+from .claims import ended, is_claimed, newest, owner
 from .folder import PLAIN, account, history_of, lock, owning
 from .identity import (about, folder_name, for_workers, found_again, is_about,
                                       must_agree)
@@ -101,6 +102,7 @@ def plan(
 # %% ../../nbs/running/42_study.ipynb #8ace4471
 def _free(folder, patience=20):
     "Wait until no other process holds the folder: one that was just killed may not be gone yet"
+    if is_claimed(folder): return
     for left in range(10*patience, -1, -1):
         try: return lock(folder).close()
         except UserError:
@@ -293,9 +295,11 @@ def standing(
             r.update(status='finished', error='')
     return rows
 
+_OVER = 'finished', 'failed', 'died'
+
 def _to_do(rows, names, retry) -> list:
     "What still has to be run; with `retry` also what failed or died"
-    over = {'finished'} if retry else {'finished', 'failed', 'died'}
+    over = {'finished'} if retry else _OVER
     return [n for n in names if rows[n]['status'] not in over]
 
 # %% ../../nbs/running/42_study.ipynb #8d28f356
@@ -362,7 +366,7 @@ class _Ledger:
         "`got`: (status, error) of a run that ended"
         self.note(name, *got)
         if not self.on_run: return
-        over = sum(self.rows[n]['status'] != 'waiting' for n in self.runs)
+        over = sum(self.rows[n]['status'] in _OVER for n in self.runs)
         self.on_run(name, *got, over, len(self.runs))
 
     def finished(self) -> list:
@@ -372,6 +376,16 @@ def _ledger(out, runs, on_run=None) -> _Ledger:
     "What earlier calls left, and the runs that are new"
     new = {n: dict(settings=s, status='waiting', error='') for n, s in runs.items()}
     return _Ledger(out, runs, new | standing(out), on_run)
+
+def _no_workers(out):
+    "Raise `UserError` where workers share the study and have not made all of their runs"
+    root = out/'fleet'
+    for name, turn in sorted(newest(root).items()):
+        turn = root/f'{name}.{turn}'
+        if ended(turn): continue
+        host = owner(turn).get('host')
+        raise UserError(f'{path_text(out)} is shared by workers, {name} was taken by {host}: '
+                        'give the command with --worker, which takes over what was left')
 
 def _keep_data(out, seen):
     "Write down what the data are. Raises `UserError` when they are others than before"
@@ -395,6 +409,7 @@ def study(
     runs, out = plan(what), Path(out).resolve()
     _check(workers, backend, address, device)
     with owning(out):               # first of all: what is read below stays as it is
+        _no_workers(out)
         book = _ledger(out, runs, on_run)
         before = book.finished()
         missing = set(runs) - set(before)
