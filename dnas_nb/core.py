@@ -219,7 +219,7 @@ _STAGE = contextvars.ContextVar('stage', default=None)
 def staged(
     folder,  # in the same file system as what is written
 ):
-    "Files of `write_atomic` inside the block begin in this folder: once it is gone, none is written"
+    "Inside the block files of `write_atomic` begin in this folder: once it is gone, none is made"
     before = _STAGE.set(Path(folder))
     try:
         yield

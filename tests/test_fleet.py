@@ -67,8 +67,8 @@ class Hosts:
 @pytest.fixture
 def hosts(monkeypatch):
     "Workers start their runs by fork: nothing has to be imported again"
-    monkeypatch.setattr(studies, '_context', lambda: FORK)
-    monkeypatch.setattr(studies, '_data_of', lambda runs, missing=(): {})
+    monkeypatch.setattr(fleet, '_context', lambda: FORK)
+    monkeypatch.setattr(fleet, '_data_of', lambda runs, missing=(): {})
     monkeypatch.setattr(studies, '_attempt', cheap)
     made = []
 
@@ -177,7 +177,7 @@ def slow(folder, entry, *rest):
 
 def test_searches(tmp_path, monkeypatch):
     "Real ones: three workers, one is killed in the middle; as a sweep makes them"
-    monkeypatch.setattr(studies, '_context', lambda: FORK)
+    monkeypatch.setattr(fleet, '_context', lambda: FORK)
     straight, out = alone(SMALL, tmp_path / 'straight', studies._attempt), tmp_path / 's'
     crowd = Hosts(SMALL, out, patience=1.0)
     try:
@@ -261,7 +261,7 @@ def test_other_data_are_refused(tmp_path, monkeypatch):
     "Compared by contents, before a run is claimed"
     import numpy as np
 
-    monkeypatch.setattr(studies, '_context', lambda: FORK)
+    monkeypatch.setattr(fleet, '_context', lambda: FORK)
     monkeypatch.setattr(studies, '_attempt', cheap)
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (80, 3, 8, 8), dtype=np.uint8), np.arange(80) % 2

@@ -67,12 +67,12 @@ def worker(what, out, patience):
 
 def simulate(out, runs=1000, kills=0.2, workers=4, patience=1.0, tell=lambda line: None):
     "Figures of one study: runs, how many finished, distinct ones, workers lost, seconds"
-    from dnas_nb.running import study as studies
+    from dnas_nb.running import fleet, study as studies
 
     what = dict(method='random', seed=list(range(runs)), space='toy', epochs=2)
-    kept = studies._context, studies._attempt, studies._data_of
-    studies._context, studies._attempt = (lambda: FORK), doomed(kills)
-    studies._data_of = lambda runs, missing=(): {}
+    kept = fleet._context, fleet._data_of, studies._attempt
+    fleet._context, fleet._data_of = (lambda: FORK), (lambda runs, missing=(): {})
+    studies._attempt = doomed(kills)
     begun, lost, alive = time.monotonic(), 0, []
     try:
         while True:
@@ -82,14 +82,16 @@ def simulate(out, runs=1000, kills=0.2, workers=4, patience=1.0, tell=lambda lin
                 alive[-1].start()
             alive[0].join(0.05)
             ended = [p.exitcode for p in alive if p.exitcode is not None]
-            lost += sum(code != 0 for code in ended)
+            lost += sum(code == -signal.SIGKILL for code in ended)
+            if any(code not in (0, -signal.SIGKILL) for code in ended):
+                raise RuntimeError(f'a worker ended with {ended}')
             if 0 in ended:
                 break
         for p in alive:
             p.join(60)
     finally:
         [p.kill() for p in alive if p.exitcode is None]
-        studies._context, studies._attempt, studies._data_of = kept
+        fleet._context, fleet._data_of, studies._attempt = kept
     seconds = time.monotonic() - begun
     frame = studies.frame(out)
     turns = [int(p.name.rpartition('.')[2]) for p in (Path(out) / 'fleet').glob('random-*')]

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
 from ..core import UserError, as_json, counted, finite, write_atomic
-from . import study as studies
 from .claims import Beating, Watch, claimed, ended, newest, take
-from .folder import account, lock, versions
-from .study import frame, keep_table, plan, standing
+from .folder import account, versions
+from .study import (_by_name as _in_study, _Each, _context, _data_of, _devices,
+                                   _ending, _free, _keep_data, _ledger, _same_data, _start, frame,
+                                   keep_table, plan, standing)
 from ..plugins import loaded_plugins
 from ..safe import has_file, path_text, read_json, typed
 
@@ -63,15 +64,17 @@ class Fleet:
 
 def _join(out, runs, patience, retry) -> Fleet:
     "The study in `out`, begun here or by another. Raises `UserError` where ours is another one"
+    if runs is None and not has_file(out/'study.json'):
+        raise UserError(f'{path_text(out)} holds no study yet: give methods and seeds, or a file')
+    _free(out, patience=5)          # no sweep is at work here
     fleet = Fleet(out, runs or {}, _agreed(out).get('patience', patience))
     fleet.root.mkdir(parents=True, exist_ok=True)
     with _books(fleet):
-        lock(out).close()           # no sweep is at work here
         rows = standing(out)
         fleet.runs = _same_plan(out, runs, rows)
         missing = {name for name in fleet.runs if _status(rows, name) != 'finished'}
-        seen = studies._data_of(fleet.runs, missing)
-        studies._keep_data(out, seen)
+        seen = _data_of(fleet.runs, missing)
+        _keep_data(out, seen)
         _same_versions(out, _agreed(out))
         fleet.patience = _agreed(out).get('patience', patience)
         fleet.watch.patience = fleet.patience
@@ -84,8 +87,6 @@ def _status(rows, name) -> str:
 
 def _same_plan(out, runs, rows) -> dict:
     "name -> settings of all runs. Raises `UserError` unless plan and books agree"
-    if runs is None and not rows:
-        raise UserError(f'{path_text(out)} holds no study yet: give methods and seeds, or a file')
     if runs is None:
         return {name: row['settings'] for name, row in rows.items()}
     if not rows or set(rows) == set(runs):
@@ -117,7 +118,7 @@ def _write_plan(fleet, rows):
         said = dict(patience=float(fleet.patience), versions=versions())
         write_atomic(fleet.out/'fleet.json', as_json(said))
     if not rows:
-        studies._ledger(fleet.out, fleet.runs).write()
+        _ledger(fleet.out, fleet.runs).write()
 
 def _look_back(fleet, rows, retry):
     "What is over already, and which failures are to be repeated"
@@ -210,11 +211,11 @@ class _Crew:
     def start(self, ctx, claim):
         "Begin a run"
         folder = str(self.fleet.out/claim.name)
-        attempt = studies._by_name('_attempt')
+        attempt = _in_study('_attempt')
         args = (claim, attempt, folder, self.fleet.runs[claim.name],
-                studies._Each(self.devices), loaded_plugins())
+                _Each(self.devices), loaded_plugins())
         job = _by_name('make_claimed'), args
-        worker = studies._start(ctx, claim.name, self.places.pop(0), job)
+        worker = _start(ctx, claim.name, self.places.pop(0), job)
         self.running[worker.process.sentinel] = worker, claim
 
     def wait(self, seconds) -> list: # of (claim, (status, error))
@@ -224,7 +225,7 @@ class _Crew:
             worker, claim = self.running.pop(sentinel)
             worker.process.join()
             self.places.append(worker.place)
-            got = studies._ending(worker.process, worker.here)
+            got = _ending(worker.process, worker.here)
             done.append((claim, got if claim.desk.is_dir() else _LOST))
         for worker, claim in self.running.values():
             if not claim.beat():
@@ -254,7 +255,7 @@ def work(
     runs, out = None if what is None else plan(what), Path(out).resolve()
     counted(workers, 'workers', 1024)
     finite(patience, 'patience', least=.1)
-    crew = _Crew(None, list(range(workers)), studies._devices(device))
+    crew = _Crew(None, list(range(workers)), _devices(device))
     fleet = crew.fleet = _join(out, runs, patience, retry)
     if on_start: on_start(len(fleet.over), len(fleet.runs))
     order = list(fleet.runs)
@@ -268,14 +269,14 @@ def work(
 
 def _work(crew, order, on_run, tell):
     "Until every run is over"
-    fleet, ctx = crew.fleet, studies._context()
+    fleet, ctx = crew.fleet, _context()
     waited = begun = False
     while len(fleet.over) < len(fleet.runs):
         while crew.places:
             claim = next_run(fleet, order)
             if claim is None: break
             crew.start(ctx, claim)
-            if not begun: studies._free(fleet.out)   # a sweep that began meanwhile sees our claim
+            if not begun: _free(fleet.out)   # a sweep that began meanwhile sees our claim
             begun = True
         left = len(fleet.runs) - len(fleet.over)
         if left and not crew.running and not waited and tell:
@@ -314,9 +315,9 @@ def _settle(fleet, tell):
         rows = standing(fleet.out)
         told = {name: (row['status'], row['error']) for name, row in rows.items()}
         if any(told[name] != fleet.over[name] for name in fleet.runs):
-            book = studies._ledger(fleet.out, fleet.runs)
+            book = _ledger(fleet.out, fleet.runs)
             for name, (status, error) in fleet.over.items():
                 book.rows[name].update(status=status, error=error)
             book.write()
-        studies._same_data(fleet.out, studies._data_of(fleet.runs))
+        _same_data(fleet.out, _data_of(fleet.runs))
         return keep_table(fleet.out, tell)

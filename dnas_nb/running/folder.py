@@ -24,7 +24,7 @@ def lock(
     from filelock import FileLock, Timeout
     folder, held = Path(folder), contextlib.ExitStack()
     write_atomic(folder/'.writable', '')   # says in one line when the folder cannot be written
-    (folder/'.writable').unlink()
+    (folder/'.writable').unlink(missing_ok=True)
     try:
         held.enter_context(FileLock(folder/'.lock', timeout=0))
     except Timeout:
