@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 import pytest
 from dnas_nb.core import UserError
+from wheels import built, environment, unpacked  # noqa: F401, fixtures of two files
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT / 'nbs'
@@ -68,7 +69,7 @@ def skip_flags() -> list:
 
 def pytest_collection_modifyitems(items):
     "The longest come first, so that no worker is left with one at the end."
-    long = ['test_wheel', 'test_site', 'test_notebooks', 'test_live', 'test_resume', 'test_cli']
+    long = ['test_wheel', 'test_guides', 'test_site', 'test_notebooks', 'test_live', 'test_resume', 'test_cli']
     items.sort(key=lambda item: long.index(item.path.stem) if item.path.stem in long else len(long))
 
 
