@@ -27,6 +27,18 @@ def test_every_name_leads_somewhere(name):
     assert name in dir(nas)
 
 
+def test_the_tab_key_shows_the_door_and_nothing_else():
+    "As IPython completes `nas.`, after modules of the package were imported"
+    code = (
+        'from IPython.core.completer import provisionalcompleter\n'
+        'from IPython.core.interactiveshell import InteractiveShell\n'
+        'shell = InteractiveShell.instance()\n'
+        'shell.run_cell("import dnas_nb as nas, dnas_nb.space, dnas_nb.running.door")\n'
+        'with provisionalcompleter(): print(*[c.text for c in shell.Completer.completions("nas.", 4)])'
+    )
+    assert sorted(fresh(code).split()) == sorted(NAMES)
+
+
 def test_no_module_hides_a_name():
     "After every module was imported the names still mean the same"
     code = (

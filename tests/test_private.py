@@ -11,6 +11,7 @@ from dnas_nb.running.experiment import run
 
 KNOWN = {  # (module, expression): no public name does the same; each is asked for with a way out
     ('memory', 'torch.utils._python_dispatch'),  # guarded import: no forecast
+    ('overview', 'parser._actions'),  # argparse has no public list of what a parser takes
     *[
         ('modules', f'{module}.{held}')
         for module, held in (  # the tables of which every module consists

@@ -72,7 +72,7 @@ def same(exported, pattern):
 
 
 def test_package_matches_notebooks(exported):
-    out = same(exported, 'dnas_nb/**/*.py')
+    out = same(exported, 'dnas_nb/**/*.py') + same(exported, 'dnas_nb/*.pyi')
     must(
         not out,
         f'{", ".join(out)} differ from the notebooks. Edit the notebooks, never the package, then run: make export',

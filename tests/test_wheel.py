@@ -125,7 +125,7 @@ def test_imports_are_requirements():
     "Whatever the package imports is the standard library, a requirement, or an extra; and every requirement is imported."
     extra = {
         re.match(r'[\w-]+', r)[0].replace('-', '_')
-        for k in ('export', 'study', 'motif', 'ray', 'augment')
+        for k in ('export', 'study', 'motif', 'ray', 'augment', 'completion')
         for r in config['DEFAULT'][f'{k}_requirements'].split()
     }
     known = {'scikit_learn': 'sklearn', 'pillow': 'PIL'}
@@ -159,6 +159,13 @@ def test_wheel_holds_the_package_and_nothing_else(built, kind):
         if p.is_file() and '__pycache__' not in p.parts
     }
     assert want <= set(names)
+
+
+@grouped(['newest'])
+def test_an_index_would_take_them(built, kind):
+    "Metadata and long description, as PyPI checks and renders them."
+    done = run(sys.executable, '-m', 'twine', 'check', '--strict', *built, cwd=built[0].parent)
+    assert done.returncode == 0 and done.stdout.count('PASSED') == 2, told(done)
 
 
 @grouped(['newest'])

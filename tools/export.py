@@ -37,6 +37,39 @@ def narrow(module: Path):
         module.write_text(new, encoding='utf-8')
 
 
+STUB = '\n'.join(
+    [
+        '"What the door offers, for type checkers and editors: written by `make export` from running/door.py."',
+        '',
+        '{imports}',
+        '',
+        '__version__: str',
+        '{names}',
+    ]
+)
+
+
+def door(root: Path) -> dict:
+    "Name at the door -> (module, name there), read from the source of `dnas_nb.running.door`."
+    text = (root / 'dnas_nb' / 'running' / 'door.py').read_text(encoding='utf-8')
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == 'NAMES':
+            pairs = node.value.args[0].keywords
+            return {pair.arg: ast.literal_eval(pair.value) for pair in pairs}
+    raise ValueError('running/door.py has no table NAMES')
+
+
+def write_stub(root: Path):
+    "`dnas_nb/__init__.pyi`: the lazy names of the door as plain imports."
+    names = door(root)
+    lines = [
+        f'from .{module} import {inside} as {name}' for name, (module, inside) in names.items()
+    ]
+    listed = wrapped(f'__all__ = [{", ".join(map(repr, names))}]', ' ' * 11)
+    text = STUB.format(imports='\n'.join(lines), names=listed)
+    (root / 'dnas_nb' / '__init__.pyi').write_text(text + '\n', encoding='utf-8')
+
+
 def main(root: Path):
     os.chdir(root)
     from nbdev.clean import clean_nb
@@ -56,6 +89,8 @@ def main(root: Path):
     nbdev_export.__wrapped__()
     for module in generated(root):
         narrow(module)
+    if (root / 'dnas_nb' / 'running' / 'door.py').exists():
+        write_stub(root)
     if (root / 'nbs' / 'index.ipynb').exists():
         write(root)
 
