@@ -17,7 +17,14 @@ r = run('watched', method='danas', data='digits', epochs=5, device='cpu', report
 ]
 
 
-def notebook(path):
+WATCHED = [
+    CELLS[0] + '\nfrom dnas_nb.running.watch import Watch\nwatch = Watch()',
+    '''watch.start(out='held', method='danas', data='digits', epochs=30, channels=2, images=400,
+            device='cpu')''',
+]
+
+
+def notebook(path, sources=CELLS):
     "A notebook of those cells, never run."
     cells = [
         dict(
@@ -28,7 +35,7 @@ def notebook(path):
             execution_count=None,
             outputs=[],
         )
-        for i, s in enumerate(CELLS)
+        for i, s in enumerate(sources)
     ]
     path.write_text(
         json.dumps(
@@ -113,24 +120,32 @@ TEXT = '[...document.querySelectorAll(".jp-NotebookPanel .jp-OutputArea")].map(o
 SAVED = 'fetch("/api/contents/live.ipynb?content=1").then(r => r.text())'
 
 
-@pytest.mark.skipif(
+def run_all(tab, lab):
+    "Open the notebook, wait for its kernel, run all cells"
+    tab.goto(f'{lab.url}/lab/tree/live.ipynb')
+    assert tab.wait(
+        '!!window.jupyterapp && !!document.querySelector(".jp-NotebookPanel .jp-Cell")', 120
+    ), 'JupyterLab did not open the notebook'
+    assert tab.wait(
+        '(() => { const p = window.jupyterapp.shell.currentWidget; return !!(p && p.context && p.context.sessionContext.session && p.context.sessionContext.session.kernel) })()',
+        120,
+    ), 'no kernel'
+    tab.js('void window.jupyterapp.commands.execute("notebook:run-all-cells")')
+
+
+needs_chromium = pytest.mark.skipif(
     chromium() is None,
     reason='no Chromium here (apt-get install chromium, or name one in CHROMIUM)',
 )
+
+
+@needs_chromium
 @pytest.mark.xdist_group('site')
 def test_five_epochs_in_jupyterlab(lab):
     "The picture appears, changes while the search runs, and stays one picture; no cell reports an error."
     tab = Browser(chromium())
     try:
-        tab.goto(f'{lab.url}/lab/tree/live.ipynb')
-        assert tab.wait(
-            '!!window.jupyterapp && !!document.querySelector(".jp-NotebookPanel .jp-Cell")', 120
-        ), 'JupyterLab did not open the notebook'
-        assert tab.wait(
-            '(() => { const p = window.jupyterapp.shell.currentWidget; return !!(p && p.context && p.context.sessionContext.session && p.context.sessionContext.session.kernel) })()',
-            120,
-        ), 'no kernel'
-        tab.js('void window.jupyterapp.commands.execute("notebook:run-all-cells")')
+        run_all(tab, lab)
         seen, end = [], time.time() + 300
         while (
             time.time() < end and 'WATCHING' not in (text := tab.js(TEXT)) and 'Error' not in text
@@ -156,5 +171,53 @@ def test_five_epochs_in_jupyterlab(lab):
             )
             == 0
         )
+    finally:
+        tab.close()
+
+
+def button(words):
+    "Script: press the button with these words; true if it is there"
+    return (
+        '(() => { const b = [...document.querySelectorAll(".jp-OutputArea button")].find(b => '
+        f'b.innerText.trim() == "{words}" && !b.disabled); if (b) b.click(); return !!b }})()'
+    )
+
+
+@needs_chromium
+@pytest.mark.xdist_group('site')
+def test_pause_and_stop_in_jupyterlab(lab):
+    "No epoch passes during a pause, it goes on, stops after an epoch, and is resumed."
+    pytest.importorskip('ipywidgets')
+    notebook(lab.folder / 'live.ipynb', WATCHED)
+    account = lab.folder / 'held' / 'run.json'
+
+    def epoch():
+        return json.loads(account.read_text())['epoch'] if account.exists() else 0
+
+    tab = Browser(chromium())
+    try:
+        run_all(tab, lab)
+        assert tab.wait(f'!!({TEXT}.includes("epochs so far"))', 240), tab.js(TEXT)
+        assert tab.js(button('Pause'))
+        assert tab.wait(f'!!({TEXT}.includes("Go on"))', 60), 'the kernel did not answer'
+        time.sleep(3)
+        held = epoch()
+        time.sleep(3)
+        assert epoch() == held > 0
+        if shot := os.environ.get('DNAS_SCREENSHOT'):
+            tab.screenshot(shot)
+        assert tab.js(button('Go on'))
+        end = time.time() + 60
+        while epoch() == held and time.time() < end:
+            time.sleep(0.2)
+        assert epoch() > held
+        assert tab.js(button('Stop'))
+        assert tab.wait(f'!!({TEXT}.includes("stopped after epoch"))', 60), tab.js(TEXT)
+        assert json.loads(account.read_text())['status'] == 'interrupted'
+        assert tab.js(button('Resume'))
+        assert tab.wait(f'!!({TEXT}.includes("held/report.html"))', 240), tab.js(TEXT)
+        assert epoch() == 30
+        link = tab.js('document.querySelector(".jp-OutputArea a").href')
+        assert '/files/held/report.html' in link
     finally:
         tab.close()
