@@ -18,7 +18,7 @@ r = run('watched', method='danas', data='digits', epochs=5, device='cpu', report
 
 
 WATCHED = [
-    CELLS[0] + '\nfrom dnas_nb.running.watch import Watch\nwatch = Watch()',
+    CELLS[0] + '\nfrom dnas_nb.running.watch import Panel\nwatch = Panel()',
     '''watch.start(out='held', method='danas', data='digits', epochs=30, channels=2, images=400,
             device='cpu')''',
 ]

@@ -7,12 +7,12 @@ import pytest
 from conftest import fails
 from dnas_nb.running.experiment import run
 from dnas_nb.running.folder import account
-from dnas_nb.running.watch import Stopped, Told, Watch
+from dnas_nb.running.watch import Panel, Stopped, Told
 
 FEW = dict(method='danas', space='toy', data='digits', images=80, batch=16, channels=2, report=False)
 
 
-class Pressed(Watch):
+class Pressed(Panel):
     "Presses its buttons in the epochs of a plan"
 
     def __init__(self, plan):
@@ -88,12 +88,12 @@ def test_the_slider_stays_where_it_was_put(widgets, tmp_path):
 def test_without_ipywidgets_the_picture_stays(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, 'ipywidgets', None)
     shown = []
-    run(tmp_path / 'a', epochs=2, on_epoch=Watch(show=shown.append), **FEW)
+    run(tmp_path / 'a', epochs=2, on_epoch=Panel(show=shown.append), **FEW)
     assert len(shown) == 2 and 'dnas_nb[live]' in capsys.readouterr().out
 
 
 def test_outside_of_a_notebook_nothing_is_shown(tmp_path, capsys):
-    run(tmp_path / 'a', epochs=1, on_epoch=Watch(), **FEW)
+    run(tmp_path / 'a', epochs=1, on_epoch=Panel(), **FEW)
     assert capsys.readouterr().out == ''
 
 
