@@ -6,7 +6,7 @@ text."""
 # %% auto #0
 __all__ = ['Stopped', 'Panel', 'Told']
 
-# %% ../../nbs/running/40a_watch.ipynb #1930a147
+# %% ../../nbs/running/40a_watch.ipynb #a1b6e933
 import atexit
 import html
 import sys
@@ -19,7 +19,7 @@ from .experiment import run
 from .live import Live, _heading, _is_last, _kernel
 from .report import probabilities
 
-# %% ../../nbs/running/40a_watch.ipynb #2f56c864
+# %% ../../nbs/running/40a_watch.ipynb #fb271676
 class Stopped(KeyboardInterrupt):
     "A search was asked to stop after an epoch; its checkpoint is on disk"
 
@@ -41,7 +41,7 @@ class _Wishes:
             self.stop = False   # the same view may watch the search go on
             raise Stopped(f'stopped after epoch {epoch}: run(..., resume=True) continues')
 
-# %% ../../nbs/running/40a_watch.ipynb #59d22def
+# %% ../../nbs/running/40a_watch.ipynb #8af27e46
 def _widgets():
     "ipywidgets, or None"
     try:
@@ -92,7 +92,7 @@ class Panel:
             self.slider.value = self.epoch
         self.look()
 
-# %% ../../nbs/running/40a_watch.ipynb #b2b8da42
+# %% ../../nbs/running/40a_watch.ipynb #79beb028
 @patch
 def open(self:Panel,
     buttons=True, # to pause and to stop: they are answered where no cell runs
@@ -148,7 +148,7 @@ def stop(self:Panel,
     self.pause_button.description = 'Pause'
     self.said.value = 'stops after this epoch'
 
-# %% ../../nbs/running/40a_watch.ipynb #765450f3
+# %% ../../nbs/running/40a_watch.ipynb #d2f360c0
 @patch
 def start(self:Panel,
     **given,  # arguments of `run`, apart from `on_epoch`; `out` is the run folder
@@ -169,7 +169,7 @@ def start(self:Panel,
     self.thread.start()
 
 @patch
-def _go(self:Watch) -> None:
+def _go(self:Panel) -> None:
     "What the thread does"
     resumable = False
     try:
@@ -198,7 +198,7 @@ def say(self:Panel,
     path = html.escape(f'{Path(out).as_posix()}/report.html')
     self.link.append_display_data(HTML(f'<a href="{path}" target="_blank">{path}</a>'))
 
-# %% ../../nbs/running/40a_watch.ipynb #1270d060
+# %% ../../nbs/running/40a_watch.ipynb #0d8eef86
 _BAR = 24   # letters for a weight of 1
 
 def _leaders(state) -> list: # of (cell, edge, operation, weight)
