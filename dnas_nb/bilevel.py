@@ -13,7 +13,7 @@ __all__ = ['OPTIMISERS', 'Loss', 'part', 'Calendar', 'adam', 'trained', 'by_mean
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 import torch
 from .core import UserError, choose, generator, seeded
@@ -23,9 +23,10 @@ from .distribution import edge_entropy, init_alpha, relax_softmax
 from .genotype import keep_best
 from .gumbel import draw_cells
 from .hypergrad import Point, first_order
+from .ranks import alone, apart, averaged, everyones, mean_buffers, mine, must_match, world
 from .supernet import SuperNet, Theta, enough_pixels
 from .trace import Trace
-from .trees import at_weights
+from .trees import at_weights, leaves, rebuild
 
 # %% ../nbs/13_bilevel.ipynb #474e8e59
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class Loss:
         theta, # {cell: (E, O)}
         batch, # (x, y)
     ) -> torch.Tensor: # scalar
-        "The loss at mixing weights"
+        "The loss at mixing weights; with several ranks the mean of theirs"
+        if world().size > 1:
+            return self._over_ranks(w, theta, batch)
         x, y = batch
         device = tensors_in(x)[0].device.type
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16):
@@ -64,6 +67,19 @@ class Loss:
             else:
                 out = at_weights(self.net, w, (x, theta, self.live))
         return self.task.loss(out, y)
+
+    def _over_ranks(self, w, theta, batch):
+        "Each rank at its share of the batch; what is asked of the value is asked of all of them"
+        if w is None:
+            w = dict(self.net.named_parameters())
+        theta = Theta.of(theta)
+        held = dict(w=w, weights=dict(theta), blocks=theta.blocks, edges=theta.edges,
+                    gates=theta.gates)
+        held = rebuild(held, apart(leaves(held)))
+        w = held.pop('w')
+        with alone():
+            value = self.at(w, replace(theta, **held), batch)
+        return averaged(value)
 
     def log_prob(self, phi, theta) -> dict: # {cell: (E,)}
         "Logarithm of the probability of each edge's sample"
@@ -450,7 +466,8 @@ def evaluate(
     judged_apart = isinstance(net, torch.nn.Module) and not isinstance(net, SuperNet)
     mode = evaluating if judged_apart else nullcontext   # one of cells has no dropout
     with mode(net):
-        for index in images.judging(batch, most, seed):
+        whole = images.judging(batch, most, seed)
+        for index in whole if said is not None else mine(whole):
             x, y = images.take(index)
             with enough_pixels():
                 output = net(x, theta, live)
@@ -460,7 +477,7 @@ def evaluate(
                 some = slice(max(1, (_KEPT - kept)//answer[0].numel()))
                 said.append(tuple(t[some].cpu() for t in (index, y, answer)))
                 kept += answer[some].numel()
-    mean = averages(scores)
+    mean = averages(scores if said is not None else everyones(scores))
     return mean['loss'], mean['acc']
 
 # %% ../nbs/13_bilevel.ipynb #67099b96
@@ -520,6 +537,7 @@ def _one_step(state, method, step) -> float:
 
 def _end_epoch(state, method, plan, data, losses) -> State:
     "After the last step: stages, then what is noted of the epoch"
+    mean_buffers(state.net)
     bad = first_bad(state)
     if bad:
         raise UserError(f'epoch {state.epoch + 1}: {bad} is not finite, lower the learning rate')
@@ -527,6 +545,7 @@ def _end_epoch(state, method, plan, data, losses) -> State:
     progress = state.epoch/plan.epochs
     for stage in method.stages:
         state = stage(state, method, progress)
+    _must_agree(state)
     numbers, means = watch(state, method, data, progress)
     noted = dict(epoch=state.epoch, train_loss=sum(losses)/len(losses), **numbers)
     for name, value in noted.items():
@@ -534,6 +553,15 @@ def _end_epoch(state, method, plan, data, losses) -> State:
             raise UserError(f'epoch {state.epoch}: {name} became {value}, lower the learning rate')
     state.trace = state.trace.then(noted, means)
     return state
+
+def _must_agree(state):
+    "Raise `UserError` unless every rank holds the same network, architecture and masks"
+    must_match(dict(
+        weights=state.net.state_dict().values(),
+        architecture=leaves(state.phi),
+        masks=state.live.values(),
+        memory=state.memory.values(),
+    ), state.epoch)
 
 def first_bad(
     state,  # `State`

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from .core import UserError, generator
 from .ops import channel_shuffle
+from .ranks import means
 from .space import Space, Stack
 from .supernet import CellNet, PartialEdge, SuperNet
 
@@ -105,8 +106,8 @@ def _saliency(
     out = {}
     for (place, x), g in zip(given.items(), slopes):
         if g is not None:
-            out[place] = (x.detach().double()*g.double()).sum((0, 2, 3)).abs().cpu()
-    return out
+            out[place] = (x.detach().double()*g.double()).sum((0, 2, 3)).cpu()
+    return {place: change.abs() for place, change in zip(out, means(out.values()))}
 
 # %% ../nbs/16g_channels.ipynb #cpm00023
 _KEY = 'channels of '   # and the place of an edge: where a state remembers

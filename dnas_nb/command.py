@@ -185,7 +185,9 @@ def _guarded(
         result = f()
         sys.stdout.flush()
         return result
-    except UserError as e: _complain(name, e)
+    except UserError as e:
+        if getattr(e, 'told', False): sys.exit(2)   # of several ranks another one says it
+        _complain(name, e)
     except BrokenPipeError: _leave_quietly()
     except MemoryError: _complain(name, 'out of memory: ask for less')
     except OSError as e:

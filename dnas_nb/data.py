@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from .core import UserError, brief, generator
+from .ranks import share, world
 
 # %% ../nbs/06_data.ipynb #nst00002
 def mapped(
@@ -596,7 +597,8 @@ class _Batches:
         if self.augment is not None:
             key = (*self.augment, k)
         index = self.order[k % len(self.order)]
-        return self.part.take(index, key, self.cutout)
+        whole = self.part.take(index, key, self.cutout)
+        return whole if world().size == 1 else mapped(itemgetter(share(len(index))), whole)
 
     def __iter__(self):
         for k in range(len(self.order)):

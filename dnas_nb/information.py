@@ -15,6 +15,7 @@ from torch import Tensor
 from .core import UserError
 from .distribution import PointMass, checked
 from .prune import keep_top, set_live
+from .ranks import means
 from .supernet import CellNet
 
 # %% ../nbs/16e_information.ipynb #isd00007
@@ -75,6 +76,7 @@ def readings(
         sums = torch.zeros(2, cell.cell.E, cell.cell.O, dtype=torch.float64)
         for (e, o), value in _operation_outputs(cell, args, kwargs).items():
             sums[0, e, o], sums[1, e, o] = value.clamp(max=_WORST), 1
+        sums, = means([sums])
         name = cell.cell.name
         out[name] = out.get(name, 0) + sums
     return out

@@ -18,6 +18,7 @@ from torch.utils.data import ConcatDataset, DataLoader, IterableDataset
 from .core import UserError, brief, counted, generator, seed_of, seeded
 from .data import (About, Data, Part, classification, deal, fingerprints, mapped, moments,
                           prepared, tensors_in)
+from .ranks import share, world
 from .safe import brief_line, square
 
 # %% ../nbs/06c_loaders.ipynb #ldr00007
@@ -358,7 +359,11 @@ def batches(self: Loaded,
     cutout=0,      # side of a blank square in pixels, among the changes
 ) -> _Stream:
     "The batches (x, y) of one epoch, see `data.deal`; equal keys, equal bits"
-    return _Stream(self, deal(len(self), size, *key), augment, cutout)
+    order = deal(len(self), size, *key)
+    if world().size > 1:                # each rank reads its share alone
+        order = [index[share(len(index))] for index in order]
+        augment = augment and (*augment, 'rank', world().rank)
+    return _Stream(self, order, augment, cutout)
 
 @patch
 def take(self: Loaded,

@@ -18,6 +18,8 @@ SKIP = re.compile(r'^#\|\s*(slow|cuda|data|eval:\s*false)', re.M)
 
 # What has to hold, by subject. A check is named by what it checks.
 CHECKS = {
+    # several processes (chapter 00d)
+    'ranks-are-one': 'loss, gradient and Hessian product over two ranks are those of the mean of their halves in one process',
     # a correlated normal over the logits (chapter 11)
     'correlation-is-valid': 'the correlation matrix has unit diagonal, is positive definite, and is the identity at z = 0',
     'sample-covariance': 'the covariance of samples is sigma^2 C',

@@ -50,6 +50,11 @@ def _know(plugin):
     load_installed()
     if plugin is not None: load_plugins(plugin)
 
+def _say_once(text):
+    "On standard output; of several ranks the first one says it"
+    from dnas_nb.ranks import world
+    if world().rank == 0: print(text)
+
 def _say(line):
     "One line on standard error, also while a bar is drawn there"
     from tqdm import tqdm
@@ -137,7 +142,7 @@ def dnas_search(
                             lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
                             preset=preset, layout=layout, task=task, compile=compile, opt=opt,
                             augment=augment)
-    print('\n\n'.join(map(_found_lines, results)))
+    _say_once('\n\n'.join(map(_found_lines, results)))
 
 # %% ../../nbs/running/43_cli.ipynb #9da3bc7e
 def train_lines(
@@ -185,7 +190,7 @@ def dnas_train(
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,
                     on_epoch=bar, layout=layout, epochs=epochs, C=channels, n=cells,
                     batch=batch, lr=lr, opt=opt, augment=augment, mixup=mixup)
-    print(train_lines(t))
+    _say_once(train_lines(t))
 
 # %% ../../nbs/running/43_cli.ipynb #f936c425
 @command()

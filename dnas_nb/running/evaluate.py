@@ -17,7 +17,7 @@ import torch
 from ..bilevel import OPTIMISERS, weight_opt
 from ..changes import AUGMENTS, augmented, blended
 from ..checkpoint import sound_history, sound_memory
-from ..core import (UserError, choose, counted, device as get_device, finite, save_tensors,
+from ..core import (UserError, choose, counted, finite, save_tensors,
                           seeded, write_atomic)
 from ..data import Data, Part, Task, averages, classification, tensors_in
 from ..depthwise import fast_depthwise
@@ -26,6 +26,8 @@ from .folder import (Keeper, account, csv_text, digests, lost, owning, same_age,
 from ..genotype import Genotype, from_json, to_json, to_str
 from .identity import (about as data_of, described, named, same_run, space_named,
                                       stands_for_itself)
+from ..ranks import (agree, everyones, from_first, join, mean_buffers, mean_gradients, means,
+                           mine, must_match, only_first, own_device)
 from ..safe import path_text, typed
 from ..schedule import cosine, ramp
 from ..space import Space
@@ -234,6 +236,7 @@ def _step(
         loss = mixed.share*loss + (1 - mixed.share)*_loss(out, mixed.others(y), r, task)
     opt.zero_grad(set_to_none=True)
     loss.backward()
+    mean_gradients(net.parameters())
     if r.clip:
         torch.nn.utils.clip_grad_norm_(net.parameters(), r.clip)
     opt.step()
@@ -279,7 +282,8 @@ def train_epoch(
         rows = []
         for k, (x, y) in enumerate(_views(images, r, seed, epoch)):
             rows.append(_step(net, opt, x, y, r, task, (seed, epoch, k)))
-    seen = torch.stack(rows).cpu()
+    mean_buffers(net)
+    seen = means([torch.stack(rows).cpu()])[0]   # of several ranks
     _must_be_sound(net, seen[:, 0], r, epoch)
     loss, acc = seen.double().mean(0).tolist()
     return dict(epoch=epoch + 1, lr=lr, drop_path=drop, train_loss=loss, train_acc=acc)
@@ -295,10 +299,10 @@ def judge(
     net.eval()
     device, scores = next(net.parameters()).device, []
     with torch.no_grad():
-        for index in torch.arange(len(images)).split(batch):
+        for index in mine(torch.arange(len(images)).split(batch)):
             x, y = images[index].to(device).take()
             scores.append(task.scores(net(x), y))
-    mean = averages(scores)
+    mean = averages(everyones(scores))
     return mean['loss'], mean['acc']
 
 # %% ../../nbs/running/21_evaluate.ipynb #f5e7de13
@@ -426,14 +430,15 @@ class _Job:
 
     def keeper(self, about) -> Keeper:
         "The account of the run, begun on disk"
-        if self.out:
-            write_atomic(self.out/'genotype.json', to_json(self.genotype))
-        return Keeper(self.out, dict(
+        keeper = Keeper(self.out, dict(
             task='retraining', settings=about, status='running', space=about['space'],
             data=about['data'], device=str(self.device), trained_on='train + valid',
             versions=versions(), dataset=data_of(self.data), rule=self.task.rule(),
             own=described(space=self.space, task=self.task.name,
                           data=None if self.recipe.augment else self.data)))
+        if keeper.writes:
+            write_atomic(self.out/'genotype.json', to_json(self.genotype))
+        return keeper
 
     def write_again(self, history):
         "Write what is missing of a finished retraining"
@@ -467,15 +472,17 @@ def _go(
         for epoch in range(len(history), job.recipe.epochs):
             row = train_epoch(net, opt, images, job.recipe, epoch, job.seed, job.task)
             history.append(row)
-            keeper.epoch(history, _save(net, opt, history, job.genotype, about))
+            must_match(dict(weights=net.state_dict().values()), epoch + 1)
+            save = _save(net, opt, history, job.genotype, about)
+            only_first(keeper.epoch, history, save)
             if on_epoch:
-                on_epoch(row)
+                only_first(on_epoch, row)
         if test is None:
             test = judge(net, job.data.test, task=job.task)
-            if job.out:
+            if keeper.writes:
                 _save(net, opt, history, job.genotype, about, test)(job.out/'last.pt')
         result = dict(arch=to_str(job.genotype), test_loss=test[0], test_acc=test[1])
-        files = digests(job.out, ('history.csv', 'genotype.json')) if job.out else {}
+        files = digests(job.out, ('history.csv', 'genotype.json')) if keeper.writes else {}
         keeper.note(status='finished', result=result, files=files)
     return tuple(test)
 
@@ -495,12 +502,13 @@ def train_arch(
 ) -> Trained:
     "Train the network of one genotype from scratch, then test it once. Raises `UserError`"
     r = choose(recipe, RECIPES, 'recipe') if isinstance(recipe, str) else recipe
-    dev, out = get_device(device), Path(out) if out else None
+    join()
+    dev, out = own_device(device), Path(out) if out else None
     if resume and not out:
         raise UserError('resume needs the folder of the run: give out=')
     with owning(out, held):
         if out:
-            same_run(out, split, 'retraining')
+            only_first(same_run, out, split, 'retraining')
         stands_for_itself(space)
         if r.auxiliary and not space.cells:
             raise UserError(f'space {space.name!r} has no cells, so there is no second head: '
@@ -522,16 +530,17 @@ def _network_and_optimiser(job, about) -> tuple:
 def _carry_out(job, resume, on_epoch) -> Trained:
     "From the checkpoint, where there is one, to the result"
     r, about = job.recipe, job.about()
+    agree(about | versions(), 'start all ranks alike, with the same data')
     whole = None
     if job.out:
-        whole = to_continue(job.out, resume, about, _read, 'retraining')
+        whole = from_first(to_continue, job.out, resume, about, _read, 'retraining')
     net, opt = _network_and_optimiser(job, about)
     history, test = [], None
     if whole:
         _fill(net, opt, whole)
         history, test = whole['history'], whole['test']
-    if test is not None and account(job.out).get('status') == 'finished':
-        job.write_again(history)
+    if test is not None and from_first(account, job.out).get('status') == 'finished':
+        only_first(job.write_again, history)
     else:
         test = _go(job, net, opt, about, history, test, on_epoch)
     weights = n_weights(net)

@@ -21,7 +21,7 @@ from ..bilevel import (Calendar, Method, OPTIMISERS, Plan, State, arch_step, dis
                              search, start, weight_step)
 from ..changes import AUGMENTS, augmented
 from ..checkpoint import fill, read, save
-from ..core import (UserError, brief, choose, counted, device as get_device, finite, seeded,
+from ..core import (UserError, brief, choose, counted, finite, seeded,
                           write_atomic)
 from ..data import Data, Task, classification
 from .evaluate import LARGEST, buildable, channels_of
@@ -39,6 +39,8 @@ from ..reading.answers import KINDS
 from ..growing import blueprint, reshape
 from .referee import conclude, from_table, trainer, tuner
 from ..plugins import must_be_loaded
+from ..ranks import (agree, all_or_none, from_first, join, only_first, own_device, share,
+                           world)
 from ..released import released, row_of
 from ..sources import SOURCES, is_file, load_data
 from ..space import Space
@@ -315,26 +317,31 @@ def run(
     **given,        # fields of `Settings`: method, space, task (names or values), data, epochs ...
 ) -> Result:
     "Search, and write the run folder. Raises `UserError` for anything a user can mend"
-    s, dev = _asked(out, split, given), get_device(device)
-    out = Path(out) if out else _folder(s, resume)
+    join()
+    s, dev = all_or_none(_asked, out, split, given), all_or_none(own_device, device)
+    agree(asdict(s) | versions(), 'start all ranks with the same command')
+    all_or_none(share, s.batch)
+    out = Path(out) if out else from_first(_folder, s, resume)
     with owning(out), on_threads(s.threads):   # ours first of all: what is read stays as it is
-        whole = to_continue(out, resume, asdict(s), read)
-        begun = account(out)
+        whole = from_first(to_continue, out, resume, asdict(s), read)
+        begun = from_first(account, out)
         over = begun.get('status') == 'finished'
-        split = _pictures(s, split, out, over)
+        split = all_or_none(_pictures, s, split, out, over)
+        if split:
+            agree(dict(data=split.about.fingerprint), 'every rank needs the same data')
         if split and begun:
-            same_run(out, split, whole=whole)
+            only_first(partial(same_run, out, split, whole=whole))
         job = prepare(s, split, dev)
         if over:
             return _again(job, out, whole, report)
         keeper = _keeper(job, out, whole)
         with keeper.watching():
-            _foresee(job, keeper, whole, tell)
+            only_first(_foresee, job, keeper, whole, tell, world().size)
             state = _search(job, keeper, on_epoch, tell)
-            verdict = _conclude(job, keeper, state, tell)
-            _write(job, keeper, state, verdict)
+            verdict = _conclude(job, keeper, state, tell if world().rank == 0 else None)
+            keeper.about = from_first(_write, job, keeper, state, verdict)
         if report:
-            _draw(keeper)
+            only_first(_draw, keeper)
         return _result(job, keeper, state.trace, verdict.genotype)
 
 @contextlib.contextmanager
@@ -370,13 +377,13 @@ def _result(job, keeper, trace, genotype) -> Result:
     return Result(keeper.out, genotype, found, trace, job.settings, seconds, job.space, job)
 
 # %% ../../nbs/running/40_experiment.ipynb #d3f852aa
-def _foresee(job, keeper, whole, tell):
+def _foresee(job, keeper, whole, tell, ranks):
     "Say what a step will need; from here on `memory.peak` is the search's own"
     if job.settings.preset == 'paper' and not whole:
         (tell or _aloud)(cost_line(job))
     if tell and job.split.about.skipped:
         tell(_skipped_line(job.split.about.skipped))
-    batch = job.settings.batch
+    batch = job.settings.batch//ranks
     dev = job.device
     bf16 = job.settings.precision == 'bf16'
     need = predicted_mb(job.fresh(), job.method, job.split, batch, dev, bf16)
@@ -460,8 +467,10 @@ def _keeper(job, out, whole) -> Keeper:
         dataset=data_of(split),
         own=described(s.method, s.space, s.task, None if s.augment else split),
         images={name: len(part) for name, part in split.parts.items()},
-        started=account(out).get('started') or time.strftime('%Y-%m-%d %H:%M:%S'),
+        started=from_first(account, out).get('started') or time.strftime('%Y-%m-%d %H:%M:%S'),
     )
+    if world().size > 1:
+        about['ranks'] = world().size
     if split.about.skipped:
         about['skipped'] = [list(one) for one in split.about.skipped[:1000]]
     keeper = Keeper(out, about)
@@ -479,14 +488,14 @@ def _search(job, keeper, on_epoch, tell) -> State:
     "The epochs that are missing; out of memory: on from the checkpoint with half the batch, once"
     batch = keeper.about['batch']
     epochs = partial(_epochs, job, keeper, on_epoch)
-    whole = batch == job.settings.batch
+    whole = batch == job.settings.batch and world().size == 1   # ranks share one batch
     return halving(epochs, batch, tell or _aloud, once=whole)
 
 def _epochs(job, keeper, on_epoch, batch) -> State:
     "From the checkpoint to the last epoch; after each, checkpoint and history are on disk"
     s = job.settings
     about = keeper.about
-    whole = read(keeper.out/'last.pt') if about['epoch'] else None
+    whole = from_first(read, keeper.out/'last.pt') if about['epoch'] else None
     state = job.begin(whole)
     spent = _spent(whole)
     about['batch'] = batch
@@ -500,9 +509,9 @@ def _epochs(job, keeper, on_epoch, batch) -> State:
         spent = _spent_more(spent, t0, job.device)
         t0 = time.monotonic()
         write = partial(save, state, plan=blueprint(state.net), **kept, **spent)
-        keeper.epoch(state.trace.rows(), write, **spent)
+        only_first(partial(keeper.epoch, state.trace.rows(), write, **spent))
         if on_epoch:
-            on_epoch(state, s)
+            only_first(on_epoch, state, s)
     return state
 
 def _spent_more(spent, t0, dev) -> dict:
@@ -544,7 +553,7 @@ def _conclude(job, keeper, state, tell) -> _Verdict:
     how = dict(dev=job.device, tell=tell, task=job.task)
     fresh = _Later(partial(trainer, job.space, split, s.seed, **how))
     g, found = conclude(state, job.method, job.space, split, s.seed, tune, fresh)
-    found['table'] = from_table(g, job.space, split)
+    found['table'] = from_first(from_table, g, job.space, split)
     told = about.get('predicted_mb') or 'no'
     most = about.get('peak_mb', 0)
     found['memory'] = f'{told} MB predicted, {most} MB at the peak of the search'
@@ -553,8 +562,8 @@ def _conclude(job, keeper, state, tell) -> _Verdict:
 # a finished search is known by them
 _FILES = 'history.csv', 'genotype.json', 'arrays.npz', 'answers.npz'
 
-def _write(job, keeper, state, verdict):
-    "What was found, on disk: the run is finished when only the report is missing"
+def _write(job, keeper, state, verdict) -> dict:
+    "What was found, on disk: the run is finished when only the report is missing; its account"
     out = keeper.out
     write_atomic(out/'genotype.json', to_json(verdict.genotype))
     _write_arrays(job, out, state)
@@ -569,6 +578,7 @@ def _write(job, keeper, state, verdict):
         derive_seconds=verdict.seconds,
         params=sum(p.numel() for p in state.net.parameters()),
     )
+    return keeper.about
 
 def _write_answers(job, out, state, genotype):
     "answers.npz: what the found network answers on the valid part, for the report"
@@ -598,7 +608,13 @@ def _draw(keeper):
     keeper.note(drawn=draw_all(keeper.out))
 
 def _again(job, out, whole, report) -> Result:
-    "A finished run: write what is missing. Raises `UserError` for a file that was changed"
+    "A finished run, once what was missing is written"
+    about, g = from_first(_mended, job, out, whole, report)
+    trace = Trace.from_rows(whole['history'], job.space.groups)
+    return _result(job, Keeper(out, about), trace, g)
+
+def _mended(job, out, whole, report) -> tuple: # (account, genotype)
+    "Write what is missing of a finished run. Raises `UserError` for a file that was changed"
     about = account(out)
     gone = lost(out)
     history = whole['history']
@@ -614,6 +630,4 @@ def _again(job, out, whole, report) -> Result:
     there = [(out/name).is_file() for name in about.get('drawn', [])]
     if report and ('answers.npz' in gone or not (there and all(there))):
         _draw(Keeper(out, about))
-    trace = Trace.from_rows(history, job.space.groups)
-    keeper = Keeper(out, about)
-    return _result(job, keeper, trace, g)
+    return about, g

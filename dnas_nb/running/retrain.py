@@ -22,6 +22,7 @@ from ..genotype import Genotype, from_json
 from .identity import (differs, folder_name, found_again, must_agree, of_run, placed,
                               space_named)
 from ..methods import METHODS
+from ..ranks import all_or_none, from_first, join, only_first
 from ..safe import has_dir, has_file, path_text, read_text
 from ..plugins import must_be_loaded
 from ..sources import is_file, load_data
@@ -190,16 +191,18 @@ def retrain(
     **recipe,       # fields of the recipe: epochs, batch, lr, C, n ...; None keeps the preset's
 ) -> Trained:
     "Train a found cell from scratch, into a run folder. Raises `UserError` for what can be mended"
+    join()
     wanted = _Wanted(split, data, size, images, layout)
     _check(wanted, threads, seed, recipe)
     found = find_arch(arch, space)
     r = _recipe_for(found.space, preset, recipe)
-    out = Path(out) if out else _unused(_default_folder(found, wanted, seed), resume)
+    base = _default_folder(found, wanted, seed)
+    out = Path(out) if out else from_first(_unused, base, resume)
     tell = on_epoch and _Telling(on_epoch, r)
     task = task or found.settings.get('task') or classification
     with owning(out):   # first of all: what is read below stays as it is
-        refuse(out, resume, 'retraining')
-        split = _pictures(found, preset, wanted)
+        only_first(refuse, out, resume, 'retraining')
+        split = all_or_none(_pictures, found, preset, wanted)
         with on_threads(threads):
             return train_arch(found.genotype, found.space, split, r, out, resume, seed, device,
                               tell, held=True, task=task)
