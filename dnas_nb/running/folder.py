@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from ..core import UserError, WriteError, as_json, brief, seal, unseal, write_atomic
 from .claims import is_claimed, keep_claim
+from ..ranks import only_first, world
 from ..safe import (brief_line, has_file, path_text, read_arrays, read_bytes, read_csv,
                           read_json, typed)
 
@@ -66,6 +67,13 @@ def owning(
     if held or folder is None or is_claimed(folder):
         yield
         return
+    with contextlib.ExitStack() as ours:   # of several ranks the first one takes it for all
+        only_first(ours.enter_context, _owned(folder))
+        yield
+
+@contextlib.contextmanager
+def _owned(folder):
+    "The same, for one process"
     new = not Path(folder).exists()
     ours = lock(folder)
     try:
@@ -124,16 +132,21 @@ def _placeless(k, value):
 # %% ../../nbs/running/19_folder.ipynb #d9ca0fc7
 @dataclass
 class Keeper:
-    "Writes the files of one run as it goes. With `out=None` it writes nothing"
+    "Writes the files of one run as it goes. With `out=None`, and on other ranks, it writes nothing"
     out: Path    # run folder, or None
     about: dict  # what run.json holds
+
+    @property
+    def writes(self) -> bool:
+        "Of several ranks the first one does"
+        return self.out is not None and world().rank == 0
 
     def note(self,
         **more, # entries of run.json
     ):
         "Write run.json with these entries added"
         self.about.update(more)
-        if self.out:
+        if self.writes:
             write_atomic(self.out/'run.json', as_json(self.about))
 
     def begin(self,
@@ -141,10 +154,10 @@ class Keeper:
         **more,  # entries of run.json
     ):
         "History and account as the checkpoint says: the run may have been killed before they were"
-        if self.out and history:
+        if self.writes and history:
             write_atomic(self.out/'history.csv', csv_text(history))
         self.note(epoch=len(history), **more)      # fails where the run is no longer ours
-        if self.out and not history:
+        if self.writes and not history:
             (self.out/'history.csv').unlink(missing_ok=True)
 
     def epoch(self,
@@ -153,7 +166,7 @@ class Keeper:
         **more,  # entries of run.json
     ):
         "Checkpoint, history, account: in this order"
-        if self.out:
+        if self.writes:
             write(self.out/'last.pt')
             write_atomic(self.out/'history.csv', csv_text(history))
         self.note(epoch=len(history), **more)
