@@ -5,7 +5,7 @@ averaged, so all of them hold the same network."""
 
 # %% auto #0
 __all__ = ['World', 'world', 'alone', 'join', 'own_device', 'share', 'mine', 'everyones', 'means',
-           'mean_gradients', 'mean_buffers', 'apart', 'averaged', 'Told', 'all_or_none',
+           'mean_gradients', 'mean_buffers', 'apart', 'averaged', 'Elsewhere', 'all_or_none',
            'only_first', 'from_first', 'agree', 'must_match']
 
 # %% ../nbs/00d_ranks.ipynb #rnk00004
@@ -230,7 +230,7 @@ def averaged(
     return value if world().size == 1 else _Averaged.apply(value)[0]
 
 # %% ../nbs/00d_ranks.ipynb #rnk00035
-class Told(UserError):
+class Elsewhere(UserError):
     "What ended this rank too; another one says it"
     told = True
 
@@ -258,7 +258,7 @@ def all_or_none(
     first = failed[0]
     if e is not None and world().rank == first:
         raise e
-    raise Told(f'rank {first}: {whys[first]}')
+    raise Elsewhere(f'rank {first}: {whys[first]}')
 
 # %% ../nbs/00d_ranks.ipynb #rnk00036
 def _by_first(f, *args):
@@ -301,7 +301,7 @@ def agree(
         for name, value in held[0].items():
             if there.get(name) == value:
                 continue
-            kind = UserError if world().rank == 0 else Told
+            kind = UserError if world().rank == 0 else Elsewhere
             raise kind(f'{name} is {brief(value, 40)} on rank 0 and {brief(there.get(name), 40)} '
                        f'on rank {rank}: {cure}')
 
