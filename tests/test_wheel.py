@@ -125,7 +125,7 @@ def test_imports_are_requirements():
     "Whatever the package imports is the standard library, a requirement, or an extra; and every requirement is imported."
     extra = {
         re.match(r'[\w-]+', r)[0].replace('-', '_')
-        for k in ('export', 'study', 'motif', 'ray', 'augment', 'completion', 'live')
+        for k in EXTRAS
         for r in config['DEFAULT'][f'{k}_requirements'].split()
     }
     known = {'scikit_learn': 'sklearn', 'pillow': 'PIL'}

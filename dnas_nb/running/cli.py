@@ -9,7 +9,7 @@ __all__ = ['whole_numbers', 'dnas_search', 'train_lines', 'dnas_train', 'dnas_ex
 
 # %% ../../nbs/running/43_cli.ipynb #6d471625
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Callable
 from ..command import command
@@ -61,16 +61,22 @@ def _say(line):
     tqdm.write(line, file=sys.stderr)
 
 # %% ../../nbs/running/43_cli.ipynb #ad3f1701
-def _search_seeds(seeds, out, resume, device, **given) -> list: # of `Result`s
+def _search_seeds(seeds, out, resume, device, track, **given) -> list: # of `Result`s
     "Run every seed; with several, each has its own folder below `out`"
     from dnas_nb.running.experiment import run
     results = []
     for seed in seeds:
         where = f'{out}/s{seed}' if out and len(seeds) > 1 else out
-        with closing(_Bar(_searched)) as bar:
-            r = run(where, resume, device, on_epoch=bar, seed=seed, tell=_say, **given)
+        with ExitStack() as held:
+            watch = [held.enter_context(closing(w)) for w in _watching(_searched, track)]
+            r = run(where, resume, device, on_epoch=watch, seed=seed, tell=_say, **given)
         results.append(r)
     return results
+
+def _watching(words, track) -> list:
+    "A bar, and the trackers of those names"
+    from dnas_nb.running.trackers import trackers_of
+    return [_Bar(words), *trackers_of(track)]
 
 def _found_lines(r) -> str:
     "What the terminal shows at the end of a search: the architecture, its figures, the report"
@@ -132,11 +138,12 @@ def dnas_search(
     compile:str=None,       # never, always, or auto: where it pays (never)
     out:str=None,           # run folder (runs/METHOD-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a run that was stopped
+    track:str=None,         # tensorboard, wandb, mlflow: a page of curves there
     plugin:str=None,        # own parts: mine.py,yours.py; or domains, suite
 ):
     "Search for a cell; writes a run folder: cell, history, checkpoint, report.html"
     _know(plugin)
-    results = _search_seeds(whole_numbers(seeds), out, resume, device,
+    results = _search_seeds(whole_numbers(seeds), out, resume, device, track,
                             method=method, space=space, data=data, epochs=epochs, warmup=warmup,
                             channels=channels, cells=cells, size=size, images=images, batch=batch,
                             lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
@@ -181,14 +188,16 @@ def dnas_train(
     threads:int=1,          # CPU threads
     out:str=None,           # folder (runs/retrain-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a training that was stopped
+    track:str=None,         # tensorboard, wandb, mlflow: a page of curves there
     plugin:str=None,        # own parts: mine.py,yours.py; or domains, suite
 ):
     "Train a found architecture from scratch; writes a run folder that load_arch reads"
     _know(plugin)
     from dnas_nb.running.retrain import retrain
-    with closing(_Bar(_trained)) as bar:
+    with ExitStack() as held:
+        watch = [held.enter_context(closing(w)) for w in _watching(_trained, track)]
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,
-                    on_epoch=bar, layout=layout, epochs=epochs, C=channels, n=cells,
+                    on_epoch=watch, layout=layout, epochs=epochs, C=channels, n=cells,
                     batch=batch, lr=lr, opt=opt, augment=augment, mixup=mixup)
     _say_once(train_lines(t))
 
@@ -256,10 +265,11 @@ class _Runs:
     def close(self):
         if self.bar is not None: self.bar.close()
 
-def _share(what, out, workers, retry, device, patience, bars):
+def _share(what, out, workers, retry, device, patience, bars, track):
     "As one of the workers of a study; no settings at all: as the folder says"
     from dnas_nb.running.fleet import work
-    return work(what or None, out, workers, retry, device, patience, bars.move, _say, bars.begin)
+    return work(what or None, out, workers, retry, device, patience, bars.move, _say, bars.begin,
+                track)
 
 def _end(frame, what, out):
     "Show how a study ended; status 1 where a run that was asked for did not finish"
@@ -314,6 +324,7 @@ def dnas_study(
     address:str=None,       # of a Ray cluster; without, one is started here
     device:str='auto',      # of the workers: cpu, cuda:1, cuda:0,cuda:1 (auto: all GPUs)
     retry:bool=False,       # run again what failed
+    track:str=None,         # tensorboard, wandb, mlflow: a page of curves for each run
     worker:bool=False,      # one of any number of processes and hosts that share the folder
     patience:float=60.,     # with --worker: seconds of silence after which one counts as lost
     plugin:str=None,        # own parts: mine.py,yours.py; or domains, suite
@@ -328,9 +339,9 @@ def dnas_study(
                      augment=augment)
     bars = _Runs()
     try:
-        if worker: frame = _share(what, out, workers, retry, device, patience, bars)
+        if worker: frame = _share(what, out, workers, retry, device, patience, bars, track)
         else:
             frame = study(what, out, workers, backend, address, retry, device, bars.move, _say,
-                          bars.begin)
+                          bars.begin, track)
     finally: bars.close()
     _end(frame, what, out)

@@ -5,7 +5,7 @@ found."""
 
 # %% auto #0
 __all__ = ['PRESETS', 'Settings', 'settings', 'Result', 'row_and_space', 'Job', 'prepare', 'run',
-           'on_threads', 'cost_line']
+           'one_call', 'on_threads', 'cost_line']
 
 # %% ../../nbs/running/40_experiment.ipynb #9eb6a09d
 import contextlib
@@ -311,12 +311,13 @@ def run(
     resume=False,   # continue a run that was stopped; of a finished one, write what is missing
     device='auto',  # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
     split=None,     # `Data` of your own instead of the named data
-    on_epoch=None,  # called with (state, settings) after every epoch, for a progress bar
+    on_epoch=None,  # called with (state, settings) after every epoch: a function, or several
     report=True,    # write pictures and report.html at the end?
     tell=None,      # called with a line now and then: memory needed, a batch that was halved
     **given,        # fields of `Settings`: method, space, task (names or values), data, epochs ...
 ) -> Result:
     "Search, and write the run folder. Raises `UserError` for anything a user can mend"
+    on_epoch = one_call(on_epoch)
     join()
     s, dev = all_or_none(_asked, out, split, given), all_or_none(own_device, device)
     agree(asdict(s) | versions(), 'start all ranks with the same command')
@@ -343,6 +344,20 @@ def run(
         if report:
             only_first(_draw, keeper)
         return _result(job, keeper, state.trace, verdict.genotype)
+
+def one_call(
+    functions,  # a function, a list of them, or None
+):
+    "One function that calls all in turn, or None. Raises `UserError` for what cannot be called"
+    if functions is None or callable(functions):
+        return functions
+    if not isinstance(functions, (list, tuple)) or not all(map(callable, functions)):
+        raise UserError(f'on_epoch takes a function or a list of functions, not {brief(functions)}')
+    return partial(_call_all, functions) if functions else None
+
+def _call_all(functions, *args):
+    for f in functions:
+        f(*args)
 
 @contextlib.contextmanager
 def on_threads(

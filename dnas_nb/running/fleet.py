@@ -19,6 +19,7 @@ from pathlib import Path
 from ..core import UserError, as_json, counted, finite, write_atomic
 from .claims import Beating, Watch, claimed, ended, newest, take
 from .folder import account, versions
+from .trackers import trackers_of
 from .study import (_by_name as _in_study, _Each, _context, _data_of, _devices,
                                    _ending, _free, _keep_data, _ledger, _same_data, _start, frame,
                                    keep_table, plan, standing)
@@ -206,6 +207,7 @@ class _Crew:
     fleet: Fleet
     places: list             # numbers that are free
     devices: tuple           # of the places, in turn
+    track: str               # names of trackers, or None
     running: dict = field(default_factory=dict)  # sentinel -> (worker, claim)
 
     def start(self, ctx, claim):
@@ -213,7 +215,7 @@ class _Crew:
         folder = str(self.fleet.out/claim.name)
         attempt = _in_study('_attempt')
         args = (claim, attempt, folder, self.fleet.runs[claim.name],
-                _Each(self.devices), loaded_plugins())
+                _Each(self.devices), loaded_plugins(), self.track)
         job = _by_name('make_claimed'), args
         worker = _start(ctx, claim.name, self.places.pop(0), job)
         self.running[worker.process.sentinel] = worker, claim
@@ -250,12 +252,14 @@ def work(
     on_run=None,    # called with (name, status, error, done, of) after each run that was made here
     tell=None,      # called with a line now and then
     on_start=None,  # called with (done, of) before the first run
+    track=None,     # 'tensorboard', 'wandb', 'mlflow', or several with commas
 ):
     "Make runs of a shared study until all are over, return the `frame`. Raises `UserError`"
     runs, out = None if what is None else plan(what), Path(out).resolve()
     counted(workers, 'workers', 1024)
     finite(patience, 'patience', least=.1)
-    crew = _Crew(None, list(range(workers)), _devices(device))
+    trackers_of(track)
+    crew = _Crew(None, list(range(workers)), _devices(device), track)
     fleet = crew.fleet = _join(out, runs, patience, retry)
     if on_start: on_start(len(fleet.over), len(fleet.runs))
     order = list(fleet.runs)

@@ -15,7 +15,7 @@ from ..core import UserError, brief, choose, counted
 from ..data import Data, classification
 from .evaluate import (LARGEST, RECIPES, Recipe, Trained, is_published,
                               train_arch)
-from .experiment import PRESETS, on_threads, row_and_space
+from .experiment import PRESETS, on_threads, one_call, row_and_space
 from .folder import account, owning, refuse, written
 from ..dialects import GENOTYPES, parse, published
 from ..genotype import Genotype, from_json
@@ -184,7 +184,7 @@ def retrain(
     seed=0,
     device='auto',  # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
     threads=1,      # of the CPU; sums in another order are other bits
-    on_epoch=None,  # called with the row of the history and the recipe after every epoch
+    on_epoch=None,  # a function or several, called with the row of an epoch and the recipe
     split=None,     # `Data`: the one that was searched, or another with a name of its own
     layout=None,    # of the pictures in a file, such as 'NHWC'
     task=None,      # a `Task` or its name; None: that of the run that found it
@@ -198,7 +198,7 @@ def retrain(
     r = _recipe_for(found.space, preset, recipe)
     base = _default_folder(found, wanted, seed)
     out = Path(out) if out else from_first(_unused, base, resume)
-    tell = on_epoch and _Telling(on_epoch, r)
+    tell = on_epoch and _Telling(one_call(on_epoch), r)
     task = task or found.settings.get('task') or classification
     with owning(out):   # first of all: what is read below stays as it is
         only_first(refuse, out, resume, 'retraining')

@@ -28,6 +28,7 @@ from ..core import (UserError, as_json, brief, choose, counted, device as get_de
                           seed_of, write_atomic)
 from .compare import compare
 from ..sources import SOURCES, is_file, load_data
+from .trackers import trackers_of
 from .experiment import Settings, run, settings
 from ..plugins import load_installed, load_plugins, loaded_plugins, must_be_loaded
 from .claims import ended, is_claimed, newest, owner
@@ -109,14 +110,15 @@ def _free(folder, patience=20):
             if not left: raise
             time.sleep(.1)
 
-def _attempt(folder, entry, device='auto', plugins=()) -> tuple:
+def _attempt(folder, entry, device='auto', plugins=(), track=None) -> tuple:
     "('finished', '') or ('failed', why): make one run; `plugins`: files that its names come from"
     try:
         load_installed()
         load_plugins(plugins)
         if account(folder).get('status') != 'finished':
             _free(folder)
-            run(folder, resume=True, device=device, report=False, **entry)
+            watch = trackers_of(track, Path(folder).name)
+            run(folder, resume=True, device=device, report=False, on_epoch=watch, **entry)
         return 'finished', ''
     except Exception as e: return 'failed', f'{type(e).__name__}: {e}'.splitlines()[0]
 
@@ -404,10 +406,12 @@ def study(
     on_run=None,         # called with (name, status, error, done, of) after each run
     tell=None,           # called with a line now and then
     on_start=None,       # called with (done, of) once everything is checked, before the first run
+    track=None,          # 'tensorboard', 'wandb', 'mlflow', or several with commas
 ):
     "Make all missing runs, return the `frame`. Raises `UserError` first if an entry cannot work"
     runs, out = plan(what), Path(out).resolve()
     _check(workers, backend, address, device)
+    trackers_of(track)              # says in one line what is not installed
     with owning(out):               # first of all: what is read below stays as it is
         _no_workers(out)
         book = _ledger(out, runs, on_run)
@@ -419,7 +423,7 @@ def study(
         book.write()
         if on_start: on_start(len(before), len(runs))
         todo = _to_do(book.rows, runs, retry)
-        if todo: _make(book, todo, workers, backend, address, device)
+        if todo: _make(book, todo, workers, backend, address, device, track)
         found = keep_table(out, tell)
         if todo and seen:           # nobody wrote the files anew meanwhile
             _same_data(out, _data_of(runs))
@@ -444,7 +448,7 @@ def _devices(device, address=None) -> tuple:
         return tuple(f'cuda:{k}' for k in range(torch.cuda.device_count()))
     return tuple(names)
 
-def _make(book, todo, workers, backend, address, device):
+def _make(book, todo, workers, backend, address, device, track=None):
     "The runs, each by a worker; the books are kept here"
     attempt = _by_name('_attempt')
     plugins = loaded_plugins()
@@ -453,7 +457,8 @@ def _make(book, todo, workers, backend, address, device):
         gpus = sum(name.startswith('cuda') for name in devices)
         more = [address, min(1, gpus/workers) if not address else gpus]
         if gpus: devices = ('cuda',)           # the one that Ray has given to the task
-    jobs = {n: (attempt, (str(book.out/n), book.runs[n], _Each(devices), plugins)) for n in todo}
+    rest = _Each(devices), plugins, track
+    jobs = {n: (attempt, (str(book.out/n), book.runs[n], *rest)) for n in todo}
     _BACKENDS[backend](jobs, workers, book.running, book.done, *more)
 
 # %% ../../nbs/running/42_study.ipynb #718401cd
