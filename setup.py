@@ -11,7 +11,7 @@ cfg = parser['DEFAULT']
 licences = {'apache2': ('Apache Software License 2.0', 'OSI Approved :: Apache Software License')}
 statuses = ['0 - Unset', '1 - Planning', '2 - Pre-Alpha', '3 - Alpha', '4 - Beta', '5 - Production/Stable']
 minor = int(cfg['min_python'].split('.')[1])
-extras = 'dev', 'study', 'motif', 'ray', 'export', 'augment', 'completion', 'live'
+extras = 'dev', 'study', 'motif', 'ray', 'export', 'augment', 'completion', 'live', 'tensorboard', 'wandb', 'mlflow'
 words = lambda key: cfg.get(key, '').split()
 lines = lambda key: [s.strip() for s in cfg[key].split('\n') if s.strip()]
 

@@ -241,6 +241,72 @@ def test_ray_is_asked_for_gpus(tmp_path, monkeypatch):
     assert asked == [(1, {'cuda'}), (0.5, {'cuda'}), (0, {'cpu'})]
 
 
+def test_a_device_takes_what_its_memory_lets_fit(tmp_path, monkeypatch):
+    "The forecast of a run and free memory are made up; the devices of the workers follow"
+    module = importlib.import_module('dnas_nb.running.study')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr(os, 'cpu_count', lambda: 64)
+    free = {'cuda:0': 9000, 'cuda:1': 2000}
+    monkeypatch.setattr(module, '_foreseen', lambda runs, devices: (1400, free))
+    asked, said = [], []
+
+    def caught(book, todo, workers, backend, address, device, track):
+        asked.append((workers, device))
+
+    monkeypatch.setattr(module, '_make', caught)
+    given = dict(device='auto', tell=said.append)
+    study(FOUR, tmp_path / 's', runs_per_device='auto', **given)
+    study(FOUR, tmp_path / 's', runs_per_device=2, **given)
+    study(FOUR, tmp_path / 's', workers=3, **given)
+    both = 'cuda:0,cuda:1,cuda:0,cuda:0,cuda:0', 'cuda:0,cuda:1,cuda:0,cuda:1'
+    assert asked == [(5, both[0]), (4, both[1]), (3, 'auto')]
+    assert 'cuda:0: 4 at a time (9,000 MB free)' in said[0]
+    for wrong in ('x', '0', 0, -1, 1.5):
+        fails(lambda: study(FOUR, tmp_path / 's', runs_per_device=wrong), 'runs-per-device')
+    with_ray = dict(backend='ray', address='somewhere', runs_per_device=2)
+    fails(lambda: study(FOUR, tmp_path / 's', **with_ray), 'give --workers')
+
+
+def test_a_forecast_of_real_runs():
+    "In the process of the test: megabytes of the larger of two, and of what is free"
+    module = importlib.import_module('dnas_nb.running.study')
+    runs = plan(dict(FOUR, channels=[2, 16], batch=20))
+    need, free = module._forecast(list(runs.values()), ('cpu',), ())
+    assert 50 < need < 10_000 and free['cpu'] > 0
+    assert module._forecast([dict(runs.popitem()[1], data='no')], ('cpu',), ())[0] == 'failed'
+
+
+def test_ray_shows_two_runs_two_gpus(monkeypatch):
+    "A Ray that hands out GPUs as it does: what a task was given is all that it sees"
+    module = importlib.import_module('dnas_nb.running.study')
+
+    class TwoGpus(FakeRay):
+        def __init__(self):
+            super().__init__()
+            self.free, self.held, self.most = [0, 1], {}, 0
+
+        def remote(self, num_gpus, **kw):
+            def submit(f, args):
+                ref = object()
+                self.held[ref] = self.free.pop(0), f, args  # fails where more is asked for
+                self.most = max(self.most, len(self.held))
+                return ref
+
+            return lambda f: types.SimpleNamespace(remote=lambda *a: submit(f, a))
+
+        def get(self, ref):
+            gpu, f, args = self.held.pop(ref)
+            monkeypatch.setenv('CUDA_VISIBLE_DEVICES', str(gpu))
+            self.free.append(gpu)
+            return f(*args)
+
+    fake, seen = TwoGpus(), {}
+    monkeypatch.setitem(sys.modules, 'ray', fake)
+    jobs = {f'run {k}': (os.environ.get, ('CUDA_VISIBLE_DEVICES',)) for k in range(4)}
+    module._on_ray(jobs, 2, lambda name: None, seen.__setitem__, gpus=1)
+    assert [seen[f'run {k}'] for k in range(4)] == ['0', '1', '0', '1'] and fake.most == 2
+
+
 def test_ray_is_not_here(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'ray', None)
     fails(lambda: study(FOUR, tmp_path / 's', backend='ray'), "pip install 'dnas_nb[ray]'")

@@ -265,11 +265,11 @@ class _Runs:
     def close(self):
         if self.bar is not None: self.bar.close()
 
-def _share(what, out, workers, retry, device, patience, bars, track):
+def _share(what, out, workers, retry, device, patience, bars, track, per):
     "As one of the workers of a study; no settings at all: as the folder says"
     from dnas_nb.running.fleet import work
     return work(what or None, out, workers, retry, device, patience, bars.move, _say, bars.begin,
-                track)
+                track, per)
 
 def _end(frame, what, out):
     "Show how a study ended; status 1 where a run that was asked for did not finish"
@@ -325,6 +325,7 @@ def dnas_study(
     device:str='auto',      # of the workers: cpu, cuda:1, cuda:0,cuda:1 (auto: all GPUs)
     retry:bool=False,       # run again what failed
     track:str=None,         # tensorboard, wandb, mlflow: a page of curves for each run
+    runs_per_device:str=None, # a number, or auto: as many as their forecast memory lets fit
     worker:bool=False,      # one of any number of processes and hosts that share the folder
     patience:float=60.,     # with --worker: seconds of silence after which one counts as lost
     plugin:str=None,        # own parts: mine.py,yours.py; or domains, suite
@@ -339,9 +340,10 @@ def dnas_study(
                      augment=augment)
     bars = _Runs()
     try:
-        if worker: frame = _share(what, out, workers, retry, device, patience, bars, track)
+        if worker: frame = _share(what, out, workers, retry, device, patience, bars, track,
+                                   runs_per_device)
         else:
             frame = study(what, out, workers, backend, address, retry, device, bars.move, _say,
-                          bars.begin, track)
+                          bars.begin, track, runs_per_device)
     finally: bars.close()
     _end(frame, what, out)

@@ -21,8 +21,8 @@ from .claims import Beating, Watch, claimed, ended, newest, take
 from .folder import account, versions
 from .trackers import trackers_of
 from .study import (_by_name as _in_study, _Each, _context, _data_of, _devices,
-                                   _ending, _free, _keep_data, _ledger, _same_data, _start, frame,
-                                   keep_table, plan, standing)
+                                   _ending, _free, _keep_data, _ledger, _per_device, _same_data,
+                                   _start, frame, keep_table, places_for, plan, standing)
 from ..plugins import loaded_plugins
 from ..safe import has_file, path_text, read_json, typed
 
@@ -253,14 +253,19 @@ def work(
     tell=None,      # called with a line now and then
     on_start=None,  # called with (done, of) before the first run
     track=None,     # 'tensorboard', 'wandb', 'mlflow', or several with commas
+    runs_per_device=None, # a number, or 'auto': by forecast memory; None: `workers` in all
 ):
     "Make runs of a shared study until all are over, return the `frame`. Raises `UserError`"
     runs, out = None if what is None else plan(what), Path(out).resolve()
     counted(workers, 'workers', 1024)
     finite(patience, 'patience', least=.1)
     trackers_of(track)
-    crew = _Crew(None, list(range(workers)), _devices(device), track)
-    fleet = crew.fleet = _join(out, runs, patience, retry)
+    per, devices = _per_device(runs_per_device), _devices(device)
+    fleet = _join(out, runs, patience, retry)
+    if per:
+        device, workers = places_for(fleet.runs, device, per, tell)
+        devices = _devices(device)
+    crew = _Crew(fleet, list(range(workers)), devices, track)
     if on_start: on_start(len(fleet.over), len(fleet.runs))
     order = list(fleet.runs)
     random.Random().shuffle(order)

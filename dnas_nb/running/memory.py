@@ -5,7 +5,7 @@ end."""
 
 # %% auto #0
 __all__ = ['Held', 'resident', 'forget_peak', 'peak', 'tensors_of_search', 'predicted_mb',
-           'free_mb', 'forecast', 'is_oom', 'halving']
+           'free_mb', 'forecast', 'fitting', 'is_oom', 'halving']
 
 # %% ../../nbs/running/34_memory.ipynb #8bd94561
 import ctypes
@@ -260,6 +260,22 @@ def forecast(
         return line
     return (f'{line}, {need - here:.0f} MB more than now, but {free:.0f} MB are free: '
             'give a smaller --batch, --channels or --size')
+
+# %% ../../nbs/running/34_memory.ipynb #fits0002
+_CONTEXT = 600   # MB that CUDA takes for a process (ours)
+_SPARE = .9      # of what is free may be planned with (ours)
+
+def fitting(
+    need,      # MB of one run, from `predicted_mb`, or None
+    free,      # MB that are free, or None where that is not known
+    most,      # runs that there are processors for
+    dev='cpu', # torch device
+) -> int:
+    "How many runs fit on a device: at least one, which then has to say that it does not"
+    if need is None or free is None:
+        return 1
+    each = need + _CONTEXT if _on_gpu(dev) else need
+    return max(1, min(most, int(_SPARE*free/each)))
 
 # %% ../../nbs/running/34_memory.ipynb #7b61c3a4
 _WORDS = 'out of memory', "can't allocate memory", 'not enough memory'
