@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np
 import torch
 from .core import UserError, brief, choose, generator, seed_of
+from .waiting import sent
 from .data import Change, Data, mapped, tensors_in
 from .loaders import keyed
 from .safe import brief_line
@@ -31,7 +32,7 @@ class Light:
         "The pictures, changed"
         shape = 2, len(x), 1, 1, 1
         drawn = torch.rand(shape, generator=generator(*key, 'light'))
-        contrast, light = (1 - self.by + 2*self.by*drawn).to(x.device)
+        contrast, light = sent(1 - self.by + 2*self.by*drawn, x.device)
         values = x.float()
         middle = values.mean((1, 2, 3), keepdim=True)
         values = (values - middle)*contrast + middle*light

@@ -106,7 +106,7 @@ def _saliency(
     out = {}
     for (place, x), g in zip(given.items(), slopes):
         if g is not None:
-            out[place] = (x.detach().double()*g.double()).sum((0, 2, 3)).cpu()
+            out[place] = (x.detach().double()*g.double()).sum((0, 2, 3))
     return {place: change.abs() for place, change in zip(out, means(out.values()))}
 
 # %% ../nbs/16g_channels.ipynb #cpm00023
@@ -146,7 +146,7 @@ class measured:
             theta = loss.sample(state.phi)
         found = _saliency(state.net, partial(loss.at, None, theta, step.train))
         for place, score in found.items():
-            held = state.memory.get(_KEY + place, torch.zeros_like(score))
+            held = state.memory.get(_KEY + place, torch.zeros_like(score)).to(score.device)
             state.memory[_KEY + place] = self.decay*held + (1 - self.decay)*score
 
     def _choose(self, state, step, edges):
@@ -154,4 +154,4 @@ class measured:
             C = len(edge.order)
             score = state.memory.get(_KEY + place, torch.zeros(C, dtype=torch.float64))
             rng = generator(*step.seeds('channels'), n)
-            edge.choose(_draw_channels(score, C//edge.K, self.eps, rng))
+            edge.choose(_draw_channels(score.cpu(), C//edge.K, self.eps, rng))

@@ -102,6 +102,18 @@ def sound_memory(
             if not torch.isfinite(v).all():
                 raise ValueError(f'{k} of {what} is not finite')
 
+_HOW = 'foreach', 'fused'   # an optimiser works by the device that it is on
+
+def _remember(
+    opt,   # an optimiser
+    held,  # what another one remembered, perhaps on another device
+):
+    "Load it; how the optimiser works stays its own"
+    groups = []
+    for group, own in zip(held['param_groups'], opt.param_groups, strict=True):
+        groups.append({**group, **{k: own[k] for k in _HOW if k in own}})
+    opt.load_state_dict({**held, 'param_groups': groups})
+
 def _filled(state, whole):
     "Put the tensors of a checkpoint into a state; raises whatever does not fit"
     _same_phi(state.phi, whole['phi'])
@@ -111,9 +123,9 @@ def _filled(state, whole):
         for c, p in state.phi.items():
             for k, v in p.items():
                 v.copy_(whole['phi'][c][k])
-    state.w_opt.load_state_dict(whole['w_opt'])
+    _remember(state.w_opt, whole['w_opt'])
     if state.a_opt:
-        state.a_opt.load_state_dict(whole['a_opt'])
+        _remember(state.a_opt, whole['a_opt'])
     bad = first_bad(state)
     if bad:
         raise ValueError(f'{bad} is not finite')

@@ -5,13 +5,13 @@ looked at once."""
 
 # %% auto #0
 __all__ = ['classification', 'PARTS', 'JUDGED', 'mapped', 'tensors_in', 'fingerprints', 'Task',
-           'averages', 'Change', 'About', 'Part', 'to_float', 'moments', 'Data', 'deal',
-           'normalise', 'augment', 'prepared']
+           'in_numbers', 'averages', 'Change', 'About', 'Part', 'to_float', 'moments', 'Data',
+           'deal', 'normalise', 'augment', 'prepared']
 
 # %% ../nbs/06_data.ipynb #57d96e8d
 import copy, hashlib, json
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from operator import itemgetter, methodcaller
 from typing import Callable
 import numpy as np
@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from .core import UserError, brief, generator
 from .ranks import share, world
+from .waiting import numbers, sent
 
 # %% ../nbs/06_data.ipynb #nst00002
 def mapped(
@@ -119,7 +120,7 @@ def _class_scores(
         output = output.float()
     loss = F.cross_entropy(output, y, reduction='sum')
     right = (output.argmax(-1) == y).sum()
-    return dict(n=len(y), loss=loss.item(), acc=right.item())
+    return dict(n=len(y), loss=loss, acc=right)   # `averages` reads them
 
 def _no_classes(
     y,  # labels
@@ -139,12 +140,19 @@ def _no_classes(
 classification = Task('classification', _class_loss, _class_scores, _class_of, _no_classes)
 
 # %% ../nbs/06_data.ipynb #4f7c21b4
+def in_numbers(
+    scores,  # of batches: dicts of numbers, and of tensors of one number
+) -> list:
+    "The same scores as Python numbers: what lies on a device is read in one go"
+    values = iter(numbers([value for batch in scores for value in batch.values()]))
+    return [{name: next(values) for name in batch} for batch in scores]
+
 def averages(
-    scores,  # of batches: dicts of sums, as a `Task` counts them
+    scores,  # of batches: dicts of sums, as a `Task` counts them: numbers, or tensors of one
 ) -> dict:   # {score: mean}, without `n`
     "Mean scores over everything that the batches hold; `acc` is minus the loss if it is not there"
     total = {}
-    for batch in scores:
+    for batch in in_numbers(scores):
         for name, value in batch.items():
             total[name] = total.get(name, 0) + value
     n = total.pop('n')
@@ -475,9 +483,14 @@ def _normal(
     "One tensor less the mean, by the deviation"
     if mean is None:
         return x
-    both = torch.tensor([mean, std], dtype=torch.float32, device=x.device)
-    mean, std = both.reshape(2, -1, *[1]*(x.ndim - 2))   # a number for each channel
+    mean, std = _moments_on(x.device, x.ndim, tuple(mean), tuple(std))
     return (to_float(x) - mean)/std
+
+@lru_cache(64)
+def _moments_on(device, axes, mean, std):
+    "(2, C, 1, ...): a number for each channel, sent once"
+    both = torch.tensor([mean, std], dtype=torch.float32, device=device)
+    return both.reshape(2, -1, *[1]*(axes - 2))
 
 def normalise(
     x,      # (B, C, H, W) uint8 or float32, or a nest of tensors
@@ -538,15 +551,15 @@ def augment(
         raise UserError(f'shift={shift} must be less than the picture ({H} × {W}) '
                         f'and cutout={cutout} at most twice its size')
     rows, cols = _view(B, H, W, generator, flip, shift)
-    rows = rows.to(x.device)[:, :, None]
-    cols = cols.to(x.device)[:, None, :]
+    rows = sent(rows, x.device)[:, :, None]
+    cols = sent(cols, x.device)[:, None, :]
     which = torch.arange(B, device=x.device)[:, None, None]
     padded = F.pad(x, (shift,)*4)
     out = padded[which, :, rows, cols].permute(0, 3, 1, 2)
     if not cutout:
         return out
     holes = _holes(B, H, W, generator, cutout)
-    return out.masked_fill(holes.to(x.device), 0)
+    return out.masked_fill(sent(holes, x.device), 0)
 
 # %% ../nbs/06_data.ipynb #4f7c21ab
 @patch
@@ -556,6 +569,8 @@ def take(self: Part,
     cutout=0,  # side of a blank square in pixels, among the changes
 ) -> tuple:    # (x, y)
     "A batch ready for a network: normalised, changed at random by a key, channels last"
+    if isinstance(index, torch.Tensor):
+        index = sent(index, tensors_in(self.x)[0].device)
     at = itemgetter(index)
     return prepared(mapped(at, self.x), self.about, key, cutout), mapped(at, self.y)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from fastcore.basics import patch
 from .core import UserError, choose, generator
+from .waiting import ensure, there
 
 # %% ../nbs/11_dependence.ipynb #8a3085bf
 @lru_cache
@@ -144,7 +145,7 @@ class _LowRank:
 
     def gram(self):
         scales = torch.outer(self.scale(), self.scale())
-        eye = torch.eye(len(self.U)).to(self.U)
+        eye = torch.eye(len(self.U), dtype=self.U.dtype, device=self.U.device)
         C = self.U @ self.U.mT + eye
         return scales*C
 
@@ -152,7 +153,7 @@ def _lowrank(
     U,      # (d, r)
 ) -> _LowRank:
     "`r` directions shared by all variables"
-    eye = torch.eye(U.shape[1]).to(U)
+    eye = torch.eye(U.shape[1], dtype=U.dtype, device=U.device)
     small = eye + U.mT @ U
     log_det = torch.linalg.slogdet(small)[1]
     lengths = U.square().sum(-1)
@@ -165,6 +166,7 @@ class CorrelatedNormal(Distribution):
     arg_constraints = {}
     has_rsample = True
     gates = full = False   # no gradient through options that do not run
+    corner = False         # samples are mixtures
     edges = None           # all edges weigh the same
 
     def __init__(self,
@@ -180,9 +182,9 @@ class CorrelatedNormal(Distribution):
         self.alpha = alpha
         self.factor = factor
         self.sigma = sigma
-        self.live = live.to(alpha.device, torch.bool)
+        self.live = there(live, alpha.device).to(torch.bool)
         self.free = self.live if free is None else free.to(alpha.device)
-        self.dense = free is None and (whole or bool(self.live.all()))
+        self.dense = free is None and (whole or bool(live.all()))
         super().__init__(event_shape=alpha.shape, validate_args=False)
 
     def __repr__(self):
@@ -294,6 +296,10 @@ def _place(
     column = i - row*(row - 1)//2
     return f'{_who(key, row, O)} with {_who(key, column, O)}'
 
+def _refuse_named(names, *values):
+    "`_refuse_odd` of parameters that stand side by side"
+    _refuse_odd(dict(zip(names, values)))
+
 def _refuse_odd(
     phi_c,   # {'alpha': (E, O), ...}
 ) -> None:
@@ -334,8 +340,8 @@ def relax_danas(
     frozen=False, # hold the correlation at the identity (ablation)
 ) -> CorrelatedNormal:
     "The correlated normal of one group (ours; the idea is the abstract of Zhang et al., ECCV 2024)"
-    if not math.isfinite(sum(v.detach().sum() for v in phi_c.values())):
-        _refuse_odd(phi_c)
+    total = sum(v.detach().sum() for v in phi_c.values())
+    ensure(total.isfinite(), _refuse_named, tuple(phi_c), *phi_c.values())
     if live is not None:
         some = live.any(-1).tolist()
         if not all(some):

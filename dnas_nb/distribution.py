@@ -14,6 +14,7 @@ import torch
 from fastcore.basics import patch
 from torch.distributions import Distribution
 from .core import UserError
+from .waiting import ensure, there
 
 # %% ../nbs/10_distribution.ipynb #656b4a2c
 def init_alpha(
@@ -33,11 +34,18 @@ def checked(
     "`live` as bool. A `UserError` names an edge without operations or a logit that is no number"
     if live is None:
         live = torch.ones_like(alpha, dtype=torch.bool)
-    live = live.to(alpha.device, torch.bool)
-    top = alpha.masked_fill(~live, -torch.inf).amax(-1)
-    if top.isfinite().all():
-        return live
-    e = (~top.isfinite()).nonzero()[0].item()
+    live = there(live, alpha.device).to(torch.bool)
+    ensure(_tops(alpha, live).isfinite().all(), _complain, alpha, live)
+    return live
+
+def _tops(alpha, live): # (E,)
+    "The largest logit of every edge"
+    return alpha.masked_fill(~live, -torch.inf).amax(-1)
+
+def _complain(alpha, live):
+    "Raise a `UserError` that names the first edge without operations or with an odd logit"
+    odd = ~_tops(alpha, live).isfinite()
+    e = odd.nonzero()[0].item()
     if not live[e].any():
         raise UserError(f'edge {e}: the mask removes its last operation, keep at least one')
     raise UserError(f'edge {e}: its logits are not finite ({alpha[e].tolist()}), '

@@ -21,6 +21,7 @@ from .core import choose
 from .depthwise import CL, Kept, depthwise_kind, fast_depthwise, per_channel
 from .ops import FactorizedReduce, channel_shuffle
 from .supernet import CellNet, MixedEdge
+from .waiting import sent
 
 # %% ../nbs/08_fast.ipynb #5d9ce001
 def normed(
@@ -500,6 +501,11 @@ def _compiled():
     "`run_cell`, compiled when first called for a plan, shape and set of wanted gradients"
     return torch.compile(run_cell, dynamic=False, recompile_limit=64)
 
+@cache
+def _captured():
+    "`run_cell`, compiled and then captured as a CUDA graph, which Python orders in one go"
+    return torch.compile(run_cell, dynamic=False, recompile_limit=64, mode='reduce-overhead')
+
 def _even(net, live, modules):
     "Does everything run that is built, and has every edge lost the same number of operations?"
     lost = set()
@@ -533,7 +539,7 @@ class FastCell(CellNet):
             plan, modules = plan_of(self, live, reached)
             behind = self.cell.E*self.cell.O   # where `run_cell` puts a zero
             places = plan.places(self.cell.O, behind)
-            places = torch.tensor(places, device=device, dtype=torch.long)
+            places = sent(torch.tensor(places, dtype=torch.long), device)
             self.memory[key] = _Job(plan, modules, places, _even(self, live, modules))
         return self.memory[key]
 
@@ -562,20 +568,22 @@ class FastCell(CellNet):
         weights = [k.weights(modules) for k, modules in job.modules]
         given = maps, torch.stack(list(w)), job.places, weights, scale, start
         if self.compiled and job.even and start is None and torch.is_grad_enabled():
-            return _compiled()(job.plan, *given)
+            made = _captured() if self.compiled == 'captured' else _compiled()
+            return made(job.plan, *given)
         return run_cell(job.plan, *given)
 
 def _tidy(x):
     "A map in channels_last and, under autocast, in its precision"
     kind = x.device.type
-    if torch.is_autocast_enabled(kind):
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         x = x.to(torch.get_autocast_dtype(kind))
     return x.contiguous(memory_format=CL)
 
 # %% ../nbs/08_fast.ipynb #08980f37
 def fast(
     net,          # a network made of `CellNet`s, for instance a `SuperNet`; changed in place
-    compile=None, # compile what runs in every step? None: as before, at first not
+    compile=None, # compile what runs in every step? 'captured': also as CUDA graphs;
+                  # None: as before, at first not
 ):
     "`net`, computing the same faster, if it has cells. Call it last, and after replacing modules"
     cells = [m for m in net.modules() if type(m) in (CellNet, FastCell)]

@@ -129,13 +129,15 @@ def draw_cells(
     "One sample of every group, with the weights of its edges, and gates where they are asked for"
     theta = {c: D.rsample() for c, D in dists.items()}
     edges = {c: D.edges for c, D in dists.items() if D.edges is not None}
-    gates, full = {}, []
+    gates, full, soft = {}, [], []
     for c, D in dists.items():
         if D.gates and theta[c].requires_grad:
             gates[c] = _rest_of(theta[c])
         if D.full and theta[c].requires_grad:
             full.append(c)
-    return Theta(theta, edges=edges, gates=gates, full=tuple(full))
+        if not getattr(D, 'corner', True):
+            soft.append(c)
+    return Theta(theta, edges=edges, gates=gates, full=tuple(full), soft=tuple(soft))
 
 # %% ../nbs/10c_gumbel.ipynb #3dd3e25b
 def _draw_onehot(

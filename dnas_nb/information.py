@@ -25,7 +25,7 @@ def iim(
     "How alike the channels are, 3E[(x - μ)²/σ⁶]; infinite where they agree (IS-DARTS, section 3)"
     x = x.detach().double()
     if x.shape[1] == 1:
-        return x.new_tensor(math.inf)
+        return x.new_full((), math.inf)
     var, mean = torch.var_mean(x, 1, keepdim=True)
     value = (3*(x - mean).square()/var**3).mean()
     return value.nan_to_num(nan=math.inf, posinf=math.inf)
@@ -73,8 +73,10 @@ def readings(
     "The information of every operation that runs, at most 1e300: a checkpoint holds numbers"
     out = {}
     for cell, args, kwargs in _asked(net, ask):
-        sums = torch.zeros(2, cell.cell.E, cell.cell.O, dtype=torch.float64)
-        for (e, o), value in _operation_outputs(cell, args, kwargs).items():
+        found = _operation_outputs(cell, args, kwargs)
+        device = next((value.device for value in found.values()), None)
+        sums = torch.zeros(2, cell.cell.E, cell.cell.O, dtype=torch.float64, device=device)
+        for (e, o), value in found.items():
             sums[0, e, o], sums[1, e, o] = value.clamp(max=_WORST), 1
         sums, = means([sums])
         name = cell.cell.name
@@ -102,7 +104,8 @@ class informed:
         theta = loss.sample(state.phi)
         found = readings(state.net, partial(loss.at, None, theta, step.train))
         for name, sums in found.items():
-            state.memory[_KEY + name] = state.memory.get(_KEY + name, 0) + sums
+            before = state.memory.get(_KEY + name, torch.zeros_like(sums))
+            state.memory[_KEY + name] = before.to(sums.device) + sums
         return {}
 
 # %% ../nbs/16e_information.ipynb #isd00018
@@ -148,6 +151,7 @@ def _scores(
     "What speaks for an operation"
     if sums is None:
         sums = torch.zeros(2, cell.E, cell.O, dtype=torch.float64)
+    sums = sums.cpu()
     mean = (sums[0]/sums[1]).nan_to_num(nan=_WORST, posinf=_WORST).clamp(max=_WORST)
     mean[cell.where('none')] = 2*_WORST
     return -mean

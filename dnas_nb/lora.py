@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 from .core import UserError
+from .waiting import number
 from .ops import FactorizedReduce
 from .space import Space, Stack
 from .supernet import MixedEdge, inherit
@@ -42,13 +43,13 @@ class Lora(nn.Module):
 
     def delta(self, start=0, end=None) -> torch.Tensor: # of the shape of the weight
         "What components `start` to `end` add to the weight; None: up to the rank"
-        end = int(self.rank) if end is None else end
+        end = number(self.rank) if end is None else end
         both = self.up[:, start:end] @ self.down[start:end]
         return both.view_as(self.base.weight)
 
     def forward(self, x):
         weight, delta = self.base.weight, self.delta()
-        if self.on:
+        if number(self.on):
             weight = weight.detach()
         else:
             delta = delta.detach()

@@ -41,6 +41,7 @@ from .space import Space
 from .stopping import any_of, stop_on_ranking, stop_on_skips
 from .supernet import Theta
 from .tangled import tangled
+from .waiting import there
 from .zeroorder import gld, mgs, zero_order
 
 # %% ../nbs/18_methods.ipynb #b952c27b
@@ -180,7 +181,7 @@ class aligned(Described):
     def __call__(self, loss, state, step) -> dict: # by name, to add to the gradient
         theta = {}
         for name, p in state.phi.items():
-            live = state.live[name].to(p['alpha'].device)
+            live = there(state.live[name], p['alpha'].device)
             alpha = p['alpha'].detach().masked_fill(~live, -torch.inf)
             theta[name] = alpha.softmax(-1)
         copies = {}
@@ -188,7 +189,7 @@ class aligned(Described):
             if name in theta and name not in self.ignore:
                 copies[k] = theta[name]
         def at(w, copies, batch):
-            return loss.at(w, Theta(theta, blocks=copies), batch)
+            return loss.at(w, Theta(theta, blocks=copies, soft=tuple(theta)), batch)
         w = {name: p.detach() for name, p in state.net.named_parameters()}
         push = align(at, w, copies, step.train, self.eps)
         size = self.coef(step.progress)

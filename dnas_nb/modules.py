@@ -1073,9 +1073,11 @@ def _decide(
         raise UserError(f'space {net.space.name!r}: weights of edges or of single blocks are for '
                         'cells, a module has none: take another method')
     group = net.space['net']
-    on = (theta['net'].detach() != 0).cpu()
-    if 'net' in theta.full:
-        on = torch.ones_like(on)
+    weights = theta['net']
+    if theta.known('net', weights):
+        on = torch.ones(weights.shape, dtype=torch.bool)
+    else:
+        on = (weights.detach() != 0).cpu()   # a device is waited for
     if 'net' in live:
         on &= live['net'].cpu()
     now.weights = dict(zip(group.labels, theta['net'].unbind(0)))

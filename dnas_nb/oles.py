@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 import torch
 from .core import UserError
+from .waiting import numbers
 from .modules import Mixed
 from .supernet import MixedEdge
 
@@ -20,15 +21,20 @@ def gradient_match(
     b: Iterable, # other gradients of the same weights
 ) -> float:      # in [-1, 1]
     "Cosine between two gradients; 0 where one of them vanishes"
-    dot = torch.zeros((), dtype=torch.float64)
-    one, other = dot, dot
+    return float(_match(a, b))
+
+def _match(a, b): # scalar tensor; a number where there is nothing to compare
+    "`gradient_match`, not read from its device"
+    dot = one = other = 0.
     for x, y in zip(a, b, strict=True):
         if x is None or y is None:
             continue
-        x, y = x.detach().flatten().double().cpu(), y.detach().flatten().double().cpu()
+        x, y = x.detach().flatten().double(), y.detach().flatten().double()
         dot, one, other = dot + x @ y, one + x @ x, other + y @ y
+    if isinstance(dot, float):
+        return dot
     size = (one*other).sqrt()
-    return (dot/size).item() if size > 0 else 0.
+    return torch.where(size > 0, dot/size, 0.)
 
 # %% ../nbs/16d_oles.ipynb #oles0011
 def _operations(
@@ -69,11 +75,13 @@ class resting:
         if learn and step.moves:   # while only weights learn there is no validation gradient
             weights = dict(state.net.named_parameters())
             valid = self._valid_slopes(loss, state, step, weights, learn, ops)
+            found = {}
             for name in learn:
                 train = [weights[p].grad for p in ops[name]]
                 if any(g is not None for g in train):   # else it did not run
-                    score = gradient_match(train, [valid[p] for p in ops[name]])
-                    state.memory[name] = self._counted(state.memory.get(name), score)
+                    found[name] = _match(train, [valid[p] for p in ops[name]])
+            for name, score in zip(found, numbers(found.values())):
+                state.memory[name] = self._counted(state.memory.get(name), score)
         out = {}
         for name, own in ops.items():
             if self._rests(state, name):

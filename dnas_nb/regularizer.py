@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import torch
 from .core import Described, UserError, choose
+from .waiting import picked, sent
 from .supernet import Theta
-from .trees import dot, grads, leaves, moved, rebuild, same_noise
+from .trees import grads, leaves, length, moved, rebuild, same_noise, vanishes
 
 # %% ../nbs/14_regularizer.ipynb #80554fd3
 @dataclass(frozen=True, repr=False)
@@ -99,7 +100,7 @@ class ZeroOne:
         progress=0.,  # not used
     ) -> torch.Tensor:
         x = D.mean - .5
-        x = x[D.live]
+        x = picked(x, D.live)
         norms = dict(l1=x.abs(), l2=x.pow(2))
         distance = choose(self.norm, norms, 'norm')
         return -distance.mean()
@@ -137,7 +138,7 @@ def _nudged(
     r, # half the side of the box
 ) -> torch.Tensor: # (E, O)
     "Uniform noise in [-r, r] added, back on the simplex"
-    noise = torch.rand(t.shape, dtype=t.dtype).to(t)
+    noise = sent(torch.rand(t.shape, dtype=t.dtype), t.device)
     noise = r*(2*noise - 1)
     return _to_simplex(t + noise, t)
 
@@ -160,10 +161,10 @@ class RandomSmooth:
 def _value(
     loss, # theta -> scalar
     at,   # {group: (E, O)}
-) -> float:
+) -> torch.Tensor: # scalar
     "The loss there, at the same noise for every place"
     with torch.no_grad(), same_noise():
-        return float(loss(at))
+        return loss(at)
 
 def _slope(
     loss, # theta -> scalar, differentiable
@@ -195,7 +196,8 @@ class Adversarial:
         at = {c: _nudged(t, r) for c, t in start.items()}
         for _ in range(self.steps):
             at = self._climbed(at, start, there, r)
-        worst = start if _value(there, start) > _value(there, at) else at
+        calm = _value(there, start) > _value(there, at)
+        worst = {c: torch.where(calm, t, at[c]) for c, t in start.items()}
         return Theta.of(theta).moved(worst)
 
     def _climbed(self,
@@ -269,8 +271,8 @@ def align(
         raise UserError('alignment compares layers: it needs at least two cells of a type, '
                         'give the network more cells')
     push = _push(loss, w, thetas, batch)
-    size = float(dot(push, push))**.5
-    if size <= 1e-12:
+    size = length(push)
+    if vanishes(size):
         return rebuild(w, [torch.zeros_like(x) for x in leaves(w)])
     ends = []
     for sign in (1, -1):

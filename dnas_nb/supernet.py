@@ -12,6 +12,7 @@ __all__ = ['MixedEdge', 'PartialEdge', 'CellNet', 'WideCell', 'Theta', 'TwoStems
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 import torch
 from torch import nn
 from fastcore.basics import patch
@@ -111,6 +112,11 @@ class PartialEdge(nn.Module):
         return channel_shuffle(self.joined(x, w, live), self.K)
 
 # %% ../nbs/05_supernet.ipynb #a2e7ef38
+@lru_cache(64)
+def _ends(nodes, device) -> torch.Tensor: # (E,)
+    "The node that each edge leads to, sent to a device once"
+    return torch.tensor(nodes, device=device)
+
 class CellNet(nn.Module):
     "One cell: a graph whose edges are mixtures; node values are sums over incoming edges"
     def __init__(self,
@@ -154,7 +160,7 @@ class CellNet(nn.Module):
         gates, # (E,) see `forward`
     ) -> dict: # node -> map of its size
         "What inner nodes hold at first: 0, with the gradient of gates (GDAS, released code)"
-        nodes = torch.tensor([j for _, j in self.cell.edges], device=gates.device)
+        nodes = _ends(tuple(j for _, j in self.cell.edges), gates.device)
         into = gates.new_zeros(self.cell.n_nodes).index_add(0, nodes, gates)
         out = {}
         for j in self.cell.inner:
@@ -253,6 +259,8 @@ class Theta(Mapping):
                                                # not run, summed: 0, with a gradient (GDAS)
     full: tuple = ()  # names of groups whose operations all run, also those of weight 0: a
                       # gradient asks what they would say (ReinMax)
+    soft: tuple = ()  # names of groups that mix all options left, by rounding at most some with
+                      # weight 0: what runs is known without reading the weights from a device
 
     def __getitem__(self, name):
         return self.weights[name]
@@ -269,6 +277,13 @@ class Theta(Mapping):
     ) -> 'Theta':
         "The same as a `Theta`"
         return theta if isinstance(theta, cls) else cls(dict(theta or {}))
+
+    def known(self,
+        name,    # of a group
+        weights, # (E, O) of it
+    ) -> bool:
+        "Do all its operations run that the mask leaves, whatever their weights?"
+        return name in self.full or name in self.soft and not weights.is_cpu
 
     def moved(self,
         weights, # group name -> (E, O)
@@ -456,9 +471,10 @@ def _to_run(
     full=False, # also those of weight 0?
 ) -> list:      # per edge, the indices of the operations that must run
     "Which operations have to be computed: weight not exactly zero, mask on"
-    on = (theta.detach() != 0).cpu()
     if full:
-        on = torch.ones_like(on)
+        on = torch.ones(theta.shape, dtype=torch.bool)
+    else:
+        on = (theta.detach() != 0).cpu()   # a device is waited for
     if live is not None:
         on &= live.cpu()
     out = []
@@ -536,14 +552,15 @@ class SuperNet(nn.Module):
         live = live or {}
         shared = {}
         for name, weights in theta.weights.items():
-            runs = _to_run(weights, live.get(name), name in theta.full)
+            runs = _to_run(weights, live.get(name), theta.known(name, weights))
             shared[name] = weights.unbind(0), runs
         out = []
         for k, name in enumerate(self.names):
             rows = shared.get(name)
             if k in theta.blocks:
                 own = theta.blocks[k]
-                rows = own.unbind(0), _to_run(own, live.get(name), name in theta.full)
+                runs = _to_run(own, live.get(name), theta.known(name, own))
+                rows = own.unbind(0), runs
             beside = theta.edges.get(name), theta.gates.get(name)
             out.append(() if rows is None else (*rows, *beside))
         return out

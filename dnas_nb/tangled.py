@@ -107,10 +107,11 @@ class _TangledEdge(MixedEdge):
     def _joined(self, x, w, columns):
         "What operations of one family add"
         total = sum(w[o] for o in columns)
-        if len(columns) == 1 or not total.detach():   # no shares of nothing
+        if len(columns) == 1 or total.is_cpu and not total.detach():   # no shares of nothing
             return super().forward(x, w, columns)
         names = [self.columns[o] for o in columns]
-        y = _mixed_kernels(x, [self[n] for n in names], [w[o]/total for o in columns])
+        safe = total if total.is_cpu else total.where(total != 0, 1.)
+        y = _mixed_kernels(x, [self[n] for n in names], [w[o]/safe for o in columns])
         if self.training and self.drop:
             y = drop_path(y, self.drop)
         return total*y

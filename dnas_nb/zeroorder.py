@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from .hypergrad import descend, first_order
 from .trees import from_vector, leaves, moved, rebuild, same_noise, to_vector
+from .waiting import sent
 
 # %% ../nbs/12a_zeroorder.ipynb #e82e88a9
 def lookahead(
@@ -22,17 +23,17 @@ def lookahead(
     batches,  # training batches, one per inner step
     valid,    # validation batch
     lr,       # learning rate of the inner steps
-) -> float:
+):            # a number; not on the CPU: a tensor, which nobody has waited for
     "Validation loss of architecture `phi` after its own inner training"
     ahead = w
     if batches:
         ahead = descend(loss, w, phi, batches, lr)
     with torch.no_grad(), same_noise():
         value = loss(ahead, phi, valid)
-    return float(value)
+    return float(value) if value.is_cpu else value
 
 # %% ../nbs/12a_zeroorder.ipynb #a5ad346d
-def _value(p, batches, d) -> float:
+def _value(p, batches, d):
     "The look-ahead loss at `phi + d`"
     move = from_vector(p.phi, d)
     phi = moved(p.phi, 1, move)
@@ -54,7 +55,7 @@ def _directions(N, x, key):
     "Noise (N, D) like the vector `x`"
     with same_noise(key):
         noise = torch.randn(N, len(x), dtype=x.dtype)
-    return noise.to(x)
+    return sent(noise, x.device)
 
 def zero_order(
     p,           # `Point`; `inner` or `M` times `train` for the inner steps, of length lr
@@ -72,6 +73,13 @@ def zero_order(
     return from_vector(p.phi, total/N)
 
 # %% ../nbs/12a_zeroorder.ipynb #57d74e3a
+def _lowest(moves, value): # (D,)
+    "The move of the lowest value, the first of equal ones on the CPU"
+    if moves[0].is_cpu:
+        return min(moves, key=value)
+    values = torch.stack([value(d) for d in moves])
+    return torch.stack(moves).index_select(0, values.argmin().view(1))[0]
+
 def gld(
     p,           # `Point`; `inner` or `M` times `train` for the inner steps, of length lr
     R=1.,        # largest radius
@@ -82,11 +90,11 @@ def gld(
     "Gradient-less descent (ZARTS-GLD): minus the best move, zero if none improves; SGD, lr 1"
     value, x = _around(p, M, 'gld')
     U = _directions(K + 1, x, key)
-    halvings = torch.arange(K + 1).to(x)
+    halvings = torch.arange(K + 1, device=x.device).to(x.dtype)
     radii = R*0.5**halvings
     length = U.norm(dim=1, keepdim=True)
     D = U/length*radii[:, None]
-    best = min([torch.zeros_like(x), *D], key=value)
+    best = _lowest([torch.zeros_like(x), *D], value)
     return from_vector(p.phi, -best)
 
 # %% ../nbs/12a_zeroorder.ipynb #3df5fb3f
@@ -99,8 +107,8 @@ def propose(
     "Draws (N, D) from `(1 - mix) N(center, sigma^2) + mix N(0, sigma^2)`"
     in_main = torch.rand(N, 1) >= mix
     noise = torch.randn(N, len(center), dtype=center.dtype)
-    means = in_main.to(center)*center
-    return means + sigma*noise.to(center)
+    means = sent(in_main, center.device).to(center.dtype)*center
+    return means + sigma*sent(noise, center.device)
 
 def log_peak(
     sigma, # standard deviation of both components
@@ -136,7 +144,7 @@ def mgs_weights(
     floor=0., # added to the density
 ) -> torch.Tensor:
     "Self-normalised importance weights (N,) for a target density prop. to exp(-change/tau)"
-    density = torch.logaddexp(log_q, log_q.new_tensor(floor).log())
+    density = torch.logaddexp(log_q, log_q.new_full((), floor).log())
     return (-change/tau - density).softmax(0)
 
 # %% ../nbs/12a_zeroorder.ipynb #eeb435fb
@@ -166,5 +174,6 @@ def mgs(
     density = log_mixture(D, center, sigma, mix)
     log_q = density - log_peak(sigma, len(x))
     values = [value(d) for d in D]
-    c = mgs_weights(x.new_tensor(values), log_q, tau, floor)
+    values = x.new_tensor(values) if x.is_cpu else torch.stack(values)
+    c = mgs_weights(values, log_q, tau, floor)
     return from_vector(p.phi, -(c @ D))

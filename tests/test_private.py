@@ -12,6 +12,8 @@ from dnas_nb.running.experiment import run
 KNOWN = {  # (module, expression): no public name does the same; each is asked for with a way out
     ('memory', 'torch.utils._python_dispatch'),  # guarded import: no forecast
     ('overview', 'parser._actions'),  # argparse has no public list of what a parser takes
+    ('device', 'torch.utils._python_dispatch'),  # a diagnosis: nothing else imports that module
+    ('device', 'torch.Tensor._make_wrapper_subclass'),
     *[
         ('modules', f'{module}.{held}')
         for module, held in (  # the tables of which every module consists
@@ -24,7 +26,7 @@ KNOWN = {  # (module, expression): no public name does the same; each is asked f
         )
     ],
 }
-TEXTS = {'_dirichlet_grad', '_parameters', '_modules'}  # by getattr, with an answer for None
+TEXTS = {'_dirichlet_grad', '_parameters', '_modules', '_version'}  # by getattr, with an answer for None
 TINY = dict(space='toy', images=40, epochs=1, batch=8, channels=2, device='cpu', report=False)
 
 

@@ -135,7 +135,7 @@ def dnas_search(
     precision:str=None,     # fp32 or bf16 (fp32)
     augment:str=None,       # none, flip, crop, photo, randaugment (flips and shifts of the data)
     threads:int=None,       # CPU threads of one search (1)
-    compile:str=None,       # never, always, or auto: where it pays (never)
+    compile:str=None,       # never, always, auto: where it pays, captured: CUDA graphs (never)
     out:str=None,           # run folder (runs/METHOD-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a run that was stopped
     track:str=None,         # tensorboard, wandb, mlflow: a page of curves there
@@ -317,7 +317,7 @@ def dnas_study(
     preset:str=None,        # small, or paper: the released settings of each method
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
     threads:int=None,       # CPU threads of one search
-    compile:str=None,       # never, always, or auto: where it pays
+    compile:str=None,       # never, always, auto: where it pays, captured: CUDA graphs
     out:str='runs/study',   # folder of the study
     workers:int=2,          # searches at a time
     backend:str='processes', # processes or ray

@@ -37,6 +37,7 @@ from .memory import (forecast, forget_peak, free_mb, halving, peak, predicted_mb
 from ..methods import find_method
 from ..reading.answers import KINDS
 from ..growing import blueprint, reshape
+from ..hypergrad import first_order, single_level
 from .referee import conclude, from_table, trainer, tuner
 from ..plugins import must_be_loaded
 from ..ranks import (agree, all_or_none, from_first, join, only_first, own_device, share,
@@ -74,7 +75,8 @@ class Settings:
     threads: int = 1        # of the CPU; fixed, because sums in another order are other bits
     layout: str = None      # of the pictures in a file, such as 'NHWC'
     task: str = 'classification' # what the network is asked for
-    compile: str = 'never'  # 'always', or 'auto': where it pays; other bits, by rounding
+    compile: str = 'never'  # 'always', or 'auto': where it pays; other bits, by rounding;
+                            # 'captured': always, and as CUDA graphs
     augment: str = None     # name in `changes.AUGMENTS`; None: flips and shifts of the data set
 
 # %% ../../nbs/running/40_experiment.ipynb #3f407b51
@@ -126,7 +128,8 @@ def _of_paper(given) -> dict:
     return released(given.get('method', Settings.method), space).settings()
 
 _SHORT = dict(channels='C', cells='n')   # as recipes call them
-_WORDS = dict(opt=OPTIMISERS, precision=('fp32', 'bf16'), compile=('never', 'always', 'auto'))
+_WORDS = dict(opt=OPTIMISERS, precision=('fp32', 'bf16'),
+              compile=('never', 'always', 'auto', 'captured'))
 
 def _check(s):
     "Raise `UserError` for values that cannot work"
@@ -244,8 +247,10 @@ class Job:
         with seeded(s.seed, 'net'):
             net = self.space.supernet(spec)
             compiled = s.compile != 'never' and not twice
-            compiled = compiled and worth_compiling(net, s.compile, about.shape, images)
-            net = fast(net, compiled)
+            captured = s.compile == 'captured'
+            when = 'always' if captured else s.compile
+            compiled = compiled and worth_compiling(net, when, about.shape, images)
+            net = fast(net, 'captured' if compiled and captured else compiled)
         return start(net, self.method, self.plan(s.batch), self.device, self.task)
 
     def plan(self,
@@ -288,6 +293,8 @@ def prepare(
             slot.suits(space)
     if method.partial > 1:
         space.wired('a search on a part of the channels')
+    if s.compile == 'captured':
+        _must_capture(method, dev)
     task = task_of(s.task)
     if split is not None and task is not (split.about.task or classification):
         _must_suit(task, split)            # else `Data` has looked at its labels
@@ -297,6 +304,18 @@ def prepare(
     if split and task.fit:
         task = task.fitted(split.train)
     return Job(s, split, dev, method, space, task)
+
+_ONE_PASS = None, first_order, single_level   # gradients that a captured graph gives once
+
+def _must_capture(method, dev):
+    "Raise `UserError` where the passes of a step cannot be CUDA graphs"
+    if dev.type != 'cuda':
+        raise UserError(f'compile captured makes CUDA graphs, which device {dev.type} has not: '
+                        'take always or auto')
+    plain = method.w_extra is Method.w_extra and method.perturb is Method.perturb
+    if method.grad not in _ONE_PASS or not plain:
+        raise UserError(f'{method.name} asks the network more than once in a step, and a captured '
+                        'graph forgets what it said before: take compile always')
 
 def _must_suit(task, split):
     "Raise `UserError` for labels that are for another task"
