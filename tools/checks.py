@@ -259,6 +259,7 @@ CHECKS = {
     'mosaic-reads': 'the places of a mosaic in order, without the gap, give its caption',
     'second-level-reaches': 'with the loss of the learner alone the gradient is that of differences',
     # claims on a shared folder (running)
+    'ring-all-reduce': 'every GPU has the sum, and has sent 2(n - 1)/n of the gradient',
     'late-writer-fails': 'who loses its claim in the middle of a write finishes no file',
 }
 LATER = {}  # id -> chapter that is still to be written

@@ -412,9 +412,7 @@ def study(
 ):
     "Make all missing runs, return the `frame`. Raises `UserError` first if an entry cannot work"
     runs, out = plan(what), Path(out).resolve()
-    _check(workers, backend, address, device)
-    per = _per_device(runs_per_device, address)
-    trackers_of(track)              # says in one line what is not installed
+    per = _check(workers, backend, address, device, track, runs_per_device)
     with owning(out):               # first of all: what is read below stays as it is
         _no_workers(out)
         book = _ledger(out, runs, on_run)
@@ -430,19 +428,24 @@ def study(
             if per: device, workers = places_for(runs, device, per, tell)
             _make(book, todo, workers, backend, address, device, track)
         found = keep_table(out, tell)
-        if todo and seen:           # nobody wrote the files anew meanwhile
-            _same_data(out, _data_of(runs))
-            _same_runs(book, set(todo) & set(book.finished()))
+        if todo and seen: _still_same(book, todo)
         return found
 
-def _check(workers, backend, address, device):
-    "Raise `UserError` for a way of running that cannot be"
+def _still_same(book, todo):
+    "Raise `UserError` where somebody wrote the files anew meanwhile"
+    _same_data(book.out, _data_of(book.runs))
+    _same_runs(book, set(todo) & set(book.finished()))
+
+def _check(workers, backend, address, device, track=None, per=None):
+    "Runs on each device, or None. Raises `UserError` for a way of running that cannot be"
     counted(workers, 'workers', 1024)
     choose(backend, _BACKENDS, 'backend')
     if address and backend != 'ray':
         what = f'address {brief(address)} is that of a Ray cluster'
         raise UserError(f"{what}: choose backend 'ray' with it")
     _devices(device, address)
+    trackers_of(track)              # says in one line what is not installed
+    return _per_device(per, address)
 
 def _devices(device, address=None) -> tuple:
     "The devices of the workers, in turn. Raises `UserError` for one that is not here"
