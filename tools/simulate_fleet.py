@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT))
 FORK = multiprocessing.get_context('fork')
 
 
-def cheap(folder, entry, device='auto', plugins=(), pause=0.0, then=None):
+def cheap(folder, entry, *rest, pause=0.0, then=None):
     "What a search leaves on disk, of figures that the settings decide; goes on from its checkpoint"
     from dnas_nb.core import WriteError, as_json, write_atomic
     from dnas_nb.running.folder import Keeper, account

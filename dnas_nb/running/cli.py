@@ -332,7 +332,9 @@ def dnas_study(
 ):
     "Run every method with every seed; the same command again goes on where it stopped"
     _know(plugin)
+    from dnas_nb.core import finite
     from dnas_nb.running.study import study
+    finite(patience, 'patience', least=.1)
     what = _study_of(file, methods, seeds, space=space, data=data, epochs=epochs, warmup=warmup,
                      channels=channels, cells=cells, size=size, images=images, batch=batch,
                      lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
