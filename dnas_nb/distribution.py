@@ -35,17 +35,14 @@ def checked(
     if live is None:
         live = torch.ones_like(alpha, dtype=torch.bool)
     live = there(live, alpha.device).to(torch.bool)
-    ensure(_tops(alpha, live).isfinite().all(), _complain, alpha, live)
+    top = alpha.masked_fill(~live, -torch.inf).amax(-1)
+    ensure(top.isfinite().all(), _complain, alpha, live)
     return live
-
-def _tops(alpha, live): # (E,)
-    "The largest logit of every edge"
-    return alpha.masked_fill(~live, -torch.inf).amax(-1)
 
 def _complain(alpha, live):
     "Raise a `UserError` that names the first edge without operations or with an odd logit"
-    odd = ~_tops(alpha, live).isfinite()
-    e = odd.nonzero()[0].item()
+    top = alpha.masked_fill(~live, -torch.inf).amax(-1)
+    e = (~top.isfinite()).nonzero()[0].item()
     if not live[e].any():
         raise UserError(f'edge {e}: the mask removes its last operation, keep at least one')
     raise UserError(f'edge {e}: its logits are not finite ({alpha[e].tolist()}), '

@@ -18,6 +18,9 @@ SKIP = re.compile(r'^#\|\s*(slow|cuda|data|eval:\s*false)', re.M)
 
 # What has to hold, by subject. A check is named by what it checks.
 CHECKS = {
+    # a feigned device (chapter running/46)
+    'looks-are-seen': 'a mask that counts, a number that is read and a list that is sent are three looks',
+    'steps-look-at-nothing': 'the steps of a search with dependence between edges look at no value on their device',
     # several processes (chapter 00d)
     'ranks-are-one': 'loss, gradient and Hessian product over two ranks are those of the mean of their halves in one process',
     # a correlated normal over the logits (chapter 11)

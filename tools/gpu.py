@@ -40,7 +40,7 @@ class Book:
                     row = json.loads(line)
                 except ValueError:
                     continue  # of a run that was killed
-                if 'failed' not in row:
+                if 'failed' not in row and not row.get('partial'):
                     self.known.add(row['name'])
 
     def left(self):
@@ -213,7 +213,7 @@ def searched(out, device, quick, seconds):
             **given,
         )
     except Enough:
-        return dict(epochs=len(curve), of=given['epochs'], curve=curve, resumable=True)
+        return dict(epochs=len(curve), of=given['epochs'], curve=curve, partial=True)
     return dict(epochs=len(curve), curve=curve, cell=str(found.genotype), found=str(found.found))
 
 
