@@ -12,7 +12,7 @@ THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 setup = @$(if $(PYTHON),$(PYTHON) tools/setup_env.py $(1),echo "Python 3.10 or newer was not found: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help search test lab docs export notebooks checks bench fuzz kills install dev hooks clean
+.PHONY: help search test lab docs export notebooks checks bench fuzz kills install dev hooks architecture issues release clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | while IFS='|' read -r a b; do printf '%-18s %s\n' "$$a" "$$b"; done
@@ -58,6 +58,16 @@ dev: ## only install what development needs
 
 hooks: dev ## install git and Jupyter hooks that keep notebooks clean and mergeable
 	@$(PY) -c 'from nbdev.clean import nbdev_install_hooks; nbdev_install_hooks.__wrapped__()'
+	@if command -v pre-commit >/dev/null; then pre-commit install; fi
+
+architecture: dev ## draw who imports whom, as architecture.svg (elsewhere: make architecture ARGS=FILE)
+	@$(PY) tools/architecture.py $(ARGS)
+
+issues: dev ## list small tasks to begin with, from what chapters say could go wrong
+	@$(PY) tools/first_issues.py
+
+release: dev ## is a release ready? Its notes, or what is missing (make release ARGS="--tag v0.2.0")
+	@$(PY) tools/release.py $(ARGS)
 
 clean: ## remove the environment, the site and caches
 	@rm -rf .venv _docs _proc build dist node_modules .pytest_cache .setup.lock *.egg-info
