@@ -1,6 +1,9 @@
 "Sphinx settings of the documentation site; tools/build_site.py prepares the pages and calls Sphinx."
+import shutil
 from configparser import ConfigParser
 from pathlib import Path
+
+import sphinxcontrib.katex as katex
 
 here = Path(__file__).resolve().parent
 cfg = ConfigParser(delimiters=['='])
@@ -9,16 +12,23 @@ cfg = cfg['DEFAULT']
 
 project, version, release = cfg['title'], cfg['version'], cfg['version']
 author, copyright = cfg['author'], cfg['copyright']
-extensions = ['myst_nb', 'sphinx.ext.mathjax', 'sphinx.ext.githubpages']
+extensions = ['myst_nb', 'sphinxcontrib.katex', 'sphinx.ext.githubpages', 'sphinx_copybutton', 'sphinx_design']
 
 nb_execution_mode = 'off'  # outputs are those stored in the notebooks
 nb_render_markdown_format = 'myst'  # tables in Markdown outputs
-myst_enable_extensions = ['dollarmath', 'amsmath', 'attrs_inline']
+myst_enable_extensions = ['dollarmath', 'amsmath', 'attrs_inline', 'colon_fence']
 myst_dmath_double_inline = True
 myst_heading_anchors = 4
 suppress_warnings = ['myst.header', 'mystnb.unknown_mime_type']
+add_module_names = False  # in the heading of an entry: the page says which module
+python_use_unqualified_type_names = True
 
 smartquotes = False  # quotes in explanations of code stay as they are
+katex_prerender = shutil.which('node') is not None  # formulas are drawn once, here; otherwise by the reader's browser
+katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 120.0  # seconds: a machine may be busy
+# its Unix socket is there a moment before anybody listens, which fails on a busy machine; the way of other systems tries again
+katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
+copybutton_selector = 'div.cell_input div.highlight pre, div[class*=highlight-sh] pre, div[class*=highlight-python] pre'
 
 html_theme = 'furo'
 html_title = cfg['title']
@@ -29,7 +39,17 @@ html_copy_source = html_show_sourcelink = False
 html_baseurl = cfg['doc_host'] + cfg['doc_baseurl'] + '/'
 html_theme_options = dict(
     footer_icons=[], navigation_with_keys=True,
-    light_css_variables={'color-brand-primary': '#205a8c', 'color-brand-content': '#205a8c'},
+    light_css_variables={'color-brand-primary': '#205a8c', 'color-brand-content': '#205a8c', 'color-code-background': '#f5f7f9'},
     dark_css_variables={'color-brand-primary': '#7db8e8', 'color-brand-content': '#7db8e8'},
 )
-pygments_style, pygments_dark_style = 'friendly', 'monokai'
+pygments_style, pygments_dark_style = 'a11y-high-contrast-light', 'a11y-high-contrast-dark'  # of furo's own requirement
+
+
+def level_captions(app, page, template, context, doctree):
+    "The captions of the sidebar are headings; a screen reader wants to know of which level."
+    if tree := context.get('furo_navigation_tree'):
+        context['furo_navigation_tree'] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+
+
+def setup(app):
+    app.connect('html-page-context', level_captions, priority=900)  # after the theme has made the tree

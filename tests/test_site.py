@@ -1,12 +1,18 @@
 "The documentation site, as a reader's browser sees it."
 
-import json, subprocess, sys, threading
+import ast, json, os, re, subprocess, sys, threading, zlib
 from functools import partial
+from html import unescape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path, PurePosixPath
+from statistics import median
+from urllib.parse import quote, unquote
 import pytest
 from filelock import FileLock
 from browser import Browser, chromium
 from conftest import NBS, ROOT, notebooks
+from dnas_nb.running.door import NAMES
+from reading import exports
 
 pytestmark = [
     pytest.mark.xdist_group('site'),
@@ -65,14 +71,6 @@ def chapters():
     return [nb for nb in notebooks() if nb.parent == NBS and nb.stem != 'index']
 
 
-def has_math(nb):
-    return any(
-        '$$' in ''.join(c['source'])
-        for c in json.loads(nb.read_text(encoding='utf-8'))['cells']
-        if c['cell_type'] == 'markdown'
-    )
-
-
 IMAGES = '''Promise.all([...document.images].map(i => { i.loading = "eager"; return i.decode().catch(() => 0) }))
             .then(() => [...document.images].filter(i => i.offsetParent && !i.naturalWidth).map(i => i.src))'''
 
@@ -95,55 +93,211 @@ def test_index(tab, site):
     assert not missing, f'no link to {missing}'
 
 
-@pytest.mark.parametrize('nb', [nb for nb in chapters() if has_math(nb)][:3], ids=lambda p: p.name)
-def test_chapter(nb, tab, site, folder):
+def pages(folder):
+    "Every page: address from the root -> its text."
+    return {
+        p.relative_to(folder).as_posix(): p.read_text(encoding='utf-8')
+        for p in sorted(folder.rglob('*.html'))
+        if '_static' not in p.parts
+    }
+
+
+@pytest.fixture(scope='module')
+def written(folder):
+    return pages(folder)
+
+
+@pytest.mark.parametrize('page', ['dependence', 'balenas', 'hypergrad'])
+def test_chapter(page, tab, site):
     "A chapter loads, and its formulas are drawn."
-    title = (
-        next(
-            ''.join(c['source'])
-            for c in json.loads(nb.read_text(encoding='utf-8'))['cells']
-            if c['cell_type'] == 'markdown'
-        )
-        .lstrip('# ')
-        .splitlines()[0]
-    )
-    check(tab, f'{site}/{name(nb)}.html', title)
-    assert tab.js('document.querySelectorAll(".math").length') > 0
-    if (
-        folder / '_static' / 'mathjax'
-    ).exists():  # fetched by npm; otherwise the page needs a network
-        assert tab.wait('document.querySelectorAll("mjx-container svg").length')
-        assert tab.js('document.querySelectorAll("mjx-merror").length') == 0
-    assert tab.errors == []
+    check(tab, f'{site}/{page}.html', '')
+    drawn = 'document.querySelectorAll("div.math .katex-html, span.math .katex-html").length'
+    assert tab.wait(drawn) > 10
+
+
+def test_every_formula(written):
+    "No formula of the book is malformed."
+    wrong = {
+        name: re.findall(r'class="katex-error" title="([^"]*)"', text)
+        for name, text in written.items()
+        if 'katex-error' in text
+    }
+    assert not wrong, f'formulas that KaTeX cannot read: {wrong}'
 
 
 CUT = '''[...document.querySelectorAll("div[class*=highlight] pre")].filter(p => !p.closest(".cell_output")
             && p.scrollWidth > p.clientWidth + 1).map(p => p.innerText.split("\\n").sort((a, b) => b.length - a.length)[0])'''
 
 
-def test_every_formula_and_every_line(tab, site, folder):
-    "No formula of the book is malformed, and no line of code is cut off at 1,280 pixels."
-    drawn = (
-        folder / '_static' / 'mathjax'
-    ).exists()  # fetched by npm; otherwise the page needs a network
-    wrong, cut = [], []
+def test_every_line(tab, site):
+    "No line of code is cut off at 1,280 pixels."
+    cut = []
     for nb in chapters():
         tab.goto(f'{site}/{name(nb)}.html')
         cut += [f'{nb.name}: {line}' for line in tab.js(CUT)]
-        if not drawn or not tab.js('document.querySelectorAll(".math").length'):
-            continue
-        tab.wait(
-            'window.MathJax && MathJax.startup && MathJax.startup.promise && !!document.querySelector("mjx-container")'
-        )
-        bad = tab.js(
-            'MathJax.startup.promise.then(() => [...document.querySelectorAll("mjx-container")].filter(m => m.querySelector("[data-mjx-error]")).length)'
-        )
-        if bad:
-            wrong.append(f'{nb.name}: {bad}')
     assert tab.js('innerWidth') == 1280 and not cut, f'lines of code that are cut off: {cut}'
-    assert not wrong, f'formulas that MathJax cannot read: {wrong}'
-    if not drawn:
-        pytest.skip('formulas were not looked at: MathJax was not fetched (no npm, or no network)')
+
+
+def test_start_page_to_a_method_in_two_clicks(tab, site):
+    tab.goto(f'{site}/index.html')
+    click = 'document.querySelector(\'article a[href$="{}"]\').click()'
+    for href in 'methods/index.html', 'p-darts.html':
+        tab.js(click.format(href))
+        tab.wait(f'location.href.endsWith("{href}") && document.readyState == "complete"')
+    assert 'Progressive DARTS' in tab.js('document.querySelector("h1").innerText')
+
+
+def found(tab, site, words):
+    "Addresses that the search answers, best first."
+    tab.goto(f'{site}/search.html?q={quote(words)}')
+    tab.wait('document.querySelectorAll("#search-results li a").length')
+    links = '[...document.querySelectorAll("#search-results li a")]'
+    return tab.js(f'{links}.map(a => a.getAttribute("href").split(/[?#]/)[0])')
+
+
+@pytest.mark.parametrize(
+    'words, page',
+    [
+        ('Searching for A Robust Neural Architecture in Four GPU Hours', 'methods/gdas.html'),
+        ('Perturbation-based Regularization', 'methods/sdarts-rs.html'),
+        ('Bridging the Depth Gap', 'methods/p-darts.html'),
+    ],
+)
+def test_a_method_by_its_paper(words, page, tab, site):
+    assert page in found(tab, site, words)
+
+
+def phone(tab, width=390):
+    tab.call(
+        'Emulation.setDeviceMetricsOverride',
+        width=width,
+        height=844,
+        deviceScaleFactor=1,
+        mobile=True,
+    )
+
+
+def test_a_phone_need_not_scroll_sideways(tab, site, written):
+    "Twenty pages of all kinds, 390 pixels wide."
+    chosen = ['index', 'methods/index', 'methods/p-darts', 'reference/index', 'reference/space']
+    chosen += ['project/decisions', 'project/architecture', 'parts/the-pieces', 'papers/verdicts']
+    formulas = sorted(written, key=lambda n: -written[n].count('katex-display'))
+    wide = sorted(written, key=lambda n: -written[n].count('<table'))
+    chosen += [n.removesuffix('.html') for n in [*formulas[:6], *wide[:8]]]
+    chosen = list(dict.fromkeys(chosen))[:20]
+    assert len(chosen) == 20
+    phone(tab)
+    sideways = []
+    for page in chosen:
+        tab.goto(f'{site}/{page}.html')
+        if tab.js('document.documentElement.scrollWidth > innerWidth'):
+            sideways.append(page)
+    assert not sideways
+
+
+LUMINANCE = '''(() => {
+  const light = c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(x => x/255).map(x => x <= .03928 ? x/12.92 : ((x + .055)/1.055)**2.4);
+                       return .2126*v[0] + .7152*v[1] + .0722*v[2] };
+  const back = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (!/, 0\\)$|transparent/.test(c)) return c } return "rgb(255,255,255)" };
+  const ratio = e => { const [a, b] = [light(getComputedStyle(e).color), light(back(e))].sort((x, y) => y - x); return (a + .05)/(b + .05) };
+  return ["article p", "article a", "article h1", ".highlight pre", ".sidebar-tree a", ".sd-card-body"].map(s => document.querySelector(s)).filter(e => e).map(ratio)
+})()'''
+
+
+def test_dark_mode_is_readable(tab, site):
+    "Text is light on dark, with a contrast of at least 4.5, and other than in the light."
+    back = 'getComputedStyle(document.body).backgroundColor'
+    for page in 'index', 'dependence', 'reference/space':
+        seen = set()
+        for scheme in 'light', 'dark':
+            value = [dict(name='prefers-color-scheme', value=scheme)]
+            tab.call('Emulation.setEmulatedMedia', features=value)
+            tab.goto(f'{site}/{page}.html')
+            assert min(tab.js(LUMINANCE)) >= 4.5, (page, scheme, tab.js(LUMINANCE))
+            seen.add(tab.js(back))
+        assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    'page', ['index', 'methods/p-darts', 'reference/space', 'balenas', 'guides/own_pictures']
+)
+def test_nothing_stands_in_the_way_of_a_screen_reader(page, tab, site):
+    "axe-core finds nothing serious."
+    axe = pytest.importorskip('axe_core_python')
+    tab.goto(f'{site}/{page}.html')
+    tab.js((Path(axe.__file__).parent / 'axe.min.js').read_text(encoding='utf-8') + '; 0')
+    bad = tab.js(
+        'axe.run({resultTypes: ["violations"]}).then(r => r.violations.filter(v => /serious|critical/.test(v.impact))'
+        '.map(v => v.id + ": " + v.nodes.length + " " + v.nodes.slice(0, 3).map(n => n.target + " " + n.html.slice(0, 120)).join(" | ")))'
+    )
+    assert not bad, '\n'.join(bad)
+
+
+def test_every_link_leads_somewhere(written, folder):
+    "Pages, files and places in pages: what is linked inside the site is there."
+    ids = {name: set(re.findall(r'\sid="([^"]+)"', text)) for name, text in written.items()}
+    wrong = set()
+    for page, text in written.items():
+        for href in set(re.findall(r'<(?:a|img|link|script)\b[^>]*?\s(?:href|src)="([^"]+)"', text)):
+            path, _, anchor = unescape(href).partition('#')
+            if re.match(r'\w+:|//', path):
+                continue
+            path = unquote(path.partition('?')[0])
+            target = os.path.normpath(PurePosixPath(page).parent / path) if path else page
+            if not (folder / target).exists():
+                wrong.add(f'{page}: {href}')
+            elif anchor and target in ids and unquote(anchor) not in ids[target]:
+                wrong.add(f'{page}: {href} (no such place)')
+    assert not wrong, sorted(wrong)[:20]
+
+
+def test_every_picture_says_what_it_shows(written):
+    wrong = []
+    for page, text in written.items():
+        for image in re.findall(r'<img\b[^>]*>', text):
+            alt = re.search(r'\salt="([^"]*)"', image)
+            if not alt or len(alt[1]) < 8 or re.search(r'[0-9a-f]{32}|\.(png|svg)$', alt[1]):
+                wrong.append(f'{page}: {image[:120]}')
+    assert not wrong, wrong[:5]
+
+
+def test_every_page_describes_itself(written):
+    quiet = {'genindex.html', 'search.html', 'py-modindex.html'}
+    wrong = [n for n, text in written.items() if not re.search(r'<meta content="[^"]{8,}" name="description"', text)]
+    assert not set(wrong) - quiet
+
+
+def test_the_inventory_holds_every_public_name(folder):
+    "What other projects link to, by name."
+    head, body = (folder / 'objects.inv').read_bytes().split(b'zlib.\n', 1)
+    names = {line.split()[0] for line in zlib.decompress(body).decode().splitlines()}
+    public = {f'dnas_nb.{name}' for name in NAMES}
+    for path in (ROOT / 'dnas_nb').rglob('[a-z]*.py'):
+        module = '.'.join(path.relative_to(ROOT).with_suffix('').parts)
+        tree = ast.parse(path.read_text(encoding='utf-8'))
+        public |= {f'{module}.{name}' for name in exports(tree)}
+    assert len(public) > 900 and not public - names, sorted(public - names)[:10]
+
+
+def weight(folder, page, text):
+    "Bytes of a page with all that it loads; of fonts, a share that a chapter uses."
+    loaded = {page}
+    for src in re.findall(r'<(?:img|script|link)\b[^>]*?\s(?:src|href)="([^"#]+)"', text):
+        if not re.match(r'\w+:|//', src):
+            loaded.add(os.path.normpath(PurePosixPath(page).parent / src.partition('?')[0]))
+    files = [folder / name for name in loaded if not name.endswith(('objects.inv', '.html')) or name == page]
+    fonts = 90_000 if 'class="katex' in text else 0
+    return sum(f.stat().st_size for f in files if f.is_file()) + fonts
+
+
+def test_pages_are_light(folder, written):
+    "Half a megabyte in the median, of chapters, guides and papers as of all pages; nothing is loaded from elsewhere."
+    chapter = [n for n in written if not n.startswith(('reference', 'methods/', 'project', 'parts'))]
+    for chosen in written, chapter:
+        assert median(weight(folder, n, written[n]) for n in chosen) <= 500_000
+    if (folder / '_static' / 'katex').exists():
+        outside = [n for n, text in written.items() if re.search(r'<(?:script|link rel="stylesheet")[^>]*(?:src|href)="https?:', text)]
+        assert not outside
 
 
 def test_search(tab, site):

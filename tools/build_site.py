@@ -1,9 +1,12 @@
 "Build the documentation site from the notebooks, as they stand and without running them: `python tools/build_site.py [output folder]`."
 
-import ast, inspect, json, os, re, shutil, subprocess, sys, time
+import ast, json, os, re, shutil, subprocess, sys, time
 from configparser import ConfigParser
-from importlib import import_module
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+import site_pages
+import site_project
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT / 'nbs'
@@ -16,13 +19,19 @@ ROOMS = {
     'domains': 'Domains',
     'systems': 'Related systems',
 }
-TITLES = {**ROOMS, 'tutorials': 'Tutorials', 'papers': 'Papers'}  # folder -> heading, in this order
-MATHJAX = Path('node_modules') / 'mathjax' / 'es5' / 'tex-svg.js'
+GUIDES = 'guides', 'tutorials'  # folders, in this order
+RESULTS = ('papers',)
+FIRST = ('papers/verdicts.ipynb',)  # of its folder
+KATEX = Path('node_modules') / 'katex' / 'dist'  # style and fonts of the formulas
 
 settings = ConfigParser(delimiters=['='])
 settings.read(ROOT / 'settings.ini', encoding='utf-8')
 settings = settings['DEFAULT']
 BLOB = f'{settings["git_url"]}/blob/{settings["branch"]}'
+AT_GITHUB = f'{settings["user"]}/{settings["repo"]}'
+COLAB = f'https://colab.research.google.com/github/{AT_GITHUB}/blob/{settings["branch"]}/nbs'
+BINDER = f'https://mybinder.org/v2/gh/{AT_GITHUB}/{settings["branch"]}?labpath=nbs%2F'
+PIP = f'%pip install -q git+{settings["git_url"]}'  # what a notebook needs where nothing is installed
 
 
 def source(cell):
@@ -87,30 +96,63 @@ class Site:
             f'{number[0]} · ' if number and (len(path.parts) == 1 or path.parts[0] in ROOMS) else ''
         ) + (heads[0] if heads else path.stem)
 
-    def toctrees(self) -> list:
-        "One list of pages per part of the book, then one per folder."
-        groups = {}
-        for path in self.nbs:
-            if path.name == 'index.ipynb':
-                continue
+    page = staticmethod(page)
+    blob = BLOB
+
+    def subtitle(self, path) -> str:
+        "The line below the title, which begins with `>`."
+        texts = [source(c) for c in self.nbs[path]['cells'] if c['cell_type'] == 'markdown'][:2]
+        found = re.search(r'^> (.+)$', '\n'.join(texts), re.M)
+        return found[1].strip() if found else ''
+
+    def group(self, folder) -> list:
+        "The notebooks of a folder, those of `FIRST` before the others."
+        paths = [p for p in self.nbs if len(p.parts) > 1 and p.parts[0] == folder]
+        return sorted(paths, key=lambda p: (str(p) not in FIRST, p))
+
+    def parts(self) -> dict:
+        "Title of a part of the book -> its chapters."
+        flat = [p for p in self.nbs if len(p.parts) == 1 and p.name != 'index.ipynb']
+        out = {title: [] for title in PARTS.values()}
+        for path in flat:
             number = re.match(r'\d+', path.name)
-            part = (
-                TITLES.get(path.parts[0], path.parts[0].title())
-                if len(path.parts) > 1
-                else next(
-                    t for last, t in PARTS.items() if int(number[0] if number else 99) <= last
-                )
-            )
-            groups.setdefault(part, []).append(path)
-        order = list(PARTS.values()) + list(TITLES.values())
+            last = int(number[0] if number else 99)
+            out[next(title for limit, title in PARTS.items() if last <= limit)].append(path)
+        out |= {title: self.group(folder) for folder, title in ROOMS.items()}
+        return {title: paths for title, paths in out.items() if paths}
+
+    def results(self) -> list:
+        return [p for folder in RESULTS for p in self.group(folder)]
+
+    def source_of(self, module, name) -> str:
+        return f'{BLOB}/{file_of(module)}{first_line(module, name)}'
+
+    def about_methods(self, up) -> list:
+        "Links to what is said of all methods together."
+        wanted = '18_methods.ipynb', '18a_released.ipynb', 'papers/verdicts.ipynb'
+        paths = [p for p in self.nbs if str(p) in wanted]
+        return [f'[{self.title(p)}]({up}/{page(p)}.ipynb)' for p in paths]
+
+    def toctrees(self) -> list:
+        "What the sidebar shows: guides, chapters by parts, reference, results, project."
         entry = lambda p: f'{self.title(p)} <{page(p)}>'
+        sections = {
+            'Guides': [entry(p) for folder in GUIDES for p in self.group(folder)],
+            'Chapters': [f'parts/{site_pages.slug(title)}' for title in self.parts()],
+            'Look up': ['methods/index', 'reference/index'],
+            'Results': [entry(p) for p in self.results()],
+            'Project': site_project.PAGES,
+        }
+        others = [
+            p
+            for p in self.nbs
+            if len(p.parts) > 1 and p.parts[0] not in (*GUIDES, *ROOMS, *RESULTS)
+        ]
+        sections['Further'] = [entry(p) for p in others]
         return [
-            '```{toctree}\n:hidden:\n:caption: '
-            + part
-            + '\n\n'
-            + '\n'.join(map(entry, groups[part]))
-            + '\n```'
-            for part in sorted(groups, key=lambda p: order.index(p) if p in order else len(order))
+            '```{toctree}\n:hidden:\n:caption: ' + caption + '\n\n' + '\n'.join(entries) + '\n```'
+            for caption, entries in sections.items()
+            if entries
         ]
 
     def url(self, here, there) -> str:
@@ -166,12 +208,13 @@ class Site:
 
     def convert(self, path) -> dict:
         "A notebook for Sphinx: directives obeyed and removed, links rewritten, anchors, source links and reference added."
-        cells = []
+        cells, words = [], Words()
         for cell in self.nbs[path]['cells']:
             src, d = source(cell), directives(source(cell)) if cell['cell_type'] == 'code' else {}
             if d.keys() & DROP or not src.strip():
                 continue
             if cell['cell_type'] == 'markdown':
+                words.read(src)
                 cells.append(markdown(self.prose(src, path)))
                 continue
             if cell['cell_type'] != 'code':
@@ -192,7 +235,7 @@ class Site:
             ]
             meta = dict(
                 tags=tags,
-                **({'mystnb': {'image': {'alt': d['fig-alt']}}} if 'fig-alt' in d else {}),
+                mystnb={'image': {'alt': d.get('fig-alt') or words.of_picture(plain(src))}},
             )
             outputs = [self.output(o, path) for o in cell['outputs']]
             cells.append(
@@ -208,15 +251,15 @@ class Site:
         )
         if path.name != 'index.ipynb' and first is not None:
             cells.insert(first + 1 + is_subtitle(cells, first), markdown(self.where(path)))
-        if path in self.module:
-            cells += reference(self.module[path])
         if path.name == 'index.ipynb':
+            cells.insert(1, markdown(site_pages.doors(self)))
             cells.append(markdown('\n\n'.join(self.toctrees())))
         for i, c in enumerate(cells):
             c['id'] = f'cell-{i}'
         return dict(
             cells=cells,
             metadata=dict(
+                myst=dict(html_meta=dict(description=self.description(path))),
                 kernelspec=dict(display_name='python3', language='python', name='python3'),
                 language_info=dict(name='python', pygments_lexer='ipython3'),
             ),
@@ -224,12 +267,29 @@ class Site:
             nbformat_minor=5,
         )
 
+    def description(self, path) -> str:
+        "What search engines show below the title."
+        said = site_pages.bare(self.subtitle(path)).replace('$', '')
+        return said or settings['description']
+
     def output(self, out, path):
-        "Links inside Markdown outputs are rewritten like those in prose."
-        text = out.get('data', {}).get('text/markdown')
-        if text is None:
-            return out
-        return dict(out, data={**out['data'], 'text/markdown': self.prose(''.join(text), path)})
+        "Links inside outputs are rewritten like those in prose."
+        data = dict(out.get('data', {}))
+        if (text := data.get('text/markdown')) is not None:
+            data['text/markdown'] = self.prose(''.join(text), path)
+        if (text := data.get('text/html')) is not None:
+            data['text/html'] = self.link_html(''.join(text), path)
+        return dict(out, data=data) if data else out
+
+    def link_html(self, text, here):
+        "Links to notebooks in HTML that a cell made: `../systems/61_pas.html` or `.ipynb` is a page here."
+
+        def link(m):
+            target = PurePosixPath(os.path.normpath(here.parent / m[2]).replace(os.sep, '/'))
+            there = target.with_suffix('.ipynb')
+            return f'{m[1]}{self.url(here, there)}.html' if there in self.nbs else m[0]
+
+        return re.sub(r'(\shref=["\'])(?!\w+:|#)([^"\'#?]+\.(?:html|ipynb))', link, text)
 
     def anchor(self, path, defs):
         url = (
@@ -242,13 +302,74 @@ class Site:
         )
 
     def where(self, path):
-        links = [f'<a href="{BLOB}/nbs/{path}">notebook</a>']
+        "The line below a title: where else this page is, and where it runs."
+        links = []
         if path in self.module:
-            links += [
-                f'<a href="{BLOB}/{file_of(self.module[path])}">module <code>dnas_nb.{self.module[path]}</code></a>',
-                '<a href="#reference">reference</a>',
-            ]
+            up = '../' * (len(path.parts) - 1)
+            href = f'{up}{site_pages.reference_page(self.module[path])}.html'
+            links.append(f'reference <a href="{href}"><code>dnas_nb.{self.module[path]}</code></a>')
+        download = '../' * (len(path.parts) - 1) + f'_notebooks/{page(path)}.ipynb'
+        links += [
+            f'<a href="{BLOB}/nbs/{path}">notebook on GitHub</a>',
+            f'<a href="{download}" download>download</a>',
+            f'<a href="{COLAB}/{path}" title="run {PIP} in its first cell">Colab</a>',
+            f'<a href="{BINDER}{quote(str(path), safe="")}">Binder</a>',
+        ]
         return f'<p class="where">{" · ".join(links)}</p>'
+
+    def download(self, path) -> dict:
+        "The notebook as a file for elsewhere: its first cell installs the package where it is missing."
+        text = (
+            '# the package, where it is not installed (Colab, a new environment)\n'
+            'from importlib.util import find_spec\n'
+            f"if find_spec('dnas_nb') is None:\n    {PIP}"
+        )
+        first = dict(cell_type='code', id='install', metadata={}, outputs=[], execution_count=None)
+        nb = self.nbs[path]
+        return dict(nb, cells=[dict(first, source=text.splitlines(True)), *nb['cells']])
+
+
+TITLED = re.compile(r"""(?:set_title|suptitle|[(,]\s*title)\s*[=(]\s*[rf]?(['"])([^'"{}\\]+?)\1""")
+
+
+class Words:
+    "The words around a picture: heading, and what was said last. Its alternative text is made of them."
+
+    def __init__(self):
+        self.heading, self.said = '', ''
+
+    def read(self, text):
+        "One cell of prose."
+        for head in re.findall(r'^#+ (.+)$', text, re.M):
+            self.heading, self.said = clean(head), ''
+        text = re.sub(r'^(#+ .*|>.*|\|.*)$', '', re.sub(r'^```.*?^```', '', text, flags=re.M | re.S), flags=re.M)
+        blocks = [b for b in re.split(r'\n\s*\n', text) if b.strip()]
+        if blocks:
+            self.said = clean(blocks[-1])
+
+    def of_picture(self, code) -> str:
+        "Titles of the figure, what its cell is called, what was said before it."
+        titles = list(dict.fromkeys(clean(m[2]) for m in TITLED.finditer(code)))
+        comment = re.match(r'\s*(?:# check [\w-]+: |# )(.+)', code)
+        doc = re.search(r'^def \w+\(.*\n\s+"([^"]+)"', code, re.M)
+        sentences = re.split(r'(?<=[.:?!]) +(?=[A-Z\W])', self.said)
+        parts = [
+            '; '.join(titles),
+            clean(comment[1]) if comment else clean(doc[1]) if doc else '',
+            sentences[-1] if sentences[-1].endswith(':') else sentences[0],
+        ]
+        about = next((p for p in parts if len(p) > 12), '') or self.said
+        text = f'{self.heading}: {about}' if about else f'Picture: {self.heading}'
+        return shortened(text.rstrip(':;. '))
+
+
+def clean(text) -> str:
+    "A line of Markdown as it is read aloud."
+    return ' '.join(site_pages.bare(text).replace('$', '').split())
+
+
+def shortened(text, limit=180) -> str:
+    return text if len(text) <= limit else text[:limit].rpartition(' ')[0] + ' …'
 
 
 def is_subtitle(cells, i) -> bool:
@@ -276,7 +397,8 @@ def names(src) -> list:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             out.append(node.name)
         if isinstance(node, ast.Assign):
-            out += [t.id for t in node.targets if isinstance(t, ast.Name)]
+            held = [n for target in node.targets for n in ast.walk(target)]  # also `A, B = …`
+            out += [n.id for n in held if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
     return [n for n in out if not n.startswith('_')]
 
 
@@ -290,109 +412,33 @@ def first_line(module, name) -> str:
     return f'#L{path.read_text(encoding="utf-8")[:m.start()].count(chr(10)) + 1}' if m else ''
 
 
-def reference(module) -> list:
-    "Signature, docstring and table of arguments of every public function and class of a module."
-    try:
-        mod = import_module(f'dnas_nb.{module}')
-    except Exception as e:
-        print(f'[site] dnas_nb.{module} does not import ({e}): no reference for it')
-        return []
-    things = [getattr(mod, n, None) for n in getattr(mod, '__all__', [])]
-    cells = [entry(o) for o in things if inspect.isfunction(o) or inspect.isclass(o)]
-    return [markdown('## Reference')] + [markdown(c) for c in cells] if cells else []
+def katex() -> bool:
+    "Style and fonts of the formulas beside the pages; without npm the pages load them from their usual address."
+    if not (ROOT / KATEX).exists() and (npm := shutil.which('npm')):
+        from sphinxcontrib.katex import katex_version
 
-
-def short(value, limit=60) -> str:
-    text = (
-        getattr(value, '__name__', None)
-        if callable(value)
-        else re.sub(r' at 0x[0-9a-f]+', '', repr(value))
-    )
-    return text if len(text or '') <= limit else text[:limit] + '...'
-
-
-def entry(o) -> str:
-    from fastcore.docments import docments
-
-    empty = inspect.Parameter.empty
-    try:
-        sig = inspect.signature(o)
-    except (TypeError, ValueError):
-        sig = inspect.Signature()
-    kind = lambda a: (
-        '' if a in (empty, None) else a if isinstance(a, str) else getattr(a, '__name__', str(a))
-    )
-    try:
-        docs = docments(o, full=True)
-    except Exception:
-        docs = {}
-    doc_of = lambda k: (docs.get(k) or {}).get('docment') or ''
-    star = {inspect.Parameter.VAR_POSITIONAL: '*', inspect.Parameter.VAR_KEYWORD: '**'}
-    args = [
-        star.get(p.kind, '') + p.name + ('' if p.default is empty else f'={short(p.default)}')
-        for p in sig.parameters.values()
-    ]
-    result = kind(sig.return_annotation)
-    call = f'{o.__name__}({", ".join(args)})'
-    if len(call) > 80:
-        call = f'{o.__name__}(\n    ' + ',\n    '.join(args) + ',\n)'
-    call += f' -> {result}' if result else ''
-    doc = (
-        (o.__doc__ or '')
-        if not (inspect.isclass(o) and (o.__doc__ or '').startswith(o.__name__ + '('))
-        else ''
-    )
-    lines = [f'### {o.__name__}', f'```python\n{call}\n```', inspect.cleandoc(doc)]
-    cell = lambda s: str(s).replace('|', '\\|').replace('\n', ' ')
-    rows = [
-        (
-            star.get(p.kind, '').replace('*', '\\*') + f'`{p.name}`',
-            kind(p.annotation),
-            '' if p.default is empty else f'`{short(p.default)}`',
-            doc_of(p.name),
-        )
-        for p in sig.parameters.values()
-    ]
-    if doc_of('return'):
-        rows.append(('returns', result, '', doc_of('return')))
-    keep = [i for i in range(4) if any(r[i] for r in rows)]  # no empty columns
-    if {1, 3} & set(keep):
-        table = [['argument', 'type', 'default', 'meaning'], ['---'] * 4, *rows]
-        lines.append('\n'.join('| ' + ' | '.join(cell(r[i]) for i in keep) + ' |' for r in table))
-    return '\n\n'.join(s for s in lines if s)
-
-
-def mathjax() -> bool:
-    "MathJax beside the pages, so that they need no network; without npm the pages load it from its usual address."
-    if not (ROOT / MATHJAX).exists() and (npm := shutil.which('npm')):
-        print('[site] fetching MathJax with npm (once)', flush=True)
-        cmd = [
-            npm,
-            'install',
-            '--prefix',
-            str(ROOT),
-            '--no-save',
-            '--no-package-lock',
-            '--no-audit',
-            '--no-fund',
-            '--silent',
-            'mathjax@3',
-        ]
+        print('[site] fetching the fonts of formulas with npm (once)', flush=True)
+        words = 'install --no-save --no-package-lock --no-audit --no-fund --silent --prefix'.split()
         try:
+            cmd = [npm, *words, str(ROOT), f'katex@{katex_version}']
             subprocess.run(cmd, cwd=ROOT, capture_output=True, timeout=180)
         except (OSError, subprocess.TimeoutExpired):
             pass
-    if not (ROOT / MATHJAX).exists():
-        print(
-            '[site] MathJax could not be fetched with npm: formulas will need a network connection'
-        )
-    return (ROOT / MATHJAX).exists()
+    if not (ROOT / KATEX).exists():
+        print('[site] fonts of formulas could not be fetched with npm: pages will load them')
+    return (ROOT / KATEX).exists()
+
+
+def copy_katex(folder):
+    "What pages need of KaTeX: its style, and the fonts in the format that all browsers read."
+    shutil.copytree(ROOT / KATEX / 'fonts', folder / 'fonts', ignore=lambda d, names: [n for n in names if not n.endswith('.woff2')])
+    shutil.copy(ROOT / KATEX / 'katex.min.css', folder)
 
 
 def build(out: Path) -> int:
     from tempfile import TemporaryDirectory
 
-    sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, str(ROOT))  # the package of this checkout
     t0, site = time.monotonic(), Site()
     with TemporaryDirectory() as tmp:
         src = Path(tmp) / 'src'
@@ -400,31 +446,26 @@ def build(out: Path) -> int:
             p = src / f'{page(path)}.ipynb'
             p.parent.mkdir(parents=True, exist_ok=True)
             p.write_text(json.dumps(site.convert(path)), encoding='utf-8')
-        if not (src / 'index.ipynb').exists():
-            (src / 'index.md').write_text(
-                f'# {settings["title"]}\n\n' + '\n\n'.join(site.toctrees()), encoding='utf-8'
-            )
+        site_pages.write(src, site)
+        site_project.write(src, site)
         for b in site.broken:
             print(f'[site] broken link in nbs/{b}')
         opts = []
-        if mathjax():
-            (src / '_mathjax' / 'mathjax').mkdir(parents=True)
-            shutil.copy(ROOT / MATHJAX, src / '_mathjax' / 'mathjax')
+        if katex():
+            copy_katex(src / '_katex' / 'katex')
             opts = [
                 '-D',
-                f'html_static_path={ROOT/"docs"/"static"},{src/"_mathjax"}',
+                f'html_static_path={ROOT/"docs"/"static"},{src/"_katex"}',
                 '-D',
-                'mathjax_path=mathjax/tex-svg.js',
+                'katex_css_path=katex/katex.min.css',
             ]
-        cmd = [
+        cmd = [  # one process: a forked one would leave the program that draws formulas behind
             sys.executable,
             '-m',
             'sphinx',
             '-q',
             '-b',
             'html',
-            '-j',
-            '2',
             '-c',
             str(ROOT / 'docs'),
             '-d',
@@ -436,6 +477,10 @@ def build(out: Path) -> int:
         if status := subprocess.call(cmd):
             return status
         shutil.rmtree(f'{tmp}/html/_sources', ignore_errors=True)
+        for path in site.nbs:
+            file = Path(f'{tmp}/html/_notebooks/{page(path)}.ipynb')
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(site.download(path)), encoding='utf-8')
         if out.exists():
             shutil.rmtree(out)
         shutil.move(f'{tmp}/html', out)
