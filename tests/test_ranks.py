@@ -159,10 +159,10 @@ def dying(out):
 
     real = bilevel._one_step
 
-    def step(state, method, step):
+    def step(state, method, step, later):
         if os.environ['RANK'] == '1' and step.key[1] == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        return real(state, method, step)
+        return real(state, method, step, later)
 
     bilevel._one_step = step
     words = '--method danas-prune --space toy --images 80 --batch 20 --channels 4 --epochs 6'
