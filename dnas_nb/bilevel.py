@@ -15,11 +15,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import itemgetter
 import torch
+from torch.utils.checkpoint import checkpoint
 from .core import UserError, choose, generator, seeded
 from .waiting import Later, ensure, numbers, there
 from .cost import evaluating
-from .data import JUDGED, Task, averages, classification, in_numbers, tensors_in
+from .data import JUDGED, Task, averages, classification, in_numbers, mapped, tensors_in
 from .distribution import edge_entropy, init_alpha, relax_softmax
 from .genotype import keep_best
 from .gumbel import draw_cells
@@ -40,6 +42,7 @@ class Loss:
     key: tuple         # seeds the draw: the same key, the same sample
     bf16: bool = False # run the network under bfloat16 autocast?
     task: Task = classification
+    parts: int = 1     # of a batch, computed one after the other
 
     def __call__(self, w, phi, batch):
         return self.at(w, self.sample(phi), batch)
@@ -60,6 +63,14 @@ class Loss:
         "The loss at mixing weights; with several ranks the mean of theirs"
         if world().size > 1:
             return self._over_ranks(w, theta, batch)
+        how = self._whole if self.parts == 1 else self._in_parts
+        return how(w, theta, batch)
+
+    def at_once(self) -> 'Loss':
+        "The same loss of a batch in one part: for who looks inside the network"
+        return replace(self, parts=1)
+
+    def _whole(self, w, theta, batch):
         x, y = batch
         device = tensors_in(x)[0].device.type
         half = torch.autocast(device, dtype=torch.bfloat16) if self.bf16 else nullcontext()
@@ -82,6 +93,17 @@ class Loss:
         with alone():
             value = self.at(w, replace(theta, **held), batch)
         return averaged(value)
+
+    def _in_parts(self, w, theta, batch):
+        "The mean over parts of the batch; what is kept for derivatives is that of one part"
+        n = len(tensors_in(batch[1])[0])
+        each = -(-n//self.parts)
+        total = 0
+        for first in range(0, n, each):
+            piece = mapped(itemgetter(slice(first, first + each)), batch)
+            value = checkpoint(self._whole, w, theta, piece, use_reentrant=False)
+            total = total + min(each, n - first)/n*value
+        return total
 
     def log_prob(self, phi, theta) -> dict: # {cell: (E,)}
         "Logarithm of the probability of each edge's sample"
@@ -255,6 +277,7 @@ class Plan:
     warmup: int = 0         # epochs in which only weights learn, whatever the calendar says
     seed: int = 0
     bf16: bool = False      # bfloat16 autocast?
+    parts: int = 1          # of a batch, computed one after the other: less memory, more time
 
     def learns(self,
         method, # `Method`: slots `grad` and `calendar`
@@ -313,6 +336,7 @@ class State:
     trace: Trace = field(default_factory=Trace) # what they were like
     task: Task = classification # what the network is asked for
     memory: dict = field(default_factory=dict) # name -> tensor: what a slot keeps between steps
+    parts: int = 1       # of a batch, see `Loss`
 
     def loss(self,
         step,  # a `Step`
@@ -321,7 +345,8 @@ class State:
     ) -> Loss:
         "The loss of one step at mixing weights of its own"
         key = step.seeds(what)
-        return Loss(self.net, relax, self.live, step.progress, key, step.bf16, self.task)
+        return Loss(self.net, relax, self.live, step.progress, key, step.bf16, self.task,
+                    self.parts)
 
 # %% ../nbs/13_bilevel.ipynb #wop00002
 OPTIMISERS = 'sgd', 'adamw'
@@ -372,6 +397,7 @@ def start(
         live={group.name: group.live.clone() for group in groups},
         trace=Trace(groups),
         task=task,
+        parts=plan.parts,
     )
 
 # %% ../nbs/13_bilevel.ipynb #6b6eebf3

@@ -144,7 +144,7 @@ class measured:
     def _measure(self, loss, state, step):
         with torch.no_grad():
             theta = loss.sample(state.phi)
-        found = _saliency(state.net, partial(loss.at, None, theta, step.train))
+        found = _saliency(state.net, partial(loss.at_once().at, None, theta, step.train))
         for place, score in found.items():
             held = state.memory.get(_KEY + place, torch.zeros_like(score)).to(score.device)
             state.memory[_KEY + place] = self.decay*held + (1 - self.decay)*score

@@ -149,6 +149,53 @@ METHODS = (
 ).split()
 
 
+def test_parts_one_after_the_other_are_means_of_halves():
+    from dnas_nb import methods
+
+    for name in METHODS:
+        method = methods.METHODS[name]
+        got = stepped(method, lambda b: b, lambda loss: replace(loss, parts=2))
+        wanted = stepped(method, lambda b: b, mean_of_halves)
+        off = max(float((a - b).detach().abs().max()) for a, b in zip(got, wanted, strict=True))
+        assert off < 1e-12, (name, off)
+
+
+def test_parts_take_less_memory_and_resume(tmp_path):
+    few = dict(TINY, method='cpm-darts', space='nb201', batch=32, images=120)
+    whole = run(tmp_path / 'whole', accumulate=4, epochs=2, **few)
+
+    def stop(state, s):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / 'cut', accumulate=4, epochs=2, on_epoch=stop, **few)
+    again = run(tmp_path / 'cut', resume=True, accumulate=4, epochs=2, **few)
+    assert again.trace == whole.trace and whole.settings.accumulate == 4
+    fails(lambda: run(tmp_path / 'x', accumulate=33, **few), '32', 'no 33 parts', '--accumulate')
+    at_once, in_parts = (held_mb(parts) for parts in (1, 4))
+    assert in_parts < 0.5 * at_once, (in_parts, at_once)
+
+
+def held_mb(parts) -> float:
+    "Most memory that the tensors of a weight step hold"
+    from dnas_nb.bilevel import Plan, Step, start, weight_step
+    from dnas_nb.core import seeded
+    from dnas_nb.fast import fast
+    from dnas_nb.methods import METHODS
+    from dnas_nb.running.memory import Held
+    from dnas_nb.space import nb201
+    from dnas_nb.supernet import Spec
+
+    with seeded('memory'):
+        net = fast(nb201().supernet(Spec(C=8, n=1, classes=3, in_ch=1, batch_stats=True)))
+        batch = torch.randn(64, 1, 16, 16), torch.randint(3, (64,))
+    state = start(net, METHODS['darts'], Plan(parts=parts))
+    step = Step(batch, batch)
+    with Held(1, 1) as held:
+        weight_step(state, METHODS['darts'], state.loss(step, 'w', METHODS['darts'].relax), step)
+    return held.peak / 2**20
+
+
 # 2. a search that loses a rank, and goes on alone
 
 

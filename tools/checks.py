@@ -147,6 +147,7 @@ CHECKS = {
     'random-search-unbiased': 'two-sided random search is unbiased on a quadratic',
     'guided-search-mean': 'guided search on a parabola has its mean at the minimum',
     'guided-search-floor': 'with the floor the weights of guided search are those of the released code',
+    'parts-are-the-mean': 'value and gradients of a batch in parts are the mean of those of the parts',
     'batches-ahead': 'an estimator that trains ahead gets different training batches',
     # iDARTS
     'truncation-bound': 'on a quadratic the truncated series obeys its error bound',

@@ -124,6 +124,7 @@ def dnas_search(
     size:int=None,          # image size in pixels (digits 8, cifar10 16)
     images:int=None,        # for weights and architecture together (digits all, cifar10 10000)
     batch:int=None,         # images per step (digits 32, cifar10 64)
+    accumulate:int=None,    # parts of a batch, one after the other: less memory, more time (1)
     lr:float=None,          # learning rate of the weights (0.05)
     arch_lr:float=None,     # learning rate of the architecture (digits 0.02, cifar10 0.006)
     opt:str=None,           # of the weights: sgd or adamw (sgd)
@@ -148,7 +149,7 @@ def dnas_search(
                             channels=channels, cells=cells, size=size, images=images, batch=batch,
                             lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
                             preset=preset, layout=layout, task=task, compile=compile, opt=opt,
-                            augment=augment)
+                            augment=augment, accumulate=accumulate)
     _say_once('\n\n'.join(map(_found_lines, results)))
 
 # %% ../../nbs/running/43_cli.ipynb #9da3bc7e

@@ -66,7 +66,7 @@ class Recipe:
 
 # %% ../../nbs/running/21_evaluate.ipynb #f80e0185
 LARGEST = dict(epochs=1_000_000, batch=1_000_000, C=1024, n=200, size=1024, images=100_000_000,
-               threads=256)
+               threads=256, accumulate=1_000_000)
 
 def buildable(
     C,          # channels

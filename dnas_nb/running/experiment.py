@@ -77,6 +77,7 @@ class Settings:
     task: str = 'classification' # what the network is asked for
     compile: str = 'never'  # 'always', or 'auto': where it pays; other bits, by rounding;
                             # 'captured': always, and as CUDA graphs
+    accumulate: int = None  # parts of a batch, one after the other: less memory; None: 1
     augment: str = None     # name in `changes.AUGMENTS`; None: flips and shifts of the data set
 
 # %% ../../nbs/running/40_experiment.ipynb #3f407b51
@@ -133,9 +134,12 @@ _WORDS = dict(opt=OPTIMISERS, precision=('fp32', 'bf16'),
 
 def _check(s):
     "Raise `UserError` for values that cannot work"
-    for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads'):
+    for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads', 'accumulate'):
         if getattr(s, k) is not None:
             counted(getattr(s, k), k, LARGEST[_SHORT.get(k, k)])
+    if (s.accumulate or 1) > s.batch:
+        raise UserError(f'a batch of {s.batch} has no {s.accumulate} parts: '
+                        'give a smaller --accumulate')
     buildable(s.channels, s.cells, 'channels and cells')
     for k in ('lr', 'arch_lr', 'lr_min', 'wd'):
         finite(getattr(s, k), k)
@@ -270,6 +274,7 @@ class Job:
             warmup=s.warmup,
             seed=s.seed,
             bf16=s.precision == 'bf16',
+            parts=s.accumulate or 1,
         )
 
     def begin(self,
@@ -417,10 +422,11 @@ def _foresee(job, keeper, whole, tell, ranks):
         (tell or _aloud)(cost_line(job))
     if tell and job.split.about.skipped:
         tell(_skipped_line(job.split.about.skipped))
-    batch = job.settings.batch//ranks
+    at_once = max(1, job.settings.batch//ranks//(job.settings.accumulate or 1))
     dev = job.device
     bf16 = job.settings.precision == 'bf16'
-    need = predicted_mb(job.fresh(), job.method, job.split, batch, dev, bf16)
+    state = dataclasses.replace(job.fresh(), parts=1)
+    need = predicted_mb(state, job.method, job.split, at_once, dev, bf16)
     if tell:
         tell(forecast(need, resident(dev), free_mb(dev)))
     forget_peak(dev)

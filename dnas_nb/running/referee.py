@@ -98,6 +98,9 @@ class _Held:
     def at(self, w, theta, batch):
         return self.loss.at(w, theta, batch)
 
+    def at_once(self):
+        return replace(self, loss=self.loss.at_once())
+
     def log_prob(self, phi, theta):
         return self.loss.log_prob(phi, theta)
 
