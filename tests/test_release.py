@@ -58,3 +58,14 @@ def test_the_package_page():
     for target in targets:  # at this release: what is named is in the project
         if found := re.match(r'https://(?:raw\.)?github\S+?/v[\d.]+/([^#]+)', target):
             assert (ROOT / found[1]).exists(), target
+
+
+def test_every_extra_is_explained():
+    settings = (ROOT / 'settings.ini').read_text(encoding='utf-8')
+    setup = (ROOT / 'setup.py').read_text(encoding='utf-8')
+    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
+    extras = re.findall(r'^(\w+)_requirements = ', settings, re.M)
+    rows = re.findall(r'^\| (`[^|]*) \|', readme, re.M)
+    assert len(extras) > 6
+    for extra in extras:
+        assert f"'{extra}'" in setup and any(f'`{extra}`' in row for row in rows), extra
