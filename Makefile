@@ -12,7 +12,7 @@ THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 setup = @$(if $(PYTHON),$(PYTHON) tools/setup_env.py $(1),echo "Python 3.10 or newer was not found: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help search test lab docs export notebooks checks bench fuzz kills install dev hooks architecture issues release clean
+.PHONY: help search test lab docs export notebooks gallery checks bench fuzz kills install dev hooks architecture issues release clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | while IFS='|' read -r a b; do printf '%-18s %s\n' "$$a" "$$b"; done
@@ -34,6 +34,9 @@ export: dev ## write dnas_nb/*.py and README.md from the notebooks
 
 notebooks: dev ## execute the notebooks and keep their outputs (some: make notebooks ARGS="nbs/02_ops.ipynb")
 	@$(THREADS) $(PY) tools/run_notebooks.py $(ARGS)
+
+gallery: dev ## a short search of every method, drawn on one page (minutes)
+	@$(THREADS) $(PY) tools/run_notebooks.py nbs/tutorials/gallery.ipynb
 
 checks: dev ## measure every acceptance check (ARGS=--break: break each formula on purpose)
 	@$(THREADS) $(PY) tools/checks.py $(ARGS)
