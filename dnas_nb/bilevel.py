@@ -488,6 +488,12 @@ def weight_step(
 _KEPT = 2**20   # answers that an evaluation hands over
 _CHANCES = 'classification', 'multilabel'   # tasks whose outputs say more than the answers
 
+def _answers(task, index, y, output, room) -> tuple: # (indices, labels, answers), on the CPU
+    "What the network says of a batch, as much of it as there is room for"
+    answer = output if task.name in _CHANCES else task.decide(output)
+    some = slice(max(1, room//answer[0].numel()))
+    return tuple(t[some].cpu() for t in (index, y, answer))
+
 @torch.no_grad()
 def evaluate(
     net,     # (x, theta, live) -> logits
@@ -502,22 +508,20 @@ def evaluate(
 ) -> tuple:  # (mean loss, accuracy in [0, 1])
     "Loss and accuracy of a network, the same bits for any order of the images"
     scores, kept = [], 0
+    share_out, gather = (mine, everyones) if said is None else (list, list)   # over ranks
     judged_apart = isinstance(net, torch.nn.Module) and not isinstance(net, SuperNet)
     mode = evaluating if judged_apart else nullcontext   # one of cells has no dropout
     with mode(net):
-        whole = images.judging(batch, most, seed)
-        for index in whole if said is not None else mine(whole):
+        parts = images.judging(batch, most, seed)
+        for index in share_out(parts):
             x, y = images.take(index)
             with enough_pixels():
                 output = net(x, theta, live)
             scores.append(task.scores(output, y))
             if said is not None and kept < _KEPT:
-                answer = output if task.name in _CHANCES else task.decide(output)
-                some = slice(max(1, (_KEPT - kept)//answer[0].numel()))
-                said.append(tuple(t[some].cpu() for t in (index, y, answer)))
-                kept += answer[some].numel()
-    scores = in_numbers(scores)
-    mean = averages(scores if said is not None else everyones(scores))
+                said.append(_answers(task, index, y, output, _KEPT - kept))
+                kept += said[-1][2].numel()
+    mean = averages(gather(in_numbers(scores)))
     return mean['loss'], mean['acc']
 
 # %% ../nbs/13_bilevel.ipynb #67099b96

@@ -109,6 +109,15 @@ def _must_be_one_device(name, tensors):
     if strangers and any(isinstance(t, _Away) for t in tensors):
         raise RuntimeError(f'{name}: tensors on two devices')
 
+def _computed(func, args, kwargs):
+    "The operation on the CPU, by the values that are near"
+    args, kwargs = mapped(_near, (args, dict(kwargs)))
+    if kwargs.get('device') is not None:
+        kwargs['device'] = torch.device('cpu')
+    if 'pin_memory' in kwargs:
+        kwargs['pin_memory'] = False
+    return func(*args, **kwargs)
+
 def _answer(
     func,   # an operation of PyTorch
     args,
@@ -125,12 +134,7 @@ def _answer(
     _must_be_one_device(name, tensors)
     for what in _waits(name, args, kwargs):
         note(what, name)
-    args_near, kwargs_near = mapped(_near, (args, kwargs))
-    if asked is not None:
-        kwargs_near['device'] = torch.device('cpu')
-    if 'pin_memory' in kwargs_near:
-        kwargs_near['pin_memory'] = False
-    out = func(*args_near, **kwargs_near)
+    out = _computed(func, args, kwargs)
     leaves = name == '_to_copy' and asked is not None and not made
     if leaves or name == 'copy_' and not isinstance(args[0], _Away):
         return args[0] if name == 'copy_' else out
@@ -216,6 +220,14 @@ def _pictures(n, classes=4, side=8):
     y = torch.arange(3*n) % classes
     return from_tensors(x[:2*n], y[:2*n], x[2*n:], y[2*n:], flip=True, shift=1)
 
+def _small_net(method, space):
+    "A supernet of a few cells, built as the method asks"
+    space = method.adapt(space)
+    cells = 1 if space.cells[0].n_in == 1 else 3
+    spec = Spec(C=4, n=cells, classes=4, in_ch=1, partial=method.partial, batch_stats=True)
+    with seeded('device'):
+        return fast(space.supernet(spec))
+
 def synchronisations(
     method,       # name of a method, or a `Method`
     space='toy',  # name of a space of cells
@@ -225,15 +237,9 @@ def synchronisations(
     "What makes the host wait in the second epoch of a small search, and what it orders"
     method = find_method(method)
     method = replace(method, every=1, inner=min(method.inner, 2))
-    space = method.adapt(SPACES[space]())
-    cells = 1 if space.cells[0].n_in == 1 else 3
-    spec = Spec(C=4, n=cells, classes=4, in_ch=1, partial=method.partial, batch_stats=True)
+    net, data = _small_net(method, SPACES[space]()), _pictures(4*steps)
     plan = Plan(epochs=3, batch=4, lr=.05, arch_lr=.02)
-    data = _pictures(4*steps)
-    away = Away() if device == AWAY else nullcontext(Away())
-    with seeded('device'):
-        net = fast(space.supernet(spec))
-    with away as seen:
+    with Away() if device == AWAY else nullcontext(Away()) as seen:
         state = start(net, method, plan, device)
         epochs = search(state, method, data.to(device).search, plan)
         next(epochs)

@@ -457,6 +457,12 @@ def _save(
     held = net.state_dict(), opt.state_dict(), history, to_json(genotype), about, test
     return partial(save_tensors, dict(zip(_KEYS, held)))
 
+def _finish(job, keeper, loss, acc):
+    "Write what the training came to"
+    result = dict(arch=to_str(job.genotype), test_loss=loss, test_acc=acc)
+    files = digests(job.out, ('history.csv', 'genotype.json')) if keeper.writes else {}
+    keeper.note(status='finished', result=result, files=files)
+
 def _go(
     job,      # `_Job`
     net, opt, # network and optimiser, filled from a checkpoint where there is one
@@ -469,21 +475,19 @@ def _go(
     keeper, images = job.keeper(about), _together(job.data).to(job.device)
     with keeper.watching():
         keeper.begin(history)
+        save = partial(_save, net, opt, history, job.genotype, about)
         for epoch in range(len(history), job.recipe.epochs):
             row = train_epoch(net, opt, images, job.recipe, epoch, job.seed, job.task)
             history.append(row)
             must_match(dict(weights=net.state_dict().values()), epoch + 1)
-            save = _save(net, opt, history, job.genotype, about)
-            only_first(keeper.epoch, history, save)
+            only_first(keeper.epoch, history, save())
             if on_epoch:
                 only_first(on_epoch, row)
         if test is None:
             test = judge(net, job.data.test, task=job.task)
             if keeper.writes:
-                _save(net, opt, history, job.genotype, about, test)(job.out/'last.pt')
-        result = dict(arch=to_str(job.genotype), test_loss=test[0], test_acc=test[1])
-        files = digests(job.out, ('history.csv', 'genotype.json')) if keeper.writes else {}
-        keeper.note(status='finished', result=result, files=files)
+                save(test)(job.out/'last.pt')
+        _finish(job, keeper, *test)
     return tuple(test)
 
 # %% ../../nbs/running/21_evaluate.ipynb #7a7f6e1a

@@ -132,23 +132,27 @@ _SHORT = dict(channels='C', cells='n')   # as recipes call them
 _WORDS = dict(opt=OPTIMISERS, precision=('fp32', 'bf16'),
               compile=('never', 'always', 'auto', 'captured'))
 
-def _check(s):
-    "Raise `UserError` for values that cannot work"
-    for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads', 'accumulate'):
-        if getattr(s, k) is not None:
-            counted(getattr(s, k), k, LARGEST[_SHORT.get(k, k)])
+def _check_loop(s):
+    "Raise `UserError` for a seed, a warm-up, parts or a momentum that no loop can have"
     if (s.accumulate or 1) > s.batch:
         raise UserError(f'a batch of {s.batch} has no {s.accumulate} parts: '
                         'give a smaller --accumulate')
-    buildable(s.channels, s.cells, 'channels and cells')
-    for k in ('lr', 'arch_lr', 'lr_min', 'wd'):
-        finite(getattr(s, k), k)
     if type(s.seed) is not int:
         raise UserError(f'seed must be a whole number, not {brief(s.seed)}')
     if type(s.warmup) is not int or not 0 <= s.warmup <= s.epochs:
         raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {brief(s.warmup)}')
     if type(s.nesterov) is not bool:
         raise UserError(f'nesterov must be true or false, not {brief(s.nesterov)}')
+
+def _check(s):
+    "Raise `UserError` for values that cannot work"
+    for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads', 'accumulate'):
+        if getattr(s, k) is not None:
+            counted(getattr(s, k), k, LARGEST[_SHORT.get(k, k)])
+    buildable(s.channels, s.cells, 'channels and cells')
+    for k in ('lr', 'arch_lr', 'lr_min', 'wd'):
+        finite(getattr(s, k), k)
+    _check_loop(s)
     for k, words in _WORDS.items():
         choose(getattr(s, k), words, k)
     if s.augment is not None: choose(s.augment, AUGMENTS, 'augment')
@@ -342,32 +346,44 @@ def run(
 ) -> Result:
     "Search, and write the run folder. Raises `UserError` for anything a user can mend"
     on_epoch = one_call(on_epoch)
-    join()
-    s, dev = all_or_none(_asked, out, split, given), all_or_none(own_device, device)
-    agree(asdict(s) | versions(), 'start all ranks with the same command')
-    all_or_none(share, s.batch)
+    s, dev = _together(out, split, given, device)
     out = Path(out) if out else from_first(_folder, s, resume)
     with owning(out), on_threads(s.threads):   # ours first of all: what is read stays as it is
-        whole = from_first(to_continue, out, resume, asdict(s), read)
-        begun = from_first(account, out)
-        over = begun.get('status') == 'finished'
-        split = all_or_none(_pictures, s, split, out, over)
-        if split:
-            agree(dict(data=split.about.fingerprint), 'every rank needs the same data')
-        if split and begun:
-            only_first(partial(same_run, out, split, whole=whole))
-        job = prepare(s, split, dev)
-        if over:
+        whole, begun = from_first(_standing, out, resume, s)
+        job = prepare(s, _shared_data(s, split, out, begun, whole), dev)
+        if begun.get('status') == 'finished':
             return _again(job, out, whole, report)
         keeper = _keeper(job, out, whole)
+        here = world()
         with keeper.watching():
-            only_first(_foresee, job, keeper, whole, tell, world().size)
+            only_first(_foresee, job, keeper, whole, tell, here.size)
             state = _search(job, keeper, on_epoch, tell)
-            verdict = _conclude(job, keeper, state, tell if world().rank == 0 else None)
+            verdict = _conclude(job, keeper, state, None if here.rank else tell)
             keeper.about = from_first(_write, job, keeper, state, verdict)
         if report:
             only_first(_draw, keeper)
         return _result(job, keeper, state.trace, verdict.genotype)
+
+def _together(out, split, given, device) -> tuple: # (Settings, device)
+    "What all ranks are asked for, and where this one computes. Raises `UserError`"
+    join()
+    s, dev = all_or_none(_asked, out, split, given), all_or_none(own_device, device)
+    agree(asdict(s) | versions(), 'start all ranks with the same command')
+    all_or_none(share, s.batch)
+    return s, dev
+
+def _standing(out, resume, s) -> tuple: # (checkpoint or None, run.json)
+    "What is in the folder already. Raises `UserError` for what cannot be continued"
+    return to_continue(out, resume, asdict(s), read), account(out)
+
+def _shared_data(s, split, out, begun, whole):
+    "`_pictures`, the same on all ranks and the same as the run in `out` began with"
+    split = all_or_none(_pictures, s, split, out, begun.get('status') == 'finished')
+    if split:
+        agree(dict(data=split.about.fingerprint), 'every rank needs the same data')
+    if split and begun:
+        only_first(partial(same_run, out, split, whole=whole))
+    return split
 
 def one_call(
     functions,  # a function, a list of them, or None
