@@ -306,7 +306,7 @@ def test_no_module_takes_the_first_pictures():
     "Nothing is computed from the first pictures of a file or from its neighbours; what shows pictures, and networks in evaluation mode, may"
     allowed = {
         ('sources.py', 'about, pictures = data.about, data.train.x[:n]'),
-        ('evaluate.py', 'for index in torch.arange(len(images)).split(batch):'),
+        ('evaluate.py', 'for index in mine(torch.arange(len(images)).split(batch)):'),
         ('export.py', 'for x, y in zip(images.x.split(batch), images.y.split(batch)):'),
     }
     found = set()
