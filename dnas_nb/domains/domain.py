@@ -54,7 +54,8 @@ def as_settings(
     "The plan of a domain, as a run takes it"
     plan = asdict(domain.search)
     del plan['seed'], plan['bf16']
-    return plan
+    parts = plan.pop('parts')
+    return plan | dict(accumulate=parts) if parts > 1 else plan
 
 def find(
     domain,         # `Domain`
