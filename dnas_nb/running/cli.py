@@ -313,6 +313,7 @@ def dnas_study(
     arch_lr:float=None,     # learning rate of the architecture
     opt:str=None,           # of the weights: sgd or adamw
     augment:str=None,       # none, flip, crop, photo, randaugment
+    accumulate:int=None,    # parts of a batch, one after the other: less memory, more time
     task:str=None,          # what the networks are asked for
     precision:str=None,     # fp32 or bf16
     preset:str=None,        # small, or paper: the released settings of each method
@@ -340,7 +341,7 @@ def dnas_study(
                      channels=channels, cells=cells, size=size, images=images, batch=batch,
                      lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
                      preset=preset, layout=layout, task=task, compile=compile, opt=opt,
-                     augment=augment)
+                     augment=augment, accumulate=accumulate)
     bars = _Runs()
     try:
         if worker: frame = _share(what, out, workers, retry, device, patience, bars, track,
