@@ -135,7 +135,7 @@ def draw_cells(
             gates[c] = _rest_of(theta[c])
         if D.full and theta[c].requires_grad:
             full.append(c)
-        if not getattr(D, 'corner', True):
+        if not D.corner:
             soft.append(c)
     return Theta(theta, edges=edges, gates=gates, full=tuple(full), soft=tuple(soft))
 

@@ -130,7 +130,7 @@ class Then(Described):
         live=None,     # (E, O) bool or None
     ) -> Relaxed:
         D = self.first(phi, progress, live)
-        if getattr(D, 'corner', False):
+        if D.corner:
             raise UserError(f'{D}: it draws choices, so nothing is left to relax: put it last')
         off = (D.mean.detach().sum(-1) - 1).abs()
         ensure((off <= 1e-3 + 1e-5).all(), _no_odds, D)
