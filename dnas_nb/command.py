@@ -186,7 +186,8 @@ def _guarded(
         sys.stdout.flush()
         return result
     except UserError as e:
-        if getattr(e, 'told', False): sys.exit(2)   # of several ranks another one says it
+        if e.told:
+            sys.exit(2)
         _complain(name, e)
     except BrokenPipeError: _leave_quietly()
     except MemoryError: _complain(name, 'out of memory: ask for less')

@@ -34,6 +34,8 @@ _BREAKS = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+')
 
 class UserError(ValueError):
     "Something the user can mend: the message is one line and says what to do"
+    told = False   # does another process say it? Then this one keeps silent
+
     def __str__(self):
         text = _BREAKS.sub(' ', super().__str__())
         return text if len(text) <= _MESSAGE else f'{text[:_MESSAGE//2]} ... {text[-_MESSAGE//2:]}'

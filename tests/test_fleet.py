@@ -293,6 +293,12 @@ def test_a_folder_without_locks(hosts, tmp_path, monkeypatch, capsys):
     assert 'without locks' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('text', ['{"patience": 6', '{"patience": "long", "versions": {}}'])
+def test_a_damaged_agreement_is_one_line_that_says_what_to_do(text, tmp_path):
+    (tmp_path / 'fleet.json').write_text(text)
+    fails(lambda: fleet._agreed(tmp_path), 'delete it, the next one writes it anew')
+
+
 def test_a_claim_is_won_once(tmp_path):
     "Twenty threads want each of ten turns"
     for turn in range(1, 11):

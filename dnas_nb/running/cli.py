@@ -344,8 +344,9 @@ def dnas_study(
                      augment=augment, accumulate=accumulate)
     bars = _Runs()
     try:
-        if worker: frame = _share(what, out, workers, retry, device, patience, bars, track,
-                                   runs_per_device)
+        if worker:
+            frame = _share(what, out, workers, retry, device, patience, bars, track,
+                           runs_per_device)
         else:
             frame = study(what, out, workers, backend, address, retry, device, bars.move, _say,
                           bars.begin, track, runs_per_device)

@@ -8,7 +8,6 @@ __all__ = ['Fleet', 'next_run', 'make_claimed', 'work']
 
 # %% ../../nbs/running/42a_fleet.ipynb #flt00004
 import contextlib
-import importlib
 import random
 import signal
 import threading
@@ -20,9 +19,9 @@ from ..core import UserError, as_json, counted, finite, write_atomic
 from .claims import Beating, Watch, claimed, ended, newest, take
 from .folder import account, versions
 from .trackers import trackers_of
-from .study import (_by_name as _in_study, _Each, _context, _data_of, _devices,
-                                   _ending, _free, _keep_data, _ledger, _per_device, _same_data,
-                                   _start, frame, keep_table, places_for, plan, standing)
+from .study import (_by_name, _Each, _context, _data_of, _devices, _ending, _free,
+                                   _keep_data, _ledger, _per_device, _same_data, _start, frame,
+                                   keep_table, places_for, plan, standing)
 from ..plugins import loaded_plugins
 from ..safe import has_file, path_text, read_json, typed
 
@@ -103,7 +102,11 @@ def _agreed(out) -> dict:
     path = out/'fleet.json'
     if not has_file(path):
         return {}
-    return typed(read_json(path), path_text(path), patience=float, versions=dict)
+    try:
+        return typed(read_json(path), path_text(path), patience=float, versions=dict)
+    except UserError as e:
+        anew = 'stop all workers and delete it, the next one writes it anew'
+        raise UserError(f'{e}: {anew}') from None
 
 def _same_versions(out, about):
     "Raise `UserError` where the others compute with other versions"
@@ -182,10 +185,6 @@ def _end(fleet, claim, status, error=''):
         fleet.over[claim.name] = status, error
 
 # %% ../../nbs/running/42a_fleet.ipynb #flt00012
-def _by_name(name):
-    "A function of this module as a process finds it, also when it was defined in a notebook"
-    return getattr(importlib.import_module('dnas_nb.running.fleet'), name)
-
 def make_claimed(
     claim,   # `Claim` on the run
     attempt, # function: folder of the run, ... -> (status, error)
@@ -213,10 +212,10 @@ class _Crew:
     def start(self, ctx, claim):
         "Begin a run"
         folder = str(self.fleet.out/claim.name)
-        attempt = _in_study('_attempt')
+        attempt = _by_name('_attempt')
         args = (claim, attempt, folder, self.fleet.runs[claim.name],
                 _Each(self.devices), loaded_plugins(), self.track)
-        job = _by_name('make_claimed'), args
+        job = _by_name('make_claimed', 'fleet'), args
         worker = _start(ctx, claim.name, self.places.pop(0), job)
         self.running[worker.process.sentinel] = worker, claim
 

@@ -165,9 +165,9 @@ def _ending(process, here):
     return 'died', f'the worker {how}'
 
 # %% ../../nbs/running/42_study.ipynb #d8836cd9
-def _by_name(f):
-    "A function of this module as a worker finds it, also when it was defined in a notebook"
-    return getattr(importlib.import_module('dnas_nb.running.study'), f)
+def _by_name(f, module='study'):
+    "A function of a module here as a worker finds it, also when a notebook defined it"
+    return getattr(importlib.import_module(f'dnas_nb.running.{module}'), f)
 
 class _Each(tuple):
     "An argument with a value for each place of a worker, in turn: its device"
