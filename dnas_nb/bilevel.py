@@ -15,13 +15,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from operator import itemgetter
 import torch
 from torch.utils.checkpoint import checkpoint
 from .core import UserError, choose, generator, seeded
 from .waiting import Later, ensure, numbers, there
 from .cost import evaluating
-from .data import JUDGED, Task, averages, classification, in_numbers, mapped, tensors_in
+from .data import JUDGED, Task, averages, classification, in_numbers, pieces, tensors_in
 from .distribution import edge_entropy, init_alpha, relax_softmax
 from .genotype import keep_best
 from .gumbel import draw_cells
@@ -96,13 +95,10 @@ class Loss:
 
     def _in_parts(self, w, theta, batch):
         "The mean over parts of the batch; what is kept for derivatives is that of one part"
-        n = len(tensors_in(batch[1])[0])
-        each = -(-n//self.parts)
         total = 0
-        for first in range(0, n, each):
-            piece = mapped(itemgetter(slice(first, first + each)), batch)
+        for piece, share in pieces(batch, self.parts):
             value = checkpoint(self._whole, w, theta, piece, use_reentrant=False)
-            total = total + min(each, n - first)/n*value
+            total = total + share*value
         return total
 
     def log_prob(self, phi, theta) -> dict: # {cell: (E,)}

@@ -5,8 +5,8 @@ averaged, so all of them hold the same network."""
 
 # %% auto #0
 __all__ = ['World', 'world', 'alone', 'join', 'own_device', 'share', 'mine', 'everyones', 'means',
-           'mean_gradients', 'mean_buffers', 'apart', 'averaged', 'Elsewhere', 'all_or_none',
-           'only_first', 'from_first', 'agree', 'must_match']
+           'mean_gradients', 'mean_buffers', 'apart', 'averaged', 'Elsewhere', 'unshared',
+           'all_or_none', 'only_first', 'from_first', 'agree', 'must_match']
 
 # %% ../nbs/00d_ranks.ipynb #rnk00004
 import atexit
@@ -61,11 +61,15 @@ def _answered():
                         'everything up to the last finished epoch is kept, --resume goes on '
                         'with any number of ranks') from e
 
+def _with_others() -> bool:
+    "Did `torchrun` start several processes, this one among them?"
+    if not dist.is_available() or not dist.is_torchelastic_launched():
+        return False
+    return os.environ.get('WORLD_SIZE', '1') != '1'
+
 def join():
     "Meet the other ranks, where `torchrun` started this process. Raises `UserError`"
-    if not dist.is_available() or dist.is_initialized() or not dist.is_torchelastic_launched():
-        return
-    if os.environ.get('WORLD_SIZE', '1') == '1':
+    if not _with_others() or dist.is_initialized():
         return
     seconds = float(os.environ.get('DNAS_RANKS_WAIT', _WAIT))
     backend = 'cpu:gloo,cuda:nccl' if torch.cuda.is_available() else 'gloo'
@@ -233,6 +237,15 @@ def averaged(
 class Elsewhere(UserError):
     "What ended this rank too; another one says it"
     told = True
+
+def unshared(
+    instead,  # what to do
+):
+    "Raise `UserError` where `torchrun` started several processes for work that ranks do not share"
+    if not _with_others():
+        return
+    kind = UserError if os.environ.get('RANK', '0') == '0' else Elsewhere
+    raise kind(f"ranks share one search or training, not this: {instead}")
 
 def _tried(f, args) -> tuple: # (result, None), or (None, exception)
     try:

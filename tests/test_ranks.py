@@ -343,5 +343,23 @@ def test_fewer_devices_than_ranks(monkeypatch):
     fails(lambda: own_device('cuda:0'), 'cuda:0', 'GPU of its own')
 
 
+@pytest.mark.parametrize('rank', [0, 1])
+def test_a_study_is_not_started_by_torchrun(rank, monkeypatch, tmp_path):
+    "Each rank would make it, and its workers would wait for each other"
+    from dnas_nb.core import UserError
+    from dnas_nb.running.fleet import work
+    from dnas_nb.running.study import study
+
+    about = dict(TORCHELASTIC_RUN_ID='x', WORLD_SIZE='2', RANK=str(rank))
+    for name, value in about.items():
+        monkeypatch.setenv(name, value)
+    what = dict(method='darts', space='toy', data='digits', epochs=1)
+    for make in (study, work):
+        with pytest.raises(UserError) as e:
+            make(what, tmp_path / 's')
+        assert 'without torchrun' in str(e.value) or 'start dnas_study once' in str(e.value)
+        assert e.value.told == bool(rank) and not (tmp_path / 's').exists()
+
+
 if __name__ == '__main__':
     globals()[sys.argv[1]](*sys.argv[2:])

@@ -181,6 +181,7 @@ def dnas_train(
     opt:str=None,           # sgd or adamw (sgd)
     augment:str=None,       # none, flip, crop, photo, randaugment (flips and shifts of the data)
     mixup:float=None,       # blend pairs by Beta(mixup, mixup) (0: not)
+    accumulate:int=None,    # parts of a batch, one after the other: less memory, more time (1)
     size:int=None,          # image size in pixels (as in the search)
     images:int=None,        # images for training (as in the search)
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
@@ -199,7 +200,8 @@ def dnas_train(
         watch = [held.enter_context(closing(w)) for w in _watching(_trained, track)]
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,
                     on_epoch=watch, layout=layout, epochs=epochs, C=channels, n=cells,
-                    batch=batch, lr=lr, opt=opt, augment=augment, mixup=mixup)
+                    batch=batch, lr=lr, opt=opt, augment=augment, mixup=mixup,
+                    accumulate=accumulate)
     _say_once(train_lines(t))
 
 # %% ../../nbs/running/43_cli.ipynb #f936c425

@@ -19,7 +19,7 @@ from ..changes import AUGMENTS, augmented, blended
 from ..checkpoint import sound_history, sound_memory
 from ..core import (UserError, choose, counted, finite, save_tensors,
                           seeded, write_atomic)
-from ..data import Data, Part, Task, averages, classification, tensors_in
+from ..data import Data, Part, Task, averages, classification, pieces, tensors_in
 from ..depthwise import fast_depthwise
 from .folder import (Keeper, account, csv_text, digests, lost, owning, same_age,
                             to_continue, versions)
@@ -59,6 +59,7 @@ class Recipe:
     bf16: bool = False      # forward pass in bfloat16
     augment: str = None     # name in `changes.AUGMENTS`; None: flips and shifts of the data set
     mixup: float = 0.       # pairs are blended by Beta(mixup, mixup); 0: they are not
+    accumulate: int = None  # parts of a batch, one after the other: less memory; None: 1
     source: str = 'ours'
 
     def __post_init__(self):
@@ -96,6 +97,11 @@ def _check(
     choose(r.opt, OPTIMISERS, 'recipe: opt')
     if r.nesterov and not r.momentum:
         raise UserError('recipe: Nesterov needs a momentum above 0')
+    if r.accumulate is not None:
+        counted(r.accumulate, 'recipe: accumulate', LARGEST['accumulate'])
+        if r.accumulate > r.batch:
+            raise UserError(f'a batch of {r.batch} has no {r.accumulate} parts: '
+                            'give a smaller accumulate')
     buildable(r.C, r.n, 'recipe: C and n')
 
 # %% ../../nbs/running/21_evaluate.ipynb #ac563677
@@ -227,21 +233,28 @@ def _step(
 ) -> torch.Tensor: # (2,) loss and share of right answers on these pictures
     "One step on the weights"
     mixed = blended(x, r.mixup, key) if r.mixup else None
-    x = mixed.x if mixed else x
-    device = tensors_in(x)[0].device.type
-    with torch.autocast(device, torch.bfloat16, enabled=r.bf16):
-        out = net(x)
-    loss = _loss(out, y, r, task)
-    if mixed:
-        loss = mixed.share*loss + (1 - mixed.share)*_loss(out, mixed.others(y), r, task)
+    batch = (mixed.x, y, mixed.others(y)) if mixed else (x, y)
     opt.zero_grad(set_to_none=True)
-    loss.backward()
+    seen = 0
+    for (x, y, *others), share in pieces(batch, r.accumulate or 1):
+        out = _forward(net, x, r)
+        loss = _loss(out, y, r, task)
+        if mixed:
+            loss = mixed.share*loss + (1 - mixed.share)*_loss(out, *others, r, task)
+        (share*loss).backward()
+        acc = _share_right(_heads(out)[0].detach(), y, task)
+        seen = seen + share*torch.stack([loss.detach().float(), acc])
     mean_gradients(net.parameters())
     if r.clip:
         torch.nn.utils.clip_grad_norm_(net.parameters(), r.clip)
     opt.step()
-    acc = _share_right(_heads(out)[0].detach(), y, task)
-    return torch.stack([loss.detach().float(), acc])
+    return seen
+
+def _forward(net, x, r):
+    "Logits, of one head or two; in bfloat16 where the recipe says so"
+    device = tensors_in(x)[0].device.type
+    with torch.autocast(device, torch.bfloat16, enabled=r.bf16):
+        return net(x)
 
 def _share_right(output, y, task):
     "Share of right answers in a batch; for a task without classes, its accuracy"

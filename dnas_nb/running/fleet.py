@@ -23,6 +23,7 @@ from .study import (_by_name, _Each, _context, _data_of, _devices, _ending, _fre
                                    _keep_data, _ledger, _per_device, _same_data, _start, frame,
                                    keep_table, places_for, plan, standing)
 from ..plugins import loaded_plugins
+from ..ranks import unshared
 from ..safe import has_file, path_text, read_json, typed
 
 # %% ../../nbs/running/42a_fleet.ipynb #flt00007
@@ -255,6 +256,7 @@ def work(
     runs_per_device=None, # a number, or 'auto': by forecast memory; None: `workers` in all
 ):
     "Make runs of a shared study until all are over, return the `frame`. Raises `UserError`"
+    unshared('start each worker by itself, without torchrun')
     runs, out = None if what is None else plan(what), Path(out).resolve()
     counted(workers, 'workers', 1024)
     finite(patience, 'patience', least=.1)

@@ -32,6 +32,7 @@ from .trackers import trackers_of
 from .experiment import Settings, prepare, run, settings
 from .memory import fitting, free_mb, predicted_mb
 from ..plugins import load_installed, load_plugins, loaded_plugins, must_be_loaded
+from ..ranks import unshared
 from .claims import ended, is_claimed, newest, owner
 from .folder import PLAIN, account, history_of, lock, owning
 from .identity import (about, folder_name, for_workers, found_again, is_about,
@@ -411,6 +412,7 @@ def study(
     runs_per_device=None, # a number, or 'auto': by forecast memory; None: `workers` in all
 ):
     "Make all missing runs, return the `frame`. Raises `UserError` first if an entry cannot work"
+    unshared('start dnas_study once, its workers are processes of their own')
     runs, out = plan(what), Path(out).resolve()
     per = _check(workers, backend, address, device, track, runs_per_device)
     with owning(out):               # first of all: what is read below stays as it is
