@@ -232,23 +232,27 @@ def _step(
     key=(), # seed, epoch, step: of a blend
 ) -> torch.Tensor: # (2,) loss and share of right answers on these pictures
     "One step on the weights"
-    mixed = blended(x, r.mixup, key) if r.mixup else None
-    batch = (mixed.x, y, mixed.others(y)) if mixed else (x, y)
+    batch, weights = _blend(x, y, r, key)
     opt.zero_grad(set_to_none=True)
     seen = 0
-    for (x, y, *others), share in pieces(batch, r.accumulate or 1):
+    for (x, *labels), share in pieces(batch, r.accumulate or 1):
         out = _forward(net, x, r)
-        loss = _loss(out, y, r, task)
-        if mixed:
-            loss = mixed.share*loss + (1 - mixed.share)*_loss(out, *others, r, task)
+        loss = sum(w*_loss(out, y, r, task) for w, y in zip(weights, labels))
         (share*loss).backward()
-        acc = _share_right(_heads(out)[0].detach(), y, task)
+        acc = _share_right(_heads(out)[0].detach(), labels[0], task)
         seen = seen + share*torch.stack([loss.detach().float(), acc])
     mean_gradients(net.parameters())
     if r.clip:
         torch.nn.utils.clip_grad_norm_(net.parameters(), r.clip)
     opt.step()
     return seen
+
+def _blend(x, y, r, key) -> tuple: # ((x, labels, ...), weight of the loss at each labels)
+    "The batch as it is, or in pairs that are blended"
+    if not r.mixup:
+        return (x, y), (1.,)
+    mixed = blended(x, r.mixup, key)
+    return (mixed.x, y, mixed.others(y)), (mixed.share, 1 - mixed.share)
 
 def _forward(net, x, r):
     "Logits, of one head or two; in bfloat16 where the recipe says so"
