@@ -118,10 +118,11 @@ class SensesNet(nn.Module):
         held = {}
         for k, name in enumerate(self.senses):
             there = x['there'][:, k] if 'there' in x else None
-            if name in x:
+            if name in x and (there is None or bool(there.any())):
                 held[name] = self._encoded(name, x[name], there)
-            else:
-                held[name] = self.out[1].weight.new_zeros(len(there), self.C)
+        if not held:                       # nothing at all is there
+            nothing = self.out[1].weight.new_zeros(len(x['there']), self.C)
+            held = dict.fromkeys(self.senses, nothing)
         return self.out(self.fusion(held))
 
 def senses_space(
@@ -150,23 +151,33 @@ def senses_data(
     about = About(pairs.about.name, pairs.about.classes, every(0.), every(1.))
     return Data(*parts, about)
 
+def _senses_in(x) -> list: # names
+    return [name for name in x if name != 'there']
+
+def _there(x, n) -> torch.Tensor: # (n, M) bool
+    "Which modality is there in which example: all, unless the data say otherwise"
+    if 'there' in x:
+        return x['there'].clone()
+    return torch.ones(n, len(_senses_in(x)), dtype=torch.bool)
+
 def senses_of_data(
-    data,  # `Data` of senses
+    data,  # `Data` of senses; `there` (N, M) says where one is absent, without it none is
     C=16,  # features of an encoding
 ) -> Space:
     "The space of networks for it: `senses_space` with what the data hold"
-    senses = {}
-    for name, shape in data.train.shape.items():
+    senses, shapes = {}, data.train.shape
+    for name in _senses_in(shapes):
+        shape = shapes[name]
         sequence = isinstance(shape, dict)
         senses[name] = ((shape['series'] if sequence else shape)[0], sequence)
     return senses_space(senses, len(data.about.classes), C)
 
 def _with_gaps(x, n, share, g) -> dict:
-    "A share of the examples lacks one modality"
-    names = [name for name in x if name != 'there']
-    there = torch.ones(n, len(names), dtype=torch.bool)
-    lacks = torch.randint(len(names), (n,), generator=g)
-    there[torch.arange(n), lacks] = torch.rand(n, generator=g) >= share
+    "A share of the examples lacks one modality more than they lack anyway"
+    there = _there(x, n)
+    lacks = torch.randint(there.shape[1], (n,), generator=g)
+    stays = torch.rand(n, generator=g) >= share
+    there[torch.arange(n), lacks] &= stays
     return dict(x, there=there)
 
 def search_senses(
@@ -181,7 +192,11 @@ def search_senses(
     space, row = senses_of_data(data, C), find_method(method)
     plan = Plan(epochs=epochs, batch=batch, lr=.005, arch_lr=.03, opt='adamw', seed=seed)
     with seeded('senses', seed):
-        state = start(space.supernet(), row, plan)
+        net = space.supernet()
+        state = start(net, row, plan)
+    x, y = data.train.take(torch.arange(2))
+    whole = torch.ones_like(_there(x, len(y)))
+    net(dict(x, there=whole))     # once with all of them: the first batch may lack one
     for state in search(state, row, data.search, plan):
         pass
     return row.derive(dists(state, row), space)
@@ -216,6 +231,6 @@ def senses_right(
 ) -> float:   # % right
     "What a network answers, whatever it is given"
     x, y = part.take()
-    there = torch.tensor([name != lacks for name in x]).expand(len(y), len(x))
+    there = _there(x, len(y)) & torch.tensor([name != lacks for name in _senses_in(x)])
     given = {name: value for name, value in x.items() if name != lacks}
     return 100*(net(dict(given, there=there)).argmax(1) == y).double().mean().item()
