@@ -44,12 +44,20 @@ def test_labels_once(where):
     ), f'these labels are used twice: {twice}; add a note, such as "sdarts-box (adversarial)"'
 
 
+def test_none_besides(where):
+    "Every check of a notebook is on the list, so that it is measured, broken and counted."
+    besides = sorted({x for f in where for x in f['labels'] if not checks.demanded(x)})
+    assert not besides, f'not in CHECKS of tools/checks.py: {besides}'
+
+
 def test_each_can_be_broken(where):
-    "Every check that is demanded has a mutation, and every mutation has its check."
+    "Every check has a mutation, and every mutation has its check."
     labels = {(f['nb'], x) for f in where for x in f['labels']}
     aimed = {(b['at'], x) for b in checks.breaks() for x in b['check']}
-    unbroken = sorted(x for x in labels - aimed if checks.demanded(x[1]))
+    unbroken = sorted(labels - aimed)
     assert not unbroken, f'no mutation in tools/breaks.json for {unbroken}'
+    named = {checks.demanded(x) for _, x in aimed}
+    assert checks.CHECKS.keys() <= named, sorted(checks.CHECKS.keys() - named)
     assert not aimed - labels, f'tools/breaks.json aims at {sorted(aimed - labels)}: no such check'
 
 

@@ -51,6 +51,9 @@ CHECKS = {
     'pulled-to-one': 'without a loss, l2 alone and KL alone bring every concentration to 1',
     'widening-keeps-state': 'widening keeps shapes, momentum buffers and a finite loss',
     'one-channel-group': 'one partial channel group is the plain mixture; otherwise bypassed channels are untouched',
+    'dirichlet-moments': 'sampled moments of a Dirichlet are its covariance, the mean of its largest weight and the second-order expansion',
+    'largest-share-is-not-mean': 'edges ranked by the largest softmax share are not ranked by the Dirichlet mean: a share of pairs flips',
+    'naive-form-underflows': 'elu + 1 as it is written is 0 where the form used here is not, and equal to it elsewhere',
     # entangled kernels (chapter 09c)
     'tangled-linear': 'without the norm one call with mixed kernels is the weighted sum of the calls',
     'tangled-one-hot': 'one-hot weights of an entangled supernet are the derived network, which inherits slices',
@@ -71,6 +74,7 @@ CHECKS = {
     # operation-level early stopping (chapter 16d)
     'oles-cosine': 'the score of an operation is the cosine of its two gradients, taken by hand',
     'oles-overfits': 'the operation that reads noise rests before the one that reads the signal, five seeds of five',
+    'oles-window': 'gradients that agree never rest an operation, orthogonal ones do, after the window and not before',
     'oles-rests': 'weights that rest do not move by a bit',
     'oles-off': 'a threshold of -1 is DARTS to the bit',
     # what operations say (chapter 16e)
@@ -110,6 +114,8 @@ CHECKS = {
     'upstream-cost': 'an edge upstream of a normalised operation costs nothing; behind a skip it does',
     'none-costs-nothing': 'the cost of none is exactly 0',
     'darts-gradient-from-costs': 'the gradient of DARTS is p (C - p.C) of the tracked costs',
+    'logits-from-costs': 'the gradient of the logits of five methods follows from tracked costs',
+    'landscape-eig': 'eigenvalues by Lanczos (dominant, both ends) are those of the dense Hessian',
     'score-function-unbiased': 'the DSNAS estimator, enumerated, is the exact gradient of a linear loss',
     # gradients through the best weights
     'implicit-gradient': 'on a quadratic g1 + g2 equals autograd through the best weights',
@@ -119,6 +125,8 @@ CHECKS = {
     'difference-quotients': 'on a tanh supernet the difference quotients are exact to 1e-3 in both precisions',
     'no-correction-is-first-order': 'without its correction the amended gradient is first order, bit for bit',
     'state-is-restored': 'weights are the same bits after the step',
+    'difference-denominator': 'with /2*eps in place of /(2*eps) second order is first order, and with the right one it is not',
+    'eps-invariance': 'on a quadratic the second order does not depend on eps over five orders of magnitude',
     'opposite-signs': 'the counter-example: the amended and the true correction have opposite signs',
     # baselines
     'gdas-forward': 'the edge outputs the sampled operation exactly',
@@ -127,6 +135,7 @@ CHECKS = {
     'gdas-skipped': 'a cell that skips operations has the gate gradients of edges with bare gates',
     'gdas-network': 'in whole networks, plain and fast, of first and second order, gates have the gradient of the released formula',
     'snas-temperature': 'temperature to 0 gives one-hot rows, to infinity uniform ones',
+    'snas-one-sample': 'the one-sample gradient is Z (C - Z.C)/tau',
     'pc-darts-in-degree': 'one channel group and equal edge weights give DARTS over the in-degree',
     'step-zero-is-first-order': 'second order with step 0 is first order',
     'uniform-sampling': 'architectures are sampled uniformly (chi-square)',
@@ -183,6 +192,7 @@ CHECKS = {
     'gdas-one-hot': 'the forward weights are exactly one-hot',
     'gdas-frequency': 'the frequency of samples is the softmax',
     'darts-pt-tuning': 'between decisions decided edges keep their weights and the logits of the others learn',
+    'darts-pt-optimum': 'with additive accuracy and equal weights the optimum is found, in any order',
     'fairdarts-sign': 'the zero-one loss pushes every weight away from one half',
     'fairdarts-threshold': 'edges whose best switch is below 0.85 go, as in the released parser',
     'fairdarts-start': 'at zero logits the squared loss pushes nowhere, while the absolute one obeys the noise',
@@ -192,6 +202,7 @@ CHECKS = {
     'sdarts-simplex': 'perturbed weights stay shares of one',
     'sdarts-ascent': 'the adversarial loss is never below the clean loss',
     'darts-minus-off': 'a coefficient of 0 gives DARTS',
+    'darts-minus-skip': 'in every space the auxiliary weight lies on the skips, and nowhere else',
     'darts-minus-fixed': 'where the auxiliary skips are is no parameter',
     'darts-minus-end': 'the coefficient ends at 0',
     'lambda-darts': 'the perturbation of each cell is the gradient of the mean cosine',
@@ -212,16 +223,21 @@ CHECKS = {
     'mmd-rises': 'the distance grows as two Gaussians part',
     'reversal-is-minus': 'values pass the reversed gradient as they are, gradients with the opposite sign',
     'target-labels-unseen': 'noise in place of the labels of the target changes no bit of search and training',
+    'pull-helps': 'a network by hand answers better in the target with the pull than without it',
     # discretised nodes (systems)
     'information-limits': 'log K for sure and balanced shares, 0 for equal ones, between for others',
     'straight-through': 'forward the nearest code, backward the identity',
     'codes-follow-means': 'codes of two clusters end at the means of the clusters',
     'dead-codes-move': 'codes that all died stand at words after their patience',
     'none-is-constant': 'without operations every text gets the same answer',
+    'keyword-is-found': 'a skip from the words to the last node answers every text of the keyword task, with codes and without',
     # several modalities (systems)
     'padding-is-nothing': 'more padding, whatever it holds, changes no answer',
     'order-of-senses': 'modalities in another order, with their weights, give the same answers',
     'absent-is-nothing': 'what stands in the place of an absent modality changes no answer, nor does its absence',
+    'absent-rests': 'what a whole batch lacks has no gradient, and the others have that of being alone',
+    'none-is-valid': 'none for a modality is its absence; none for all of them is a network that says one thing',
+    'riddle-needs-both': 'the exclusive or of two modalities is found with both, with either alone it is a coin',
     # a map of cells (systems)
     'other-order-same-graph': 'nodes in another order leave the embedding of a graph as it was',
     'reversed-swaps-halves': 'with one stack for both directions the reversed graph exchanges the halves of its states',
@@ -240,6 +256,7 @@ CHECKS = {
     'best-path-rises': 'on a table of costs the moving average of the odds of the best path never falls',
     'weights-ignore-odds': 'given the path, other odds give the weights the same gradient',
     'set-shrinks': 'the set of paths never grows and is never empty',
+    'attempts-end': 'a hundred draws outside of the set end in its likeliest path, a hundred that are no network in an error',
     'gaps-are-counted': 'with a share of one every example lacks just one sense, with none none',
     # sparse search (systems)
     'sparse-gradient': 'the gradient of scores is dL/d(w m) times w, also for what is cut',
@@ -261,6 +278,7 @@ CHECKS = {
     'one-level-is-darts': 'a chain of one level is second-order DARTS',
     'identity-level-is-darts': 'with a copy as the second level three levels are two',
     'mosaic-reads': 'the places of a mosaic in order, without the gap, give its caption',
+    'toy-captions': 'a captioner by hand learns to name the shades of a mosaic',
     'second-level-reaches': 'with the loss of the learner alone the gradient is that of differences',
     # claims on a shared folder (running)
     'ring-all-reduce': 'every GPU has the sum, and has sent 2(n - 1)/n of the gradient',
@@ -558,7 +576,7 @@ def worker(*args):
         [sys.executable, __file__, *map(str, args)],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3600,  # a notebook is run on once for each of its mutations
         cwd=ROOT,
     )
     try:
