@@ -364,6 +364,18 @@ def test_equal_results():
     assert (compare(f).low == 1).all()
 
 
+def test_intervals_of_few_values_are_not_bootstrapped():
+    "Three values, 400 times: a bootstrap of them misses the mean in more than a quarter"
+    drawn = np.random.default_rng(5).normal(size=(400, 3))
+    inside = np.mean([low <= 0 <= high for low, high in map(interval, drawn)])
+    assert 0.92 <= inside <= 0.98
+    low, high = interval([0.0, 1.0])  # one degree of freedom
+    assert low == pytest.approx(0.5 - 12.706 / 2, abs=1e-3) and high == 1 - low
+    wide, narrow = (interval(np.arange(n) - (n - 1) / 2) for n in (19, 20))
+    assert wide[1] == -wide[0] and narrow[1] != -narrow[0]  # symmetric below twenty only
+    assert interval(drawn[0], 0.5)[0] > interval(drawn[0])[0]
+
+
 def test_command(tmp_path, capsys):
     (tmp_path / 's.toml').write_text(
         'method = ["darts", "gdas"]\nspace = "toy"\nepochs = 1\nimages = 40\nbatch = 10\nchannels = 2\n'

@@ -43,6 +43,8 @@ CHECKS = {
     # how sure a rank is (chapter bench/19a)
     'rank-intervals-cover': '95 % intervals of rank and accuracy hold the truth about 95 % of the time',
     'shrunken-is-closer': 'posterior means are closer to the truth than measured means',
+    # intervals of few seeds (chapter running/35)
+    'interval-covers': 'of 95 % intervals of the mean of 3, 5 and 10 values 95 % hold it, of 20 nearly',
     # Dirichlet
     'dirichlet-gradient-linear': 'the pathwise gradient of E[w.theta] equals its closed form',
     'dirichlet-gradient-quadratic': 'the pathwise gradient of E[(w.theta)^2] equals its closed form',

@@ -69,25 +69,29 @@ def groups(
     return wide.astype(float)
 
 # %% ../../nbs/running/35_compare.ipynb #9ba654da
+_FEW = 20   # below it a bootstrap of the mean covers too rarely
+
 def interval(
     x,             # (S,) one value per seed
     level=.95,
-    resamples=2000,
+    resamples=2000, # of the bootstrap
 ) -> tuple:
-    "Bootstrap interval of the mean, bias-corrected and accelerated (scipy); a point if all agree"
-    from scipy.stats import bootstrap
+    "Interval of the mean: below 20 values Student's t, else BCa (scipy); a point if all agree"
+    from scipy.stats import bootstrap, ttest_1samp
     x = np.asarray(x, float)
     if np.ptp(x) == 0:
-        return x[0], x[0]
-    found = bootstrap(
-        (x,),
-        np.mean,
-        confidence_level=level,
-        n_resamples=resamples,
-        random_state=np.random.default_rng(0),
-        method='BCa' if len(x) > 2 else 'percentile',
-    )
-    low, high = found.confidence_interval
+        return float(x[0]), float(x[0])
+    if len(x) < _FEW:
+        low, high = ttest_1samp(x, 0).confidence_interval(level)
+    else:
+        low, high = bootstrap(
+            (x,),
+            np.mean,
+            confidence_level=level,
+            n_resamples=resamples,
+            random_state=np.random.default_rng(0),
+            method='BCa',
+        ).confidence_interval
     return float(low), float(high)
 
 # %% ../../nbs/running/35_compare.ipynb #c257fa39

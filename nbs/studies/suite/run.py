@@ -39,7 +39,8 @@ Asked, of the scores:
 - a ranking holds if the lower end of the 95 % interval of the median tau between spaces is above 0
   and the median is at least 0.5; it does not hold if the median is below 0.33; else it is open.
 - a method beats `random` if the mean difference, paired by space and seed, over all nine spaces, has
-  an interval (by drawing spaces again) above 0.
+  an interval (by drawing spaces again) above 0. (2026-11-30, after the fact: by Student's t, which is
+  stricter; of nine values a bootstrap covers too rarely.)
 
 Seconds are those of the processor, on one core of a two-core machine with other work on it.
 """
