@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 from torch import nn
-from ..core import UserError, generator, seeded
+from ..core import UserError, choose, generator, seeded
 from ..data import classification
 from ..domains.text import text_op
 from ..genotype import from_ops
@@ -98,13 +98,14 @@ class CodedNet(nn.Module):
         C=32,     # features of a word
         codes=32, # of every node; 0: nodes are not discretised
         nodes=3,
+        ops=_OPS, # that an edge chooses from
     ):
         super().__init__()
         self.embed = nn.Embedding(words + 2, C)
         edges = {}
         for i, j in itertools.combinations(range(nodes + 1), 2):
-            ops = {name: _op(name, C) for name in _OPS}
-            edges[f'{i}-{j}'] = Mixed(f'{i}-{j}', **ops)
+            mixed = {name: _op(name, C) for name in ops}
+            edges[f'{i}-{j}'] = Mixed(f'{i}-{j}', **mixed)
         self.edges = nn.ModuleDict(edges)
         self.norms = nn.ModuleList([nn.LayerNorm(C) for _ in range(nodes)])
         self.books = nn.ModuleList([Codebook(codes, C) for _ in range(nodes if codes else 0)])
@@ -126,14 +127,18 @@ class CodedNet(nn.Module):
 def coded_space(
     data,     # `Data` of texts
     codes=32, # of every node; 0: nodes are not discretised
+    ops=_OPS, # that an edge chooses from
 ) -> Space:
-    "The space of such networks. Raises `UserError` for data without words"
+    "The space of such networks. Raises `UserError` for data without words, other operations"
     known = data.about
     if not known.words:
         raise UserError(f'data {known.name!r} has no words: make it with from_texts')
+    for name in ops:
+        choose(name, _OPS, 'operation')
     def build():
-        return CodedNet(len(known.words), len(known.classes), codes=codes)
-    return space_of(build, f'coded-{known.name}' if codes else f'plain-{known.name}')
+        return CodedNet(len(known.words), len(known.classes), codes=codes, ops=ops)
+    some = '' if tuple(ops) == _OPS else '-of-' + '-'.join(ops)
+    return space_of(build, ('coded-' if codes else 'plain-') + known.name + some)
 
 def coded_loss(
     output, # of a `CodedNet`
@@ -163,9 +168,10 @@ def search_coded(
     lr=1e-3,
     batch=32,
     seed=0,
+    ops=_OPS, # that an edge chooses from
 ) -> tuple: # (`Genotype`, (E, O) weights)
     "A search on one level: logits and weights learn from the training part"
-    space = coded_space(data, codes)
+    space = coded_space(data, codes, ops)
     group = space.groups[0]
     with seeded('coded search', seed):
         net = space.supernet()

@@ -8,6 +8,7 @@ __all__ = ['ChannelGate', 'RepBlock', 'GatedNet', 'multiply_adds', 'sliced', 'sm
            'keep_within', 'train_gated']
 
 # %% ../../nbs/systems/61_pas.ipynb #pas00004
+import math
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -137,36 +138,58 @@ def sliced(
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
 
 # %% ../../nbs/systems/61_pas.ipynb #pas00017
-def smallest(
-    net, # `GatedNet`
+def _fewest(
+    gate,  # `ChannelGate`
+    least, # share of its channels that stays on
 ) -> int:
-    "Multiply-adds with a single channel in every layer"
-    reads, total = net.blocks[0].wide.in_channels, 0
-    for places in net.places:
-        total, reads = total + 9*places*reads, 1
-    return total + net.out.out_features
+    "At least one"
+    return max(1, math.ceil(least*len(gate.theta)))
 
-def _must_reach(net, limit):
+def smallest(
+    net,      # `GatedNet`
+    least=0., # share of every layer's channels that stays on; one always does
+) -> int:
+    "Multiply-adds with as few channels in every layer as may be"
+    reads, total = net.blocks[0].wide.in_channels, 0
+    for gate, places in zip(net.gates, net.places):
+        writes = _fewest(gate, least)
+        total, reads = total + 9*reads*writes*places, writes
+    return total + reads*net.out.out_features
+
+def _must_reach(net, limit, least):
     "Raise `UserError` for a limit that no switches keep"
-    if not limit >= smallest(net):
-        raise UserError(f'{brief(limit)} multiply-adds cannot be reached: one channel in every '
-                        f'layer needs {smallest(net):,}')
+    if not 0 <= least <= 1:
+        raise UserError(f'least is a share of channels, between 0 and 1, not {brief(least)}')
+    price = smallest(net, least)
+    if not limit >= price:
+        few = f'{least:.0%} of the channels' if least else 'one channel'
+        raise UserError(f'{brief(limit)} multiply-adds cannot be reached: {few} in every '
+                        f'layer needs {price:,}')
+
+@torch.no_grad()
+def _widen(
+    net,   # `GatedNet`: its switches change
+    least, # share of every layer's channels that stays on
+):
+    "The largest numbers behind switches, as many as stay on, are above one half"
+    for gate in net.gates:
+        best = gate.theta.topk(_fewest(gate, least)).indices
+        gate.theta[best] = gate.theta[best].clamp(min=.51)
 
 @torch.no_grad()
 def keep_within(
-    net,   # `GatedNet`: its switches change
-    limit, # multiply-adds
+    net,      # `GatedNet`: its switches change
+    limit,    # multiply-adds
+    least=0., # share of every layer's channels that stays on; one always does
 ):
     "Switch off what is nearest to being off until the limit holds. Raises `UserError`"
-    _must_reach(net, limit)
-    for gate in net.gates:
-        if not gate.on.any():
-            gate.theta[gate.theta.argmax()] = 1.    # the last one stays
+    _must_reach(net, limit, least)
+    _widen(net, least)
     while multiply_adds(net) > limit:
         found = []
         for k, gate in enumerate(net.gates):
             alive = torch.where(gate.on, gate.theta, torch.inf)
-            if gate.on.sum() > 1:
+            if gate.on.sum() > _fewest(gate, least):
                 found.append((alive.min().item(), k, int(alive.argmin())))
         _, k, channel = min(found)
         net.gates[k].theta[channel] = 0.
@@ -186,10 +209,11 @@ def train_gated(
     batch=64,
     seed=0,
     seen=None,   # list: gets the switches of the first layer after every step
+    least=0.,    # share of every layer's channels that stays on; one always does
 ):
     "Weights and switches learn together; from the stated share on the limit holds. `UserError`"
     if limit is not None:
-        _must_reach(net, limit)
+        _must_reach(net, limit, least)
     rate = cosine(lr, 0.)
     ours = {id(gate.theta) for gate in net.gates}
     weights = [p for p in net.parameters() if id(p) not in ours]
@@ -200,16 +224,16 @@ def train_gated(
     with seeded('gated', seed):
         for epoch in range(epochs):
             if epoch == last and limit is not None:
-                keep_within(net, limit)
+                keep_within(net, limit, least)
                 _fix(net, False)
             _pass(net, opt, part.batches(batch, seed, 'gated', epoch),
-                  rate(epoch/epochs), limit if epoch < last else None, rho, seen)
+                  rate(epoch/epochs), limit if epoch < last else None, rho, seen, least)
     if limit is not None:
-        keep_within(net, limit)
+        keep_within(net, limit, least)
     _fix(net, True)
     return net.eval()
 
-def _pass(net, opt, batches, lr, limit, rho, seen):
+def _pass(net, opt, batches, lr, limit, rho, seen, least):
     "One pass over the pictures"
     net.train()
     for group in opt.param_groups:
@@ -222,5 +246,7 @@ def _pass(net, opt, batches, lr, limit, rho, seen):
         opt.zero_grad(set_to_none=True)
         loss.backward()
         opt.step()
+        if limit is not None and least:
+            _widen(net, least)
         if seen is not None:
             seen.append(net.gates[0].theta.detach().clone())
