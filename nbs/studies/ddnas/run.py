@@ -10,6 +10,8 @@ before any test figure was read:
   training part, batch 64, Adam 0.002. Search and training cost about as much as four trainings.
 - score: % right on the test part after the last pass, read once. TF-IDF with logistic regression,
   as in the data's notes: 89.0 and 77.0.
+- added later, before any figure of it was read: the sample of AG News (48 tokens), with the passes
+  and arms of TREC; TF-IDF there 88.4. The claims ask for all three sets.
 - claims: (1) codes help: more than one point in the mean over all pairs of networks, on both sets.
   (2) searched networks beat random ones by more than one point in the mean, on both sets.
 
@@ -29,7 +31,7 @@ sys.path[:0] = [str(HERE.parents[2]), str(HERE.parent)]
 from ledger import add, rows_of
 
 PATH = HERE / 'runs.csv'
-PASSES = dict(trec=(2, 4), rt_polarity=(1, 2))  # of a search, of a training
+PASSES = dict(trec=(2, 4), rt_polarity=(1, 2), ag_news_sample=(2, 4))  # of a search, of a training
 WHAT = 'searched', 'random-1', 'random-2', 'conv3'
 
 
@@ -63,7 +65,7 @@ def test(genotype, codes, data, name, seed) -> dict:
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    p.add_argument('--data', default='trec,rt_polarity')
+    p.add_argument('--data', default='trec,rt_polarity,ag_news_sample')
     p.add_argument('--seeds', default='0,1,2')
     a = p.parse_args()
     from dnas_nb.domains.text import text_data

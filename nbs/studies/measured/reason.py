@@ -1,0 +1,60 @@
+"""Does EoiNAS need more steps, or a longer memory?
+
+`python nbs/studies/measured/reason.py` makes reason.csv and goes on where it was stopped.
+Protocol, written before any figure of it was read, after those of run.py were known (there
+`eoinas` is below its host, below its own departures by odds alone, and five points below
+`random`):
+
+- space, data, preset and judge of run.py. 10, 30 and 60 epochs of search; departures stand at the
+  same shares of all of them. Seeds 0 to 2, then 3 and 4 if time is left, all arms anew by one
+  version of the code.
+- at each length: `random` (uniform samples, the best of 64 cells by the weights they share),
+  `gdas`, `eoinas-odds` (kappa = 0), `eoinas`. At 60 epochs `eoinas-99` as well, whose averages of
+  evidence keep 0.99 of what they were: those of `eoinas` keep 0.9, so they have seen about ten
+  turns of an operation, however long the search.
+- figure: mean test accuracy of the derived cell in the benchmark. Beside it the mean of all its
+  cells, which is chance without any search.
+- length is a reason if `eoinas` at 60 epochs is above itself at 10 by more than two standard
+  errors of the difference over seeds, the whole one if at 60 it is also not below `gdas`,
+  `eoinas-odds` and `random` in the mean. Memory is one if `eoinas-99` is above `eoinas` at 60 by
+  as much.
+"""
+
+import argparse
+import os
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+from run import HERE, know  # also finds the package
+from ledger import add, rows_of
+
+PATH = HERE / 'reason.csv'
+ARMS, LENGTHS = ('random', 'gdas', 'eoinas-odds', 'eoinas'), (10, 30, 60)
+
+
+def remember():
+    "The arm with a longer memory"
+    from dataclasses import replace
+    from dnas_nb.importance import witnessed
+    from dnas_nb.methods import METHODS
+
+    METHODS['eoinas-99'] = replace(METHODS['eoinas'], name='eoinas-99', w_extra=witnessed(0.99))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    p.add_argument('--seeds', default='0,1,2')
+    a = p.parse_args()
+    from embedded import judged
+
+    know()
+    remember()
+    done = {(r['method'], r['seed'], r['epochs']) for r in rows_of(PATH)}
+    for seed in map(int, a.seeds.split(',')):
+        for epochs in LENGTHS:
+            for method in (*ARMS, 'eoinas-99') if epochs == 60 else ARMS:
+                if (method, str(seed), str(epochs)) not in done:
+                    add(PATH, dict(epochs=epochs) | judged(method, seed, epochs))
+
+
+if __name__ == '__main__':
+    main()
