@@ -70,6 +70,7 @@ def test(genotype, data, passes, seed) -> dict:
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--data', default='trec,ag_news_sample')
+    p.add_argument('--seeds', type=int, default=5, help='at most so many')
     a = p.parse_args()
     from dnas_nb.domains.text import text_data
     from dnas_nb.genotype import to_str
@@ -77,7 +78,7 @@ def main():
     done = {(r['data'], r['seed'], r['what'], r['passes']) for r in rows_of(PATH)}
     for name in a.data.split(','):
         data = text_data(name)
-        for seed in range(SEEDS[name]):
+        for seed in range(min(a.seeds, SEEDS[name])):
             for what in WHAT:
                 lengths = (4, 12) if what in LONGER else (4,)
                 lengths = [k for k in lengths if (name, str(seed), what, str(k)) not in done]

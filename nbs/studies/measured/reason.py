@@ -28,7 +28,7 @@ from run import HERE, know  # also finds the package
 from ledger import add, rows_of
 
 PATH = HERE / 'reason.csv'
-ARMS, LENGTHS = ('random', 'gdas', 'eoinas-odds', 'eoinas'), (10, 30, 60)
+ARMS = 'random', 'gdas', 'eoinas-odds', 'eoinas'
 
 
 def remember():
@@ -43,14 +43,15 @@ def remember():
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--seeds', default='0,1,2')
+    p.add_argument('--epochs', default='10,60,30')
     a = p.parse_args()
     from embedded import judged
 
     know()
     remember()
     done = {(r['method'], r['seed'], r['epochs']) for r in rows_of(PATH)}
-    for seed in map(int, a.seeds.split(',')):
-        for epochs in LENGTHS:
+    for epochs in map(int, a.epochs.split(',')):
+        for seed in map(int, a.seeds.split(',')):
             for method in (*ARMS, 'eoinas-99') if epochs == 60 else ARMS:
                 if (method, str(seed), str(epochs)) not in done:
                     add(PATH, dict(epochs=epochs) | judged(method, seed, epochs))
