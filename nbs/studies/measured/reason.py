@@ -9,7 +9,7 @@ Protocol, written before any figure of it was read, after those of run.py were k
   departures stand at the same shares of all of them. Seeds 0 to 2, all arms anew by one version
   of the code.
 - at each length: `random` (uniform samples, the best of 64 cells by the weights they share),
-  `gdas`, `eoinas-odds` (kappa = 0), `eoinas`. Beyond 10 epochs `eoinas-99` as well, whose averages of
+  `gdas`, `eoinas-odds` (kappa = 0), `eoinas`. Beyond 10 epochs `eoinas-99` too, whose averages of
   evidence keep 0.99 of what they were: those of `eoinas` keep 0.9, so they have seen about ten
   turns of an operation, however long the search.
 - figure: mean test accuracy of the derived cell in the benchmark. Beside it the mean of all its
