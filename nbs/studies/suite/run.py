@@ -80,7 +80,7 @@ def halves() -> tuple:
     return first, replace(data, train=data.train[n:], valid=data.valid[m:])
 
 
-def found(method, space, size, data, seed):
+def found(method, space, size, data, seed, passes=2):
     "The architecture that a search ends with"
     from dnas_nb.bilevel import Plan, dists, evaluate, search, start
     from dnas_nb.core import seeded
@@ -90,7 +90,7 @@ def found(method, space, size, data, seed):
     from dnas_nb.supernet import Spec
 
     row, (C, n) = KNOWN[method], size
-    plan = Plan(2, batch=40, lr=0.05, arch_lr=0.05, seed=seed)
+    plan = Plan(passes, batch=40, lr=0.05, arch_lr=0.05, seed=seed)
     with seeded('suite study', seed):
         net = fast(space.supernet(Spec(C, n, 10, 1, batch_stats=True)), False)
     state = start(net, row, plan)
@@ -104,12 +104,12 @@ def found(method, space, size, data, seed):
     return rule(dists(state, row), space, Judge(shared=inherited), seed)
 
 
-def retrained(genotype, space, size, data, rate, again) -> dict:
+def retrained(genotype, space, size, data, rate, again, passes=3) -> dict:
     from dnas_nb.running.evaluate import Recipe, train_arch
 
     start = time.process_time()
     C, n = size
-    recipe = Recipe(epochs=3, batch=32, lr=rate, C=C, n=n, clip=5.0)
+    recipe = Recipe(epochs=passes, batch=32, lr=rate, C=C, n=n, clip=5.0)
     trained = train_arch(genotype, space, data, recipe, seed=again, device='cpu')
     test = round(100 * trained.test_acc, 3)
     return dict(test=test, weights=trained.weights, retrain_seconds=since(start))
