@@ -80,7 +80,7 @@ def halves() -> tuple:
     return first, replace(data, train=data.train[n:], valid=data.valid[m:])
 
 
-def found(method, space, size, data, seed, passes=2):
+def found(method, space, size, data, seed, passes=2, batch=40):
     "The architecture that a search ends with"
     from dnas_nb.bilevel import Plan, dists, evaluate, search, start
     from dnas_nb.core import seeded
@@ -90,7 +90,7 @@ def found(method, space, size, data, seed, passes=2):
     from dnas_nb.supernet import Spec
 
     row, (C, n) = KNOWN[method], size
-    plan = Plan(passes, batch=40, lr=0.05, arch_lr=0.05, seed=seed)
+    plan = Plan(passes, batch=batch, lr=0.05, arch_lr=0.05, seed=seed)
     with seeded('suite study', seed):
         net = fast(space.supernet(Spec(C, n, 10, 1, batch_stats=True)), False)
     state = start(net, row, plan)
