@@ -21,10 +21,10 @@ written before any test figure of it was read, after those of run.py were known:
 - score: balanced accuracy on the test part after the last pass, in %, read once; and that of the most
   frequent, middle and rarest third of the classes.
 - the tail is learnt if the rare third is right on more than 5 % in the mean over all arms with 30
-  passes, and on less than 1 % in the mean with 5. The reason holds for an arm if, besides, with 30 passes it is
-  ahead by more than one point in the mean and on all seeds but one at most: the frame (`found` over
-  `found, linear`), the search (`found` over the mean of both random cells). If the tail is learnt and
-  an arm is still not ahead, the shortness was not its reason.
+  passes, and on less than 1 % in the mean with 5. The reason holds for an arm if, besides, with 30
+  passes it is ahead by more than one point in the mean and on all seeds but one at most: the frame
+  (`found` over `found, linear`), the search (`found` over the mean of both random cells). If the tail
+  is learnt and an arm is still not ahead, the shortness was not its reason.
 
 Seconds are those of the processor, on one core of a two-core machine with other work on it.
 """
