@@ -296,11 +296,12 @@ def train_epoch(
         group['lr'] = lr
     set_drop_path(net.train(), drop)
     with seeded('retrain', seed, epoch), enough_pixels():
-        rows = []
-        for k, (x, y) in enumerate(_views(images, r, seed, epoch)):
-            rows.append(_step(net, opt, x, y, r, task, (seed, epoch, k)))
+        batches = _views(images, r, seed, epoch)
+        rows = torch.zeros(len(batches), 2, device=next(net.parameters()).device)
+        for k, (x, y) in enumerate(batches):
+            rows[k] = _step(net, opt, x, y, r, task, (seed, epoch, k))
     mean_buffers(net)
-    seen = means([torch.stack(rows).cpu()])[0]   # of several ranks
+    seen = means([rows.cpu()])[0]   # of several ranks
     _must_be_sound(net, seen[:, 0], r, epoch)
     loss, acc = seen.double().mean(0).tolist()
     return dict(epoch=epoch + 1, lr=lr, drop_path=drop, train_loss=loss, train_acc=acc)
