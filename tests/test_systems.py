@@ -7,14 +7,16 @@ from conftest import fails
 from dnas_nb.bilevel import Plan
 from dnas_nb.channels import by_channels, measured
 from dnas_nb.core import generator, seeded
-from dnas_nb.data import Data
+from dnas_nb.data import Data, Part, tensors_in
 from dnas_nb.domains.graphs import graph_data
 from dnas_nb.domains.graphspace import Pattern, graph_space
 from dnas_nb.genotype import from_ops
 from dnas_nb.importance import leaving, witnessed
 from dnas_nb.modules import Mixed, space_of
+from dnas_nb.sources import find_data
 from dnas_nb.space import nb201, toy
 from dnas_nb.supernet import Spec
+from dnas_nb.systems.adaptation import SHIFTS, shift_parts, two_domains
 from dnas_nb.systems.d2gnas import (
     D2Plan,
     d2_space,
@@ -134,3 +136,19 @@ def test_what_rows_know_of_edges_and_gates():
     fails(lambda: by_channels(space_of(lambda: Mixed('m', a=nn.Identity(), b=nn.Tanh()))), 'cells')
     assert repr(witnessed()) == 'witnessed(decay=0.9)' and leaving().history == 3
     assert measured().eps == 0.1
+
+
+@pytest.mark.parametrize('name', ['twin', *SHIFTS[1::3]])
+def test_no_label_of_the_target_is_in_what_trains_or_chooses(name):
+    "Other labels of the target, and the parts of every shift that a search and a training see are the same bits."
+    if name != 'twin' and find_data('cwru_bearing.npz') is None:
+        pytest.skip('no data folder here, see DNAS_DATA')
+    here, there, classes = shift_parts(name)
+    other = [Part(part.x, (part.y + 1) % len(classes)) for part in there]
+    seen, changed = (two_domains(here[:2], target, classes) for target in (there, other))
+    for part in ('train', 'valid'):
+        known, told = getattr(seen, part), getattr(changed, part)
+        assert torch.equal(known.y, told.y)
+        for x, y in zip(tensors_in(known.x), tensors_in(told.x), strict=True):
+            assert torch.equal(x, y)
+    assert not torch.equal(seen.test.y, changed.test.y)
