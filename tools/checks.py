@@ -542,6 +542,7 @@ def start(lib=ROOT):
 def measure(nb: str) -> dict:
     "Run one notebook: what its checks said, which were skipped, and the cell that stopped it"
     start()
+    os.chdir(chapter(nb).parent)  # as in Jupyter and in the tests: lessons read what studies left
     ns, heard, skipped, stopped = namespace(), [], [], ''
     for i, (cid, src) in enumerate(code(chapter(nb))):
         heads = split_heads(src)
