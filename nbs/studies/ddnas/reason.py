@@ -71,7 +71,9 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--data', default='trec,ag_news_sample')
     p.add_argument('--seeds', type=int, default=5, help='at most so many')
+    p.add_argument('--passes', default='4,12', help='of a training')
     a = p.parse_args()
+    asked = set(map(int, a.passes.split(',')))
     from dnas_nb.domains.text import text_data
     from dnas_nb.genotype import to_str
 
@@ -80,7 +82,7 @@ def main():
         data = text_data(name)
         for seed in range(min(a.seeds, SEEDS[name])):
             for what in WHAT:
-                lengths = (4, 12) if what in LONGER else (4,)
+                lengths = sorted(asked & ({4, 12} if what in LONGER else {4}))
                 lengths = [k for k in lengths if (name, str(seed), what, str(k)) not in done]
                 if not lengths:
                     continue

@@ -46,6 +46,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('--seeds', default='0,1,2')
     p.add_argument('--epochs', default='10,30,60')
+    p.add_argument('--arms', default=','.join((*ARMS, 'eoinas-99')))
     a = p.parse_args()
     from embedded import judged
 
@@ -55,7 +56,8 @@ def main():
     for epochs in map(int, a.epochs.split(',')):
         for seed in map(int, a.seeds.split(',')):
             for method in ARMS if epochs == 10 else (*ARMS, 'eoinas-99'):
-                if (method, str(seed), str(epochs)) not in done:
+                key = method, str(seed), str(epochs)
+                if method in a.arms.split(',') and key not in done:
                     add(PATH, dict(epochs=epochs) | judged(method, seed, epochs))
 
 
