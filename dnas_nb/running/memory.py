@@ -194,7 +194,7 @@ def _draws(state, method) -> int:
     return 1
 
 # %% ../../nbs/running/34_memory.ipynb #f127fb9c
-_HOLES = 1.2   # what an allocator takes per byte of tensors (ours)
+_HOLES = 1.4   # what an allocator takes per byte of tensors (ours)
 _MAPS = 4      # more than a step keeps of an operation, mean over edges (ours)
 _SMALL = .1    # of what the process holds: less is not worth a trial
 
