@@ -394,6 +394,19 @@ def test_extra_is_named(monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@onnx
+def test_an_exporter_of_another_time_is_one_line(monkeypatch):
+    "A new onnxscript knows no operator of an old PyTorch: seen with 0.7.2 beside 2.4.1"
+
+    def refuse(*args, **kwargs):
+        raise torch.onnx.OnnxExporterError('Failed to export the model to ONNX')
+
+    monkeypatch.setattr(torch.onnx, 'export', refuse)
+    fails(
+        lambda: ex.onnx_bytes(None, None), torch.__version__, 'onnxscript', 'leave onnx out of the formats'
+    )
+
+
 def test_networks_that_stay():
     g = random_arch(toy(), generator(0))
     fails(lambda: ex.plain(SuperNet(toy(), 2, 1)), 'supernet')

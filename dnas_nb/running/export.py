@@ -167,14 +167,9 @@ def _name_batch(
             if d.dim_param in free:
                 d.dim_param = 'batch'
 
-def onnx_bytes(
-    program,  # from `to_program`
-    x,        # the images it was recorded with
-    about=None, # what to say about it: a dict of plain values
-) -> bytes:
-    "The content of an .onnx file, weights included; `about` is its metadata, each entry as JSON"
-    _needs('onnx', 'onnxscript')
-    with _quiet():
+def _onnx_model(program, x):
+    "The model as PyTorch writes it. Raises `UserError` where it and onnxscript do not fit together"
+    try:
         exported = torch.onnx.export(
             program,
             (x,),
@@ -183,7 +178,23 @@ def onnx_bytes(
             dynamo=True,
             verbose=False,
         )
-        model = exported.model_proto
+        return exported.model_proto
+    except RuntimeError as e:   # such as a new onnxscript beside PyTorch 2.4
+        from importlib.metadata import version
+        raise UserError(
+            f"PyTorch {torch.__version__} and onnxscript {version('onnxscript')} write no ONNX "
+            f'together ({type(e).__name__}): update PyTorch, install an onnxscript of its time, '
+            'or leave onnx out of the formats') from e
+
+def onnx_bytes(
+    program,  # from `to_program`
+    x,        # the images it was recorded with
+    about=None, # what to say about it: a dict of plain values
+) -> bytes:
+    "The content of an .onnx file, weights included; `about` is its metadata, each entry as JSON"
+    _needs('onnx', 'onnxscript')
+    with _quiet():
+        model = _onnx_model(program, x)
     _name_batch(model.graph)
     for k, v in (about or {}).items():
         model.metadata_props.add(key=k, value=as_json(v))
