@@ -65,7 +65,7 @@ def measured(net, data, how) -> dict:
     from dnas_nb.systems.adaptation import answers, mmd
 
     right = (answers(net, data.test).argmax(1) == data.test.y).double().mean()
-    x, _ = data.valid.take(torch.arange(len(data.valid))[:256])
+    x, _ = data.valid.take(data.valid.judging(256, 256, 0)[0])
     with torch.no_grad():
         apart = mmd(net.features(x['source']), net.features(x['target']))
         logp = net(dict(source=x['target'])).log_softmax(1)
