@@ -214,11 +214,7 @@ def train_gated(
     "Weights and switches learn together; from the stated share on the limit holds. `UserError`"
     if limit is not None:
         _must_reach(net, limit, least)
-    rate = cosine(lr, 0.)
-    ours = {id(gate.theta) for gate in net.gates}
-    weights = [p for p in net.parameters() if id(p) not in ours]
-    opt = weight_opt(weights, 'sgd', lr, 5e-4, nesterov=True)
-    opt.add_param_group(dict(params=[gate.theta for gate in net.gates], weight_decay=0.))
+    rate, opt = cosine(lr, 0.), _optimiser(net, lr)
     last = round(share*epochs) if limit is not None else 0
     _fix(net, last > 0)
     with seeded('gated', seed):
@@ -232,6 +228,15 @@ def train_gated(
         keep_within(net, limit, least)
     _fix(net, True)
     return net.eval()
+
+def _optimiser(net, lr):
+    "Of weights, and of switches, which have no decay"
+    switches = [gate.theta for gate in net.gates]
+    ours = {id(theta) for theta in switches}
+    weights = [p for p in net.parameters() if id(p) not in ours]
+    opt = weight_opt(weights, 'sgd', lr, 5e-4, nesterov=True)
+    opt.add_param_group(dict(params=switches, weight_decay=0.))
+    return opt
 
 def _pass(net, opt, batches, lr, limit, rho, seen, least):
     "One pass over the pictures"
