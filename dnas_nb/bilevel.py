@@ -18,7 +18,7 @@ from functools import partial
 import torch
 from torch.utils.checkpoint import checkpoint
 from .core import UserError, choose, generator, seeded
-from .waiting import Later, ensure, numbers, soon, there
+from .waiting import Later, ensure, numbers, there
 from .cost import evaluating
 from .data import JUDGED, Task, averages, classification, in_numbers, pieces, tensors_in
 from .distribution import edge_entropy, init_alpha, relax_softmax
@@ -581,7 +581,8 @@ def _one_epoch(state, method, steps) -> list: # training losses
     "The steps of an epoch; only the CPU is asked in each of them whether all is well"
     later, losses = Later(), []
     for step in steps:
-        losses.append(soon(_one_step(state, method, step, later)))
+        value = _one_step(state, method, step, later)
+        losses.append(value.item() if value.is_cpu else value)
         if len(losses) % _UNREAD == 0:
             later.answers()
     later.answers()

@@ -64,3 +64,22 @@ def test_environments_ask_for_extras_that_exist():
     for name in 'environment.yml', '.binder/requirements.txt':
         (extras,) = re.findall(r'\.\[([\w,]+)\]', (ROOT / name).read_text(encoding='utf-8'))
         assert all(f'\n{extra}_requirements' in settings for extra in extras.split(','))
+
+
+def test_tests_of_a_group_stay_together(tmp_path):
+    "Or each worker builds the site and the environments for itself: pytest 9.2 and xdist 3.8 do not keep groups"
+    (tmp_path / 'test_group.py').write_text(
+        'import time, pytest\n'
+        "pytestmark = pytest.mark.xdist_group('one')\n"
+        "@pytest.mark.parametrize('k', range(6))\n"
+        'def test_it(k, worker_id, record_property):\n'
+        '    time.sleep(0.1)\n'
+        "    print('made by', worker_id)\n"
+    )
+    line = '-m pytest -n 2 --dist loadgroup -rA -p no:cacheprovider test_group.py'
+    done = subprocess.run(
+        [sys.executable, *line.split()], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    made = re.findall(r'^made by (gw\d)', done.stdout, re.M)
+    assert len(made) == 6 and len(set(made)) == 1, made
