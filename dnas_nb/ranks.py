@@ -61,15 +61,11 @@ def _answered():
                         'everything up to the last finished epoch is kept, --resume goes on '
                         'with any number of ranks') from e
 
-def _with_others() -> bool:
-    "Did `torchrun` start several processes, this one among them?"
-    if not dist.is_available() or not dist.is_torchelastic_launched():
-        return False
-    return os.environ.get('WORLD_SIZE', '1') != '1'
-
 def join():
     "Meet the other ranks, where `torchrun` started this process. Raises `UserError`"
-    if not _with_others() or dist.is_initialized():
+    if not dist.is_available() or dist.is_initialized() or not dist.is_torchelastic_launched():
+        return
+    if os.environ.get('WORLD_SIZE', '1') == '1':
         return
     seconds = float(os.environ.get('DNAS_RANKS_WAIT', _WAIT))
     backend = 'cpu:gloo,cuda:nccl' if torch.cuda.is_available() else 'gloo'
@@ -242,7 +238,8 @@ def unshared(
     instead,  # what to do
 ):
     "Raise `UserError` where `torchrun` started several processes for work that ranks do not share"
-    if not _with_others():
+    started = dist.is_available() and dist.is_torchelastic_launched()
+    if not started or os.environ.get('WORLD_SIZE', '1') == '1':
         return
     kind = UserError if os.environ.get('RANK', '0') == '0' else Elsewhere
     raise kind(f"ranks share one search or training, not this: {instead}")
