@@ -39,7 +39,7 @@ from ..ops import FactorizedReduce, ResBlock, relu_conv_bn
 from ..supernet import CellNet, MixedEdge, SuperNet, TwoStems, WideCell, n_weights
 from ..data import Data
 from .identity import must_agree, of_run
-from ..safe import has_file, parse_json, path_text, typed
+from ..safe import brief_line, has_file, parse_json, path_text, typed
 
 # %% ../../nbs/running/25_export.ipynb #ee9bf75d
 def _zeros(
@@ -168,7 +168,7 @@ def _name_batch(
                 d.dim_param = 'batch'
 
 def _onnx_model(program, x):
-    "The model as PyTorch writes it. Raises `UserError` where it and onnxscript do not fit together"
+    "The model as PyTorch writes it. Raises `UserError` where it cannot, with the versions"
     try:
         exported = torch.onnx.export(
             program,
@@ -182,9 +182,9 @@ def _onnx_model(program, x):
     except RuntimeError as e:   # such as a new onnxscript beside PyTorch 2.4
         from importlib.metadata import version
         raise UserError(
-            f"PyTorch {torch.__version__} and onnxscript {version('onnxscript')} write no ONNX "
-            f'together ({type(e).__name__}): update PyTorch, install an onnxscript of its time, '
-            'or leave onnx out of the formats') from e
+            f"PyTorch {torch.__version__} with onnxscript {version('onnxscript')} writes no ONNX "
+            f'of this network ({type(e).__name__}: {brief_line(e)}): leave onnx out of the formats, '
+            'or try versions of one time') from e
 
 def onnx_bytes(
     program,  # from `to_program`
