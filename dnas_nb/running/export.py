@@ -183,8 +183,8 @@ def _onnx_model(program, x):
         from importlib.metadata import version
         raise UserError(
             f"PyTorch {torch.__version__} with onnxscript {version('onnxscript')} writes no ONNX "
-            f'of this network ({type(e).__name__}: {brief_line(e)}): leave onnx out of the formats, '
-            'or try versions of one time') from e
+            f'of this network ({type(e).__name__}: {brief_line(e)}): leave onnx out of the '
+            'formats, or try versions of one time') from e
 
 def onnx_bytes(
     program,  # from `to_program`
