@@ -75,12 +75,22 @@ IMAGES = '''Promise.all([...document.images].map(i => { i.loading = "eager"; ret
             .then(() => [...document.images].filter(i => i.offsetParent && !i.naturalWidth).map(i => i.src))'''
 
 
+KATEX = 'https://cdn.jsdelivr.net/npm/katex'  # where pages look for it that were built without it
+
+
+def silent(tab):
+    "Nothing complains; skipped where formulas' style is neither here (it comes by npm) nor within reach"
+    if tab.errors and all(KATEX in e for e in tab.errors):
+        pytest.skip("KaTeX's style was not installed, and its host cannot be reached")
+    assert tab.errors == []
+
+
 def check(tab, url, title):
     "The page shows its title, all images are there and the console is silent."
     tab.goto(url)
     assert title in tab.js('document.querySelector("h1").innerText')
     assert tab.js(IMAGES) == []
-    assert tab.errors == []
+    silent(tab)
 
 
 def test_index(tab, site):
@@ -307,4 +317,4 @@ def test_search(tab, site):
         '[...document.querySelectorAll("#search-results li a")].map(a => a.getAttribute("href")).join(" ")'
     )
     assert found and 'dirichlet.html' in found
-    assert tab.errors == []
+    silent(tab)

@@ -19,9 +19,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from dnas_nb.sources import find_data
 
 LIMITS = dict(before=224, step=86, after=232)  # of all
 OFFERED = dict(before=130, step=53, after=133)  # of those with a name of their own
+REFUSED = dict(after=2)  # more of them where the benchmark's table is not here, and says so
 LINE = (
     'dnas_search --method danas --space nb201 --data digits --images 96 --batch 16 --epochs 2 '
     '--channels 2 --cells 1 --device cpu'
@@ -90,9 +92,11 @@ def counted(tmp_path) -> dict:
 def test_a_search_can_be_told_from_memory(tmp_path):
     walk = counted(tmp_path)
     print({part: (len(names), len(offered(names))) for part, names in walk.items()})
+    more = {} if find_data('nasbench201.npz') else REFUSED
     for part, names in walk.items():
         assert 10 < len(names) <= LIMITS[part], (part, len(names))
-        assert len(offered(names)) <= OFFERED[part], (part, len(offered(names)))
+        limit = OFFERED[part] + more.get(part, 0)
+        assert len(offered(names)) <= limit, (part, len(offered(names)))
 
 
 def main(argv):
