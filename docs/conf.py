@@ -1,7 +1,8 @@
 "Sphinx settings of the documentation site; tools/build_site.py prepares the pages and calls Sphinx."
-import shutil
+import shutil, socket, time
 from configparser import ConfigParser
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import sphinxcontrib.katex as katex
 
@@ -26,8 +27,28 @@ python_use_unqualified_type_names = True
 smartquotes = False  # quotes in explanations of code stay as they are
 katex_prerender = shutil.which('node') is not None  # formulas are drawn once, here; otherwise by the reader's browser
 katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 120.0  # seconds: a machine may be busy
-# its Unix socket is there a moment before anybody listens, which fails on a busy machine; the way of other systems tries again
-katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
+
+
+def patient(rundir, timeout):
+    """Start the program that draws formulas: its Unix socket is there a moment before anybody listens.
+
+    By a network socket, as where there are none of Unix, each formula waits 40 ms for an acknowledgement."""
+    address, end = str(rundir/'katex.sock'), time.monotonic() + timeout
+    words = katex.KaTeXServer.build_command(socket=address)
+    process = Popen(words, stdin=PIPE, stdout=PIPE, cwd=rundir)
+    while True:
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.connect(address)
+            return process, sock
+        except (FileNotFoundError, ConnectionRefusedError):
+            sock.close()
+            if time.monotonic() > end:
+                raise
+            time.sleep(.001)
+
+
+katex.KaTeXServer.start_server_process = patient
 copybutton_selector = 'div.cell_input div.highlight pre, div[class*=highlight-sh] pre, div[class*=highlight-python] pre'
 
 html_theme = 'furo'
