@@ -11,6 +11,7 @@ __all__ = ['BUILT_IN_DATA', 'SOURCES', 'resize', 'Source', 'split_of', 'as_image
 # %% ../nbs/06a_sources.ipynb #06a00004
 import math, os
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 import numpy as np
@@ -483,11 +484,16 @@ def _npz(
 # %% ../nbs/06a_sources.ipynb #40cc276d
 def digits() -> Source:
     "scikit-learn's 1,797 handwritten digits, 8 × 8 grey, scaled from 0..16 to 0..255"
-    from sklearn.datasets import load_digits
-    d = load_digits()
-    grey = (d.images*255/16).round().astype(np.uint8)
-    pool = Part(torch.from_numpy(grey)[:, None], torch.from_numpy(d.target).long())
-    names = tuple(str(n) for n in d.target_names)
+    library = Path(find_spec('sklearn').origin).parent  # where it lies, without importing it
+    file = library/'datasets'/'data'/'digits.csv.gz'
+    if file.exists():
+        table = np.loadtxt(file, delimiter=',')  # 64 grey values and the digit
+    else:
+        from sklearn.datasets import load_digits
+        table = np.column_stack(load_digits(return_X_y=True))
+    grey = (table[:, :64].reshape(-1, 8, 8)*255/16).round().astype(np.uint8)
+    pool = Part(torch.from_numpy(grey)[:, None], torch.from_numpy(table[:, 64]).long())
+    names = tuple('0123456789')
     return Source('digits', pool, names, flip=False, shift=1, origin=dict(name='digits'))
 
 # %% ../nbs/06a_sources.ipynb #5226addd
