@@ -36,6 +36,8 @@ def test_an_issue_is_what_is_missing():
     cells = notebook(risk, 'show([])', '## Next')
     ((_, said, code),) = first_issues.sections(cells)
     assert first_issues.first(said) == 'a list that is empty.' and not first_issues.ASSERTS.search(code)
+    assert first_issues.first('- **A**: one. Two.\n- **B**: three') == '**A**: one.'
+    assert first_issues.first('An end.\n\n- of **all**') == 'An end.'
     ((_, _, code),) = first_issues.sections(notebook(risk, 'fails(lambda: show([]))'))
     assert first_issues.ASSERTS.search(code)
 

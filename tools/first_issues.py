@@ -55,7 +55,9 @@ def sections(cells):
 
 
 def first(text) -> str:
-    "The first sentence, without a list of several."
+    "The first sentence; of a list, that of its first entry."
+    text = re.split(r'^[-*] +', text, maxsplit=2, flags=re.M)
+    text = text[1] if len(text) > 1 and not text[0].strip() else text[0]
     line = ' '.join(re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', text).split())
     return re.split(r'(?<=[.:;]) +(?=[A-Z*])', line)[0].rstrip(':;')
 
@@ -65,8 +67,8 @@ def issues() -> list:
     out, proven = [], broken()
     for path in sorted((ROOT / 'nbs').rglob('*.ipynb')):
         place = path.relative_to(ROOT / 'nbs')
-        if any(s[0] in '._' for s in place.parts) or place.parts[0] in ('papers', 'tutorials'):
-            continue  # limits of a claim are nothing that a cell could show
+        if any(s[0] in '._' for s in place.parts) or place.parts[0] in ('guides', 'papers', 'tutorials'):
+            continue  # limits of a claim are nothing that a cell could show; a guide shows its risks and asserts nothing
         cells = json.loads(path.read_text(encoding='utf-8'))['cells']
         for cell, said, code in sections(cells):
             if not ASSERTS.search(code):
