@@ -8,6 +8,8 @@ from .running.study import study as study
 from .running.compare import compare as compare
 from .running.report import report as report
 from .running.live import Live as Live
+from .running.watch import Panel as Panel
+from .running.watch import Told as Told
 from .running.estimator import SearchClassifier as SearchClassifier
 from .running.estimator import SearchRegressor as SearchRegressor
 from .space import Choice as Choice
@@ -35,8 +37,8 @@ from .genotype import draw as draw
 from .core import UserError as UserError
 
 __version__: str
-__all__ = ['search', 'retrain', 'export', 'predict', 'study', 'compare', 'report', 'Live',
-           'SearchClassifier', 'SearchRegressor', 'Choice', 'Group', 'Cell', 'Space', 'Stack',
-           'Mixed', 'Wide', 'Depth', 'Gate', 'space_of', 'within', 'Genotype', 'Data', 'Task',
-           'Method', 'METHODS', 'all_spaces', 'load_data', 'table', 'register', 'parse', 'draw',
-           'UserError']
+__all__ = ['search', 'retrain', 'export', 'predict', 'study', 'compare', 'report', 'Live', 'Panel',
+           'Told', 'SearchClassifier', 'SearchRegressor', 'Choice', 'Group', 'Cell', 'Space',
+           'Stack', 'Mixed', 'Wide', 'Depth', 'Gate', 'space_of', 'within', 'Genotype', 'Data',
+           'Task', 'Method', 'METHODS', 'all_spaces', 'load_data', 'table', 'register', 'parse',
+           'draw', 'UserError']

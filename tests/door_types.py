@@ -27,6 +27,10 @@ nas.predict('runs/net', 'picture.png')
 assert_type(nas.report('runs/first'), Path)
 nas.study(dict(method=['darts', 'danas'], seed=[0, 1]), 'runs/study')
 nas.search(on_epoch=nas.Live())
+nas.search(on_epoch=nas.Told(every=5))
+watch = nas.Panel()
+watch.start(out='runs/held', method='danas')
+watch.stop()
 
 
 # any module
@@ -57,5 +61,6 @@ nas.table('digits201')
 nas.serach()  # type: ignore[attr-defined]
 nas.Choice()  # type: ignore[call-arg]
 nas.Live(clok=None)  # type: ignore[call-arg]
+nas.Told(evry=5)  # type: ignore[call-arg]
 found.genotyp  # type: ignore[attr-defined]
 nas.load_data(2, imagess=3)  # type: ignore[call-arg]

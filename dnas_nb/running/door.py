@@ -20,6 +20,8 @@ NAMES = MappingProxyType(dict(
     compare=('running.compare', 'compare'),
     report=('running.report', 'report'),
     Live=('running.live', 'Live'),
+    Panel=('running.watch', 'Panel'),
+    Told=('running.watch', 'Told'),
     SearchClassifier=('running.estimator', 'SearchClassifier'),
     SearchRegressor=('running.estimator', 'SearchRegressor'),
     # what travels

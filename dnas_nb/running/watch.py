@@ -11,6 +11,7 @@ import atexit
 import html
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
@@ -52,6 +53,10 @@ def _widgets():
 
 class Panel:
     "Draws each epoch of a search in JupyterLab, with handles; also a callback, `on_epoch=Panel()`"
+    start: Callable[..., None]  # defined below, as are its handles
+    pause: Callable[..., None]
+    stop: Callable[..., None]
+
     def __init__(self,
         share=None, # as in `Live`; None: every epoch is drawn
         **live,     # further arguments of `Live`: more, then
