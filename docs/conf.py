@@ -16,6 +16,7 @@ author, copyright = cfg['author'], cfg['copyright']
 extensions = ['myst_nb', 'sphinxcontrib.katex', 'sphinx.ext.githubpages', 'sphinx_copybutton', 'sphinx_design']
 
 nb_execution_mode = 'off'  # outputs are those stored in the notebooks
+nb_code_prompt_show, nb_code_prompt_hide = 'Show the code', 'Hide the code'
 nb_render_markdown_format = 'myst'  # tables in Markdown outputs
 myst_enable_extensions = ['dollarmath', 'amsmath', 'attrs_inline', 'colon_fence']
 myst_dmath_double_inline = True

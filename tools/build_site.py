@@ -21,7 +21,9 @@ ROOMS = {
 }
 GUIDES = 'guides', 'tutorials'  # folders, in this order
 RESULTS = ('papers',)
+LONG = 12  # lines of code that a page of results shows at once
 FIRST = ('papers/verdicts.ipynb',)  # of its folder
+METHODS = '18_methods.ipynb'  # the chapter of all rows
 KATEX = Path('node_modules') / 'katex' / 'dist'  # style and fonts of the formulas
 
 settings = ConfigParser(delimiters=['='])
@@ -29,9 +31,23 @@ settings.read(ROOT / 'settings.ini', encoding='utf-8')
 settings = settings['DEFAULT']
 BLOB = f'{settings["git_url"]}/blob/{settings["branch"]}'
 AT_GITHUB = f'{settings["user"]}/{settings["repo"]}'
-COLAB = f'https://colab.research.google.com/github/{AT_GITHUB}/blob/{settings["branch"]}/nbs'
+BRANCH = 'notebooks'  # where .github/workflows/site.yml puts the files for download: Colab opens notebooks of repositories
+COLAB = f'https://colab.research.google.com/github/{AT_GITHUB}/blob/{BRANCH}'
 BINDER = f'https://mybinder.org/v2/gh/{AT_GITHUB}/{settings["branch"]}?labpath=nbs%2F'
-PIP = f'%pip install -q git+{settings["git_url"]}'  # what a notebook needs where nothing is installed
+EXTRAS = '[export,study,motif,live]'  # as in environment.yml
+BESIDE = re.compile(r"\.\./|studies/|Path\('\.'\)")  # of a notebook that reads what lies beside it in the repository
+INSTALL = '''# the package, where it is not installed (Colab, a new environment)
+from importlib.util import find_spec
+if find_spec('dnas_nb') is None:
+    %pip install -q "dnas_nb{extras} @ git+{url}"
+'''
+CLONE = '''# this notebook reads what lies beside it: the repository, where it is not here (Colab, a download)
+from pathlib import Path
+if not Path('{root}/settings.ini').exists():
+    !git clone -q --depth 1 {url} repository
+    %pip install -q "./repository{extras}"
+    %cd repository/{folder}
+'''
 
 
 def source(cell):
@@ -129,7 +145,7 @@ class Site:
 
     def about_methods(self, up) -> list:
         "Links to what is said of all methods together."
-        wanted = '18_methods.ipynb', '18a_released.ipynb', 'papers/verdicts.ipynb'
+        wanted = METHODS, '18a_released.ipynb', 'papers/verdicts.ipynb', 'tutorials/gallery.ipynb'
         paths = [p for p in self.nbs if str(p) in wanted]
         return [f'[{self.title(p)}]({up}/{page(p)}.ipynb)' for p in paths]
 
@@ -177,7 +193,7 @@ class Site:
         return re.sub(r'(\[[^\]]*\])\((?!\w+:|#)([^)\s]+)\)', link, text)
 
     def link_names(self, text, here):
-        "A name in back-ticks that one chapter exports links to its definition."
+        "A name in back-ticks that one chapter exports links to its definition; one of the door, `nas.search`, to its entry."
 
         def link(m):
             places = self.defined.get(m[1].removesuffix('()'), set())
@@ -191,6 +207,14 @@ class Site:
             )
             return f'<a class="name" href="{href}"><code class="docutils literal">{m[1]}</code></a>'
 
+        def at_the_door(m):
+            up = '../' * (len(here.parts) - 1)
+            if m[1] not in site_pages.door_names():
+                return m[0]
+            href = f'{up}reference/index.html#dnas_nb.{m[1]}'
+            return f'<a class="name" href="{href}"><code class="docutils literal">nas.{m[1]}</code></a>'
+
+        text = re.sub(r'(?<![\[`\w])`nas\.(\w+)`(?![`\]])', at_the_door, text)
         return re.sub(r'(?<![\[`\w])`([A-Za-z_]\w*(?:\(\))?)`(?![`\]])', link, text)
 
     def prose(self, text, here):
@@ -227,6 +251,7 @@ class Site:
                 for t, on in dict(
                     export='export' in d,
                     **{
+                        'hide-input': folded(path, src, d),
                         'remove-input': 'hide_input' in d or d.get('echo') == 'false',
                         'remove-output': 'hide_output' in d or d.get('output') == 'false',
                     },
@@ -241,16 +266,8 @@ class Site:
             cells.append(
                 dict(cell, metadata=meta, outputs=outputs, source=plain(src).splitlines(True))
             )
-        first = next(
-            (
-                i
-                for i, c in enumerate(cells)
-                if c['cell_type'] == 'markdown' and re.match(r'# ', source(c))
-            ),
-            None,
-        )
-        if path.name != 'index.ipynb' and first is not None:
-            cells.insert(first + 1 + is_subtitle(cells, first), markdown(self.where(path)))
+        if path.name != 'index.ipynb':
+            self.tell_where(cells, path)
         if path.name == 'index.ipynb':
             cells.insert(1, markdown(site_pages.doors(self)))
             cells.append(markdown('\n\n'.join(self.toctrees())))
@@ -282,14 +299,19 @@ class Site:
         return dict(out, data=data) if data else out
 
     def link_html(self, text, here):
-        "Links to notebooks in HTML that a cell made: `../systems/61_pas.html` or `.ipynb` is a page here."
+        """Links to notebooks in HTML that a cell made: `../systems/61_pas.html` or `.ipynb` is a page here.
+
+        `18_methods.ipynb#gdas` is a row of that chapter, which has a page of its own."""
 
         def link(m):
             target = PurePosixPath(os.path.normpath(here.parent / m[2]).replace(os.sep, '/'))
             there = target.with_suffix('.ipynb')
-            return f'{m[1]}{self.url(here, there)}.html' if there in self.nbs else m[0]
+            if there.name == METHODS and m[3]:
+                place = f'methods/{site_pages.slug(m[3][1:])}'
+                return m[1] + os.path.relpath(place, here.parent).replace(os.sep, '/') + '.html'
+            return f'{m[1]}{self.url(here, there)}.html{m[3] or ""}' if there in self.nbs else m[0]
 
-        return re.sub(r'(\shref=["\'])(?!\w+:|#)([^"\'#?]+\.(?:html|ipynb))', link, text)
+        return re.sub(r'(\shref=["\'])(?!\w+:|#)([^"\'#?]+\.(?:html|ipynb))(#[^"\']*)?', link, text)
 
     def anchor(self, path, defs):
         url = (
@@ -300,6 +322,19 @@ class Site:
         return (
             f'<div class="source">{ids}<a href="{url}{line}">source of {", ".join(defs)}</a></div>'
         )
+
+    def tell_where(self, cells, path):
+        "The line `where` below the title and its subtitle, above whatever else their cell says"
+        heads = (i for i, c in enumerate(cells) if c['cell_type'] == 'markdown' and re.match(r'# ', source(c)))
+        first = next(heads, None)
+        if first is None:
+            return
+        head, rest = TITLE.match(source(cells[first])).groups()
+        parts = [head, self.where(path), rest]
+        if not rest.strip() and is_subtitle(cells, first):
+            first += 1
+            parts = [source(cells[first]), self.where(path)]
+        cells[first : first + 1] = [markdown(text) for text in parts if text.strip()]
 
     def where(self, path):
         "The line below a title: where else this page is, and where it runs."
@@ -312,23 +347,24 @@ class Site:
         links += [
             f'<a href="{BLOB}/nbs/{path}">notebook on GitHub</a>',
             f'<a href="{download}" download>download</a>',
-            f'<a href="{COLAB}/{path}" title="run {PIP} in its first cell">Colab</a>',
-            f'<a href="{BINDER}{quote(str(path), safe="")}">Binder</a>',
+            f'<a href="{COLAB}/{page(path)}.ipynb">Colab</a>',
+            f'<a href="{BINDER}{quote(str(path), safe="")}" title="JupyterLab in a browser, nothing to install">Binder</a>',
         ]
         return f'<p class="where">{" · ".join(links)}</p>'
 
     def download(self, path) -> dict:
-        "The notebook as a file for elsewhere: its first cell installs the package where it is missing."
-        text = (
-            '# the package, where it is not installed (Colab, a new environment)\n'
-            'from importlib.util import find_spec\n'
-            f"if find_spec('dnas_nb') is None:\n    {PIP}"
+        "The notebook as a file for elsewhere: its first cell brings the package, and the files beside it where it reads some."
+        nb = self.nbs[path]
+        code = '\n'.join(source(cell) for cell in nb['cells'] if cell['cell_type'] == 'code')
+        folder = (PurePosixPath('nbs') / path).parent
+        text = (CLONE if BESIDE.search(code) else INSTALL).strip().format(
+            extras=EXTRAS, url=settings['git_url'], folder=folder, root='/'.join(['..'] * len(folder.parts))
         )
         first = dict(cell_type='code', id='install', metadata={}, outputs=[], execution_count=None)
-        nb = self.nbs[path]
         return dict(nb, cells=[dict(first, source=text.splitlines(True)), *nb['cells']])
 
 
+TITLE = re.compile(r'(# [^\n]+\s*(?:^>[^\n]*\n?)*)(.*)', re.M | re.S)  # with the lines that begin with >, and what follows
 TITLED = re.compile(r"""(?:set_title|suptitle|[(,]\s*title)\s*[=(]\s*[rf]?(['"])([^'"{}\\]+?)\1""")
 
 
@@ -361,6 +397,12 @@ class Words:
         about = next((p for p in parts if len(p) > 12), '') or self.said
         text = f'{self.heading}: {about}' if about else f'Picture: {self.heading}'
         return shortened(text.rstrip(':;. '))
+
+
+def folded(path, src, said) -> bool:
+    "Is code shown only to those who ask? Where the result is the subject: told by `code-fold`, and long code of results"
+    long = path.parts[0] in RESULTS and len(plain(src).splitlines()) > LONG
+    return said.get('code-fold', str(long)).lower() == 'true'
 
 
 def clean(text) -> str:

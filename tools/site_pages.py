@@ -235,6 +235,12 @@ def reference_page(module) -> str:
     return f'reference/{module}'
 
 
+def door_names() -> list:
+    from dnas_nb.running.door import NAMES
+
+    return list(NAMES)
+
+
 def door_entries() -> str:
     "The names at the door, as they are called there."
     from dnas_nb.running.door import NAMES, lookup
@@ -315,6 +321,32 @@ def taught(site, value) -> str:
     return ', '.join(out.values())
 
 
+THUMBNAIL = re.compile(r'(<tr><td>(?:<a [^>]*>)?([\w+-]+)<.*?)</tr>', re.S)
+
+
+def thumbnails(site) -> dict:
+    "Name of a method -> `<img>` of its short search, as the gallery has stored it."
+    nb = next((nb for path, nb in site.nbs.items() if path.name == 'gallery.ipynb'), dict(cells=[]))
+    outputs = [out for cell in nb['cells'] for out in cell.get('outputs', [])]
+    stored = ''.join(''.join(out.get('data', {}).get('text/html', '')) for out in outputs)
+    rows = ((name, re.search(r'<img[^>]*>', row)) for row, name in THUMBNAIL.findall(stored))
+    return {name: image[0] for name, image in rows if image}
+
+
+def short_search(site, method) -> list:
+    "What the gallery shows of a method, and what that is worth."
+    image = thumbnails(site).get(method.name)
+    if image is None:
+        return []
+    return [
+        '## A short search',
+        f'<a class="thumbnail" href="../tutorials/gallery.html">{image}</a>',
+        'One seed, eight epochs, the 27 cells of the toy space: the shares of the operations on its three edges over time '
+        '(grey is no operation, orange a skip, blue the convolution), the cell that was found, and the correlation where one '
+        'is learned. It shows what the method does, not how good it is. [All methods](../tutorials/gallery.ipynb)',
+    ]
+
+
 SLOTS = dict(
     init='how the architecture starts',
     relax='from logits to mixing weights',
@@ -369,6 +401,7 @@ def method_page(site, method, family) -> str:
     lines.append(
         table(['slot', 'which is', 'holds', 'taught in'], rows) if rows else 'Nothing: it *is* that.'
     )
+    lines += short_search(site, method)
     lines.append('## Further\n\n' + ' · '.join(site.about_methods('..')))
     return '\n\n'.join(lines) + '\n'
 
