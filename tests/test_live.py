@@ -221,3 +221,26 @@ def test_pause_and_stop_in_jupyterlab(lab):
         assert '/files/held/report.html' in link
     finally:
         tab.close()
+
+
+@needs_chromium
+@pytest.mark.xdist_group('site')
+def test_a_guide_in_jupyterlab(lab):
+    "All its cells, one after the other, as somebody who opens it runs them: no error, and its pictures"
+    if 'guides' not in os.environ.get('DNAS_FLAGS', ''):
+        pytest.skip('guides in JupyterLab: DNAS_FLAGS=guides')
+    guide = json.loads((ROOT / 'nbs' / 'guides' / '81_own_network.ipynb').read_text(encoding='utf-8'))
+    sources = [''.join(c['source']) for c in guide['cells'] if c['cell_type'] == 'code']
+    notebook(lab.folder / 'live.ipynb', [*sources, "print('the END')"])
+    tab = Browser(chromium())
+    try:
+        run_all(tab, lab)
+        assert tab.wait(f'!!({TEXT}.match(/the END|Error/))', 300), tab.js(TEXT)[-2000:]
+        tab.wait('!document.querySelector(".jp-mod-running")', 5)
+        assert 'Error' not in tab.js(TEXT).partition('the END')[0] and 'the END' in tab.js(TEXT)
+        shown = 'document.querySelectorAll(".jp-NotebookPanel .jp-OutputArea img").length'
+        assert tab.js(shown) >= 2
+        if shot := os.environ.get('DNAS_SCREENSHOT'):
+            tab.screenshot(shot)
+    finally:
+        tab.close()

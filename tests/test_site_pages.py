@@ -82,7 +82,10 @@ def test_a_downloaded_notebook_brings_what_it_needs(path, wanted, site):
 def test_the_branch_that_colab_reads_is_pushed(tmp_path, site):
     "The step of the workflow, towards a repository of our own"
     yaml = pytest.importorskip('yaml')
-    steps = yaml.safe_load((ROOT / '.github' / 'workflows' / 'site.yml').read_text())['jobs']['site']['steps']
+    workflow = ROOT / '.github' / 'workflows' / 'site.yml'
+    if not workflow.exists():
+        pytest.skip('no workflows here')
+    steps = yaml.safe_load(workflow.read_text())['jobs']['site']['steps']
     step = next(s for s in steps if s.get('working-directory') == '_docs/_notebooks')
     (tmp_path / 'here' / 'guides').mkdir(parents=True)
     (tmp_path / 'here' / 'guides' / 'own_pictures.ipynb').write_text('{}')
