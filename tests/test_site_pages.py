@@ -98,3 +98,23 @@ def test_the_branch_that_colab_reads_is_pushed(tmp_path, site):
     there = git('-C', 'there', 'ls-tree', '-r', '--name-only', build_site.BRANCH)
     where = site.where(PurePosixPath('guides/80_own_pictures.ipynb'))
     assert there.split() == ['guides/own_pictures.ipynb'] and f'/blob/{build_site.BRANCH}/{there.strip()}"' in where
+
+
+def test_what_is_said_of_starred_arguments_is_not_said_of_the_result():
+    from dnas_nb.running.experiment import run
+    from dnas_nb.running.watch import Panel
+
+    docs = site_pages.docments_of(run)
+    assert docs['given']['docment'].startswith('fields of `Settings`') and not docs['return']['docment']
+    assert 'arguments of `Live`' in site_pages.arguments(Panel)
+
+    def both(
+        a,  # one
+        *more,  # others, as in f(1: 2)
+        **given,  # by name
+    ) -> list:  # of all
+        pass
+
+    docs = site_pages.docments_of(both)
+    assert [docs[name]['docment'] for name in ('a', 'more', 'given', 'return')] == ['one', 'others, as in f(1: 2)', 'by name', 'of all']
+    assert '(png)' in next(text for text in site_pages.methods_of(Panel, 'dnas_nb.running.watch') if '.keep' in text)

@@ -1,6 +1,6 @@
 "Pages of the site that no notebook holds: what modules offer, one page per method, the parts of the book, what belongs to the project."
 
-import csv, inspect, re
+import ast, csv, inspect, io, re, textwrap, tokenize
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib import import_module
@@ -96,10 +96,10 @@ def signature(o) -> inspect.Signature:
         return inspect.Signature()
 
 
-def called(o) -> str:
+def called(o, bound=False) -> str:
     "`(a, b=1, *, c)` as Sphinx reads it, defaults short, annotations left to the table."
     out, named = [], False
-    for p in signature(o).parameters.values():
+    for p in list(signature(o).parameters.values())[int(bound) :]:
         if p.kind is p.VAR_POSITIONAL:
             named = True
         if p.kind is p.KEYWORD_ONLY and not named:
@@ -113,9 +113,42 @@ def docments_of(o) -> dict:
     from fastcore.docments import docments
 
     try:
-        return docments(o, full=True)
+        docs = docments(o, full=True)
     except Exception:
         return {}
+    told = star_comments(o)
+    for name, comment in told.items():
+        docs[name] = dict(docs.get(name) or {}, docment=comment)
+    return docs
+
+
+def star_comments(o) -> dict:
+    """What is said beside `*args` and `**given`, and of what is returned where they stand on lines of their own.
+
+    `docments` takes the comment of a starred argument for that of the result."""
+    f = o.__init__ if inspect.isclass(o) else o
+    try:
+        text = textwrap.dedent(inspect.getsource(f))
+        defined = ast.parse(text).body[0]
+        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+    except (OSError, TypeError, SyntaxError, IndexError, tokenize.TokenError):
+        return {}
+    stars = [a for a in (defined.args.vararg, defined.args.kwarg) if a] if isinstance(defined, ast.FunctionDef) else []
+    comments = {t.start[0]: t.string.lstrip('# ') for t in tokens if t.type == tokenize.COMMENT}
+    end = head_end(tokens, defined) if stars else 0
+    if not stars or stars[-1].lineno in (defined.lineno, end):
+        return {}
+    return {a.arg: comments.get(a.lineno) for a in stars} | {'return': comments.get(end)}
+
+
+def head_end(tokens, defined) -> int:
+    "The line on which the head of a function ends: that of its colon, outside of brackets."
+    depth = 0
+    for t in tokens:
+        depth += (t.string in ('(', '[', '{')) - (t.string in (')', ']', '}')) if t.type == tokenize.OP else 0
+        if t.start[0] >= defined.lineno and t.string == ':' and not depth:
+            return t.start[0]
+    return defined.lineno
 
 
 def arguments(o) -> str:
@@ -160,7 +193,7 @@ def methods_of(cls, module) -> list:
         held = f.fget if isinstance(f, property) else getattr(f, '__func__', f)
         if name.startswith('_') or not inspect.isfunction(held) or not held.__doc__:
             continue
-        what, call = ('property', '') if isinstance(f, property) else ('method', called(held))
+        what, call = ('property', '') if isinstance(f, property) else ('method', called(held, bound=not isinstance(f, staticmethod)))
         out.append(directive(f'py:{what}', f'{cls.__name__}.{name}{call}', module, doc_of(held)))
     return out
 
