@@ -57,6 +57,15 @@ def test_names_of_the_door_lead_to_their_entries(site):
     here = PurePosixPath('guides/80_own_pictures.ipynb')
     assert 'href="../reference/index.html#dnas_nb.search"' in site.link_names('by `nas.search`', here)
     assert site.link_names('`nas.nothing`', here) == '`nas.nothing`'
+    for word in '`darts`', '`study`':  # a method and an extra before they are functions
+        assert site.link_names(word, here) == word
+    assert 'def-darts' in site.link_names('`darts`', PurePosixPath('03_space.ipynb'))
+
+
+def test_a_table_of_methods_leads_to_their_pages(site):
+    index = next(c for c in site.nbs[PurePosixPath('index.ipynb')]['cells'] if 'FAMILIES' in build_site.source(c))
+    text = ''.join(site.output(index['outputs'][0], PurePosixPath('index.ipynb'))['data']['text/markdown'])
+    assert [name for name in METHODS if f'href="methods/{site_pages.slug(name)}.html"' not in text] == []
 
 
 @pytest.mark.parametrize(

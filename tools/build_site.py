@@ -90,6 +90,8 @@ class Site:
             {},
             [],
         )  # notebook -> module; name -> {notebook}
+        extras = (key for key in settings if key.endswith('_requirements'))
+        self.words = {key.removesuffix('_requirements') for key in extras} | set(site_pages.method_names())
         for path, nb in self.nbs.items():
             for cell in nb['cells']:
                 if cell['cell_type'] != 'code':
@@ -193,10 +195,14 @@ class Site:
         return re.sub(r'(\[[^\]]*\])\((?!\w+:|#)([^)\s]+)\)', link, text)
 
     def link_names(self, text, here):
-        "A name in back-ticks that one chapter exports links to its definition; one of the door, `nas.search`, to its entry."
+        """A name in back-ticks that one chapter exports links to its definition; one of the door, `nas.search`, to its entry.
+
+        A word that is also a method's or an extra's name, as `darts` or `study`, is left as it is outside of its chapter."""
 
         def link(m):
             places = self.defined.get(m[1].removesuffix('()'), set())
+            if m[1] in self.words and here not in places:
+                return m[0]
             where = here if here in places else next(iter(places)) if len(places) == 1 else None
             if where is None:
                 return m[0]
@@ -293,10 +299,24 @@ class Site:
         "Links inside outputs are rewritten like those in prose."
         data = dict(out.get('data', {}))
         if (text := data.get('text/markdown')) is not None:
-            data['text/markdown'] = self.prose(''.join(text), path)
+            data['text/markdown'] = self.prose(self.link_methods(''.join(text), path), path)
         if (text := data.get('text/html')) is not None:
             data['text/html'] = self.link_html(''.join(text), path)
         return dict(out, data=data) if data else out
+
+    def link_methods(self, text, here):
+        "In a table of methods, whose heading says `--method`, each name leads to its page."
+        if '`--method`' not in text:
+            return text
+        up, names = '../' * (len(here.parts) - 1), set(site_pages.method_names())
+
+        def link(m):
+            if m[1] not in names:
+                return m[0]
+            href = f'{up}methods/{site_pages.slug(m[1])}.html'
+            return f'<a class="name" href="{href}"><code class="docutils literal">{m[1]}</code></a>'
+
+        return re.sub(r'`([\w+-]+)`', link, text)
 
     def link_html(self, text, here):
         """Links to notebooks in HTML that a cell made: `../systems/61_pas.html` or `.ipynb` is a page here.

@@ -312,6 +312,12 @@ def reference_index(site) -> str:
 # ------------------------------------------------------------------------------------ methods
 
 
+def method_names() -> list:
+    from dnas_nb.methods import FAMILIES
+
+    return [method.name for rows in FAMILIES.values() for method in rows]
+
+
 def papers() -> list:
     with open(ROOT / 'docs' / 'papers.csv', encoding='utf-8', newline='') as f:
         return [dict(row, methods=row['methods'].split()) for row in csv.DictReader(f)]
