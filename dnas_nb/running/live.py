@@ -91,7 +91,7 @@ def _warm() -> None:
 
 # %% ../../nbs/running/36_live.ipynb #e78b69b6
 class Live:
-    "A callback: `run(..., on_epoch=Live())` draws after epochs, in a notebook; nothing elsewhere"
+    "Draws after epochs, in a notebook; nothing elsewhere: `nas.search(..., on_epoch=nas.Live())`"
     def __init__(self,
         show=None,  # png -> None; None: below the running cell
         share=.05,  # of the search's time that watching may cost; None: draw every epoch

@@ -52,7 +52,7 @@ def _widgets():
     return ipywidgets
 
 class Panel:
-    "Draws each epoch of a search in JupyterLab, with handles; also a callback, `on_epoch=Panel()`"
+    "Draws each epoch in JupyterLab, with handles: `nas.Panel().start(...)`, or `on_epoch=nas.Panel()`"
     start: Callable[..., None]  # defined below, as are its handles
     pause: Callable[..., None]
     stop: Callable[..., None]
@@ -236,7 +236,7 @@ def _page(state, s):
     return table
 
 class Told:
-    "A callback: `run(..., on_epoch=Told())` says every epoch in text"
+    "Says every epoch in text: `nas.search(..., on_epoch=nas.Told())`"
     def __init__(self,
         every=1,   # epochs between two lines; a terminal is updated after each
         file=None, # where to; None: standard output
