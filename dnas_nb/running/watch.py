@@ -52,7 +52,7 @@ def _widgets():
     return ipywidgets
 
 class Panel:
-    "Draws each epoch in JupyterLab, with handles: `nas.Panel().start(...)`, or `on_epoch=nas.Panel()`"
+    "Draws each epoch in Jupyter, with handles: `nas.Panel().start(...)`, or `on_epoch=nas.Panel()`"
     start: Callable[..., None]  # defined below, as are its handles
     pause: Callable[..., None]
     stop: Callable[..., None]
