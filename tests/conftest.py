@@ -1,6 +1,6 @@
 "What every test shares: the notebooks, their flags, and the count of skipped cells at the end of the run."
 
-import importlib.util, os, subprocess, sys
+import gc, importlib.util, os, subprocess, sys
 from collections import Counter
 from pathlib import Path
 import pytest
@@ -71,6 +71,11 @@ def pytest_collection_modifyitems(items):
     "The longest come first, so that no worker is left with one at the end."
     long = ['test_wheel', 'test_guides', 'test_site', 'test_notebooks', 'test_live', 'test_resume', 'test_cli']
     items.sort(key=lambda item: long.index(item.path.stem) if item.path.stem in long else len(long))
+
+
+def pytest_collection_finish():
+    "Modules are not garbage: a search for it, which each forecast of memory makes, leaves them out"
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

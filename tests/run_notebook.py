@@ -1,6 +1,6 @@
 "Run one notebook with nbdev's runner and print what happened as JSON: `python tests/run_notebook.py NOTEBOOK SKIP_FLAG ...`."
 
-import json, multiprocessing, os, sys, traceback
+import gc, json, multiprocessing, os, sys, traceback
 from collections import Counter
 from pathlib import Path
 import nbdev.test
@@ -87,6 +87,7 @@ def run(path, flags) -> dict:
 
 def in_process(path, flags, cwd, env, said, told):
     "The same in a process that was forked for it: what it prints goes to the file `said`, what happened to `told`"
+    gc.freeze()  # what was imported before the fork is not searched for garbage again and again
     multiprocessing.set_start_method(None, force=True)  # the usual one, not that of this process
     os.environ.clear()
     os.environ.update(env)

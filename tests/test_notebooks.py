@@ -14,7 +14,8 @@ import run_notebook
 from conftest import NBS, ROOT, notebooks, skip_flags
 
 LIMIT = 2400  # seconds for one notebook: four times what the slowest takes on a busy machine
-HEAVY = ['torch', 'pandas', 'seaborn', 'matplotlib.pyplot', 'nbdev.test', 'IPython']
+HEAVY = ['torch', 'torch._dynamo', 'sklearn.datasets', 'scipy.stats', 'pandas', 'seaborn']
+HEAVY += ['matplotlib.pyplot', 'nbdev.test', 'IPython']
 HOME = dict(MPLBACKEND='agg', TQDM_DISABLE='1', PYTHONPATH=str(ROOT), PYTHONWARNINGS='ignore')
 
 
