@@ -57,8 +57,9 @@ def test_names_of_the_door_lead_to_their_entries(site):
     here = PurePosixPath('guides/80_own_pictures.ipynb')
     assert 'href="../reference/index.html#dnas_nb.search"' in site.link_names('by `nas.search`', here)
     assert site.link_names('`nas.nothing`', here) == '`nas.nothing`'
-    for word in '`darts`', '`study`':  # a method and an extra before they are functions
+    for word in '`darts`', '`study`', '`mean`':  # a method, an extra and a column before they are functions
         assert site.link_names(word, here) == word
+    assert 'def-run' in site.link_names('`run`', PurePosixPath('running/40a_watch.ipynb'))  # imported there
     assert 'def-darts' in site.link_names('`darts`', PurePosixPath('03_space.ipynb'))
 
 

@@ -91,6 +91,7 @@ class Site:
             [],
         )  # notebook -> module; name -> {notebook}
         extras = (key for key in settings if key.endswith('_requirements'))
+        self.imported = {}  # notebook -> names that it takes from the package
         self.words = {key.removesuffix('_requirements') for key in extras} | set(site_pages.method_names())
         for path, nb in self.nbs.items():
             for cell in nb['cells']:
@@ -197,11 +198,12 @@ class Site:
     def link_names(self, text, here):
         """A name in back-ticks that one chapter exports links to its definition; one of the door, `nas.search`, to its entry.
 
-        A word that is also a method's or an extra's name, as `darts` or `study`, is left as it is outside of its chapter."""
+        Elsewhere than in its chapter a word that is also a method's or an extra's name, as `darts` or `study`, is left as it
+        is, and so is a plain word, as `mean`, that the notebook does not use."""
 
         def link(m):
             places = self.defined.get(m[1].removesuffix('()'), set())
-            if m[1] in self.words and here not in places:
+            if here not in places and not self.is_meant(m[1], here):
                 return m[0]
             where = here if here in places else next(iter(places)) if len(places) == 1 else None
             if where is None:
@@ -222,6 +224,19 @@ class Site:
 
         text = re.sub(r'(?<![\[`\w])`nas\.(\w+)`(?![`\]])', at_the_door, text)
         return re.sub(r'(?<![\[`\w])`([A-Za-z_]\w*(?:\(\))?)`(?![`\]])', link, text)
+
+    def is_meant(self, word, here) -> bool:
+        "Does a word in back-ticks mean the function of that name? A plain word does where the notebook takes it from the package"
+        if word in self.words:
+            return False
+        if not re.fullmatch(r'[a-z]+', word):
+            return True
+        if here not in self.imported:
+            code = '\n'.join(source(c) for c in self.nbs[here]['cells'] if c['cell_type'] == 'code')
+            found = re.findall(r'^\s*from dnas_nb\S* import (\([^)]*\)|.+)', code, re.M)
+            found += re.findall(r'\bnas\.(\w+)', code)
+            self.imported[here] = set(re.findall(r'\w+', ' '.join(found)))
+        return word in self.imported[here]
 
     def prose(self, text, here):
         "Both kinds of links, outside code blocks; headings keep their names unlinked."
