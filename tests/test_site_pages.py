@@ -128,3 +128,10 @@ def test_what_is_said_of_starred_arguments_is_not_said_of_the_result():
     docs = site_pages.docments_of(both)
     assert [docs[name]['docment'] for name in ('a', 'more', 'given', 'return')] == ['one', 'others, as in f(1: 2)', 'by name', 'of all']
     assert '(png)' in next(text for text in site_pages.methods_of(Panel, 'dnas_nb.running.watch') if '.keep' in text)
+
+
+def test_the_first_page_has_four_doors_in_the_place_of_the_links_of_the_readme(site):
+    cells = [text for _, text, _ in converted(site, 'index.ipynb')]
+    assert 'Something works in ten minutes' in cells[1] and 'labpath=nbs%2Fguides%2F80_own_pictures.ipynb' in cells[1]
+    links = '[Documentation](' + build_site.settings['doc_host'] + build_site.settings['doc_baseurl']
+    assert not any(links in text for text in cells) and links in (ROOT / 'README.md').read_text(encoding='utf-8')

@@ -116,7 +116,7 @@ class Site:
         ) + (heads[0] if heads else path.stem)
 
     page = staticmethod(page)
-    blob = BLOB
+    blob, binder = BLOB, BINDER
 
     def subtitle(self, path) -> str:
         "The line below the title, which begins with `>`."
@@ -290,7 +290,7 @@ class Site:
         if path.name != 'index.ipynb':
             self.tell_where(cells, path)
         if path.name == 'index.ipynb':
-            cells.insert(1, markdown(site_pages.doors(self)))
+            cells[1:2] = [markdown(site_pages.doors(self))]  # in the place of the links that the README has there
             cells.append(markdown('\n\n'.join(self.toctrees())))
         for i, c in enumerate(cells):
             c['id'] = f'cell-{i}'
@@ -381,7 +381,7 @@ class Site:
         download = '../' * (len(path.parts) - 1) + f'_notebooks/{page(path)}.ipynb'
         links += [
             f'<a href="{BLOB}/nbs/{path}">notebook on GitHub</a>',
-            f'<a href="{download}" download>download</a>',
+            f'<a href="{download}" download title="for JupyterLab: its first cell brings what it needs">download</a>',
             f'<a href="{COLAB}/{page(path)}.ipynb">Colab</a>',
             f'<a href="{BINDER}{quote(str(path), safe="")}" title="JupyterLab in a browser, nothing to install">Binder</a>',
         ]

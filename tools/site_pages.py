@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parent.parent
 STAR = {inspect.Parameter.VAR_POSITIONAL: '*', inspect.Parameter.VAR_KEYWORD: '**'}
@@ -16,7 +17,7 @@ DOORS = """
 :::{grid-item-card} Start
 Something works in ten minutes.
 
-[Install](#installing) · {guides}
+[Install](#installing) · {guides} · [nothing installed: in a browser]({binder})
 :::
 
 :::{grid-item-card} Learn
@@ -482,7 +483,9 @@ def doors(site) -> str:
     guides = ' · '.join(f'[{site.title(p)}]({site.page(p)}.ipynb)' for p in site.group('guides')[:3])
     parts = ' · '.join(f'[{title}](parts/{slug(title)}.md)' for title in site.parts())
     results = ' · '.join(f'[{site.title(p)}]({site.page(p)}.ipynb)' for p in site.results()[:4])
+    first = next(iter(site.group('guides')), 'index.ipynb')
     text = DOORS.replace('{guides}', guides or '[two commands](#two-commands)')
+    text = text.replace('{binder}', site.binder + quote(str(first), safe=''))
     return text.replace('{parts}', parts).replace('{results}', results)
 
 
