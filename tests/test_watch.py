@@ -113,3 +113,13 @@ def test_text(rich, monkeypatch, tmp_path):
     assert [line.split()[1] for line in file.getvalue().splitlines()] == ['2/3', '3/3']
     assert ('█' in screen.getvalue()) is rich and 'epoch' in screen.getvalue()
     fails(lambda: Told(every=0), 'every')
+
+
+def test_the_command_shows_the_table_in_place_of_the_bar(tmp_path, capsys):
+    "`dnas_search --watch`: into no terminal, a line for each epoch"
+    from dnas_nb.running import cli
+
+    few = {k: v for k, v in FEW.items() if k != 'report'}
+    cli.dnas_search(watch=True, epochs=2, device='cpu', out=str(tmp_path / 'run'), **few)
+    said = capsys.readouterr()
+    assert said.err.count('epoch ') == 2 and '%|' not in said.err and 'found ' in said.out

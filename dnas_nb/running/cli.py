@@ -61,21 +61,25 @@ def _say(line):
     tqdm.write(line, file=sys.stderr)
 
 # %% ../../nbs/running/43_cli.ipynb #ad3f1701
-def _search_seeds(seeds, out, resume, device, track, **given) -> list: # of `Result`s
+def _search_seeds(seeds, out, resume, device, track, watch, **given) -> list: # of `Result`s
     "Run every seed; with several, each has its own folder below `out`"
     from dnas_nb.running.experiment import run
     results = []
     for seed in seeds:
         where = f'{out}/s{seed}' if out and len(seeds) > 1 else out
         with ExitStack() as held:
-            watch = [held.enter_context(closing(w)) for w in _watching(_searched, track)]
-            r = run(where, resume, device, on_epoch=watch, seed=seed, tell=_say, **given)
+            views = _watching(_searched, track, watch)
+            told = [held.enter_context(closing(view)) for view in views]
+            r = run(where, resume, device, on_epoch=told, seed=seed, tell=_say, **given)
         results.append(r)
     return results
 
-def _watching(words, track) -> list:
-    "A bar, and the trackers of those names"
+def _watching(words, track, table=False) -> list:
+    "A bar or a table of the leading operations, and the trackers of those names"
     from dnas_nb.running.trackers import trackers_of
+    if table:
+        from dnas_nb.running.watch import Told
+        return [Told(file=sys.stderr), *trackers_of(track)]
     return [_Bar(words), *trackers_of(track)]
 
 def _found_lines(r) -> str:
@@ -140,11 +144,12 @@ def dnas_search(
     out:str=None,           # run folder (runs/METHOD-SPACE-DATA-sSEED)
     resume:bool=False,      # continue a run that was stopped
     track:str=None,         # tensorboard, wandb, mlflow: a page of curves there
+    watch:bool=False,       # what leads at every edge while it searches (a table: extra live)
     plugin:str=None,        # own parts: mine.py,yours.py; or domains, suite
 ):
     "Search for a cell; writes a run folder: cell, history, checkpoint, report.html"
     _know(plugin)
-    results = _search_seeds(whole_numbers(seeds), out, resume, device, track,
+    results = _search_seeds(whole_numbers(seeds), out, resume, device, track, watch,
                             method=method, space=space, data=data, epochs=epochs, warmup=warmup,
                             channels=channels, cells=cells, size=size, images=images, batch=batch,
                             lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,

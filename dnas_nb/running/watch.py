@@ -228,8 +228,9 @@ def _page(state, s):
     "What rich shows after an epoch"
     from rich.table import Table
     table = Table(title=_heading(state, s), caption=_line(state, s), title_justify='left')
-    for name in ('choice', 'leads', 'weight', ''):
+    for name in ('choice', 'leads', 'weight'):
         table.add_column(name)
+    table.add_column('', width=_BAR)
     for cell, place, op, weight in _leaders(state):
         bar = '█'*round(_BAR*weight)
         table.add_row(f'{cell} {place}', op, f'{weight:.2f}', bar)
@@ -263,7 +264,12 @@ class Told:
             self.screen.update(_page(state, s), refresh=True)
         elif state.epoch % self.every == 0 or _is_last(state, s):
             print(_line(state, s), file=file, flush=True)
-        if self.screen and _is_last(state, s):
+        if _is_last(state, s):
+            self.close()
+
+    def close(self):
+        "Leave the terminal as it is"
+        if self.screen:
             self.screen.stop()
 
 def _screen(file):
