@@ -42,6 +42,7 @@ class Loss:
     bf16: bool = False # run the network under bfloat16 autocast?
     task: Task = classification
     parts: int = 1     # of a batch, computed one after the other
+    recompute: bool = False # keep what enters a block, and compute the rest again?
 
     def __call__(self, w, phi, batch):
         return self.at(w, self.sample(phi), batch)
@@ -66,18 +67,16 @@ class Loss:
         return how(w, theta, batch)
 
     def at_once(self) -> 'Loss':
-        "The same loss of a batch in one part: for who looks inside the network"
-        return replace(self, parts=1)
+        "The same loss of a batch in one part and one pass: for who looks inside the network"
+        return replace(self, parts=1, recompute=False)
 
     def _whole(self, w, theta, batch):
         x, y = batch
         device = tensors_in(x)[0].device.type
         half = torch.autocast(device, dtype=torch.bfloat16) if self.bf16 else nullcontext()
+        given = (x, theta, self.live) + (True,)*self.recompute
         with half:
-            if w is None:
-                out = self.net(x, theta, self.live)
-            else:
-                out = at_weights(self.net, w, (x, theta, self.live))
+            out = self.net(*given) if w is None else at_weights(self.net, w, given)
         return self.task.loss(out, y)
 
     def _over_ranks(self, w, theta, batch):
@@ -274,6 +273,7 @@ class Plan:
     seed: int = 0
     bf16: bool = False      # bfloat16 autocast?
     parts: int = 1          # of a batch, computed one after the other: less memory, more time
+    recompute: bool = False # keep what enters a block, and compute the rest again?
 
     def learns(self,
         method, # `Method`: slots `grad` and `calendar`
@@ -333,6 +333,7 @@ class State:
     task: Task = classification # what the network is asked for
     memory: dict = field(default_factory=dict) # name -> tensor: what a slot keeps between steps
     parts: int = 1       # of a batch, see `Loss`
+    recompute: bool = False # see `Loss`
 
     def loss(self,
         step,  # a `Step`
@@ -342,7 +343,7 @@ class State:
         "The loss of one step at mixing weights of its own"
         key = step.seeds(what)
         return Loss(self.net, relax, self.live, step.progress, key, step.bf16, self.task,
-                    self.parts)
+                    self.parts, self.recompute)
 
 # %% ../nbs/13_bilevel.ipynb #wop00002
 OPTIMISERS = 'sgd', 'adamw'
@@ -394,6 +395,7 @@ def start(
         trace=Trace(groups),
         task=task,
         parts=plan.parts,
+        recompute=plan.recompute,
     )
 
 # %% ../nbs/13_bilevel.ipynb #6b6eebf3

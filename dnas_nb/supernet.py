@@ -12,9 +12,11 @@ __all__ = ['MixedEdge', 'PartialEdge', 'CellNet', 'WideCell', 'Theta', 'TwoStems
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 import torch
 from torch import nn
+from torch.func import functional_call
+from torch.utils.checkpoint import checkpoint
 from fastcore.basics import patch
 from .core import UserError, choose
 from .genotype import to_ops
@@ -483,6 +485,26 @@ def _to_run(
     return out
 
 # %% ../nbs/05_supernet.ipynb #5f760030
+class _Block:
+    "A block as it is now: a second pass is as the first was, and what it writes is dropped"
+    def __init__(self, block):
+        self.block, self.passes = block, 0
+        self.weights = dict(block.named_parameters())   # `at_weights` puts others there
+        self.buffers = {k: b.clone() for k, b in block.named_buffers()}
+
+    def __call__(self, *given):
+        self.passes += 1
+        if self.passes == 1:
+            return self.block(*given)
+        buffers = {k: b.clone() for k, b in self.buffers.items()}
+        return functional_call(self.block, self.weights | buffers, given)
+
+def _recomputed(block, *given):
+    "What a block says; its inside is computed again, once its derivatives are asked for"
+    if not torch.is_grad_enabled():
+        return block(*given)
+    return checkpoint(_Block(block), *given, use_reentrant=False)
+
 class SuperNet(nn.Module):
     "Stem, cells and reductions, head; mixing weights are an argument (DARTS, section 2.2)"
     def __init__(self,
@@ -522,6 +544,7 @@ class SuperNet(nn.Module):
         x,           # (B, in_ch, H, W) images
         theta=None,  # `Theta`, or {group: (E, O) mixing weights}; None: plain sums
         live=None,   # {group: (E, O) bool}: what to compute besides non-zero weights
+        recompute=False, # keep what enters a block, and compute the rest again when it is needed?
     ):
         "Logits (B, classes); with an auxiliary head and in training also its logits"
         H, W = x.shape[2:]
@@ -536,7 +559,8 @@ class SuperNet(nn.Module):
         aux = None
         for k, block in enumerate(self.blocks):
             seen = maps if isinstance(block, WideCell) else maps[-1]
-            new = block(seen, *args[k])
+            ask = partial(_recomputed, block) if recompute else block
+            new = ask(seen, *args[k])
             maps = (*maps[1:], new)
             if k == self.at and self.training:
                 aux = self.aux(new)

@@ -159,6 +159,7 @@ CHECKS = {
     'guided-search-mean': 'guided search on a parabola has its mean at the minimum',
     'guided-search-floor': 'with the floor the weights of guided search are those of the released code',
     'parts-are-the-mean': 'value and gradients of a batch in parts are the mean of those of the parts',
+    'recomputed-to-the-bit': 'cells computed twice give the same derivatives of both orders and the same statistics',
     'batches-ahead': 'an estimator that trains ahead gets different training batches',
     # iDARTS
     'truncation-bound': 'on a quadratic the truncated series obeys its error bound',

@@ -129,6 +129,7 @@ def dnas_search(
     images:int=None,        # for weights and architecture together (digits all, cifar10 10000)
     batch:int=None,         # images per step (digits 32, cifar10 64)
     accumulate:int=None,    # parts of a batch, one after the other: less memory, more time (1)
+    recompute:bool=False,   # compute the inside of cells twice: less memory, same result
     lr:float=None,          # learning rate of the weights (0.05)
     arch_lr:float=None,     # learning rate of the architecture (digits 0.02, cifar10 0.006)
     opt:str=None,           # of the weights: sgd or adamw (sgd)
@@ -154,7 +155,7 @@ def dnas_search(
                             channels=channels, cells=cells, size=size, images=images, batch=batch,
                             lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
                             preset=preset, layout=layout, task=task, compile=compile, opt=opt,
-                            augment=augment, accumulate=accumulate)
+                            augment=augment, accumulate=accumulate, recompute=recompute)
     _say_once('\n\n'.join(map(_found_lines, results)))
 
 # %% ../../nbs/running/43_cli.ipynb #9da3bc7e
@@ -187,6 +188,7 @@ def dnas_train(
     augment:str=None,       # none, flip, crop, photo, randaugment (flips and shifts of the data)
     mixup:float=None,       # blend pairs by Beta(mixup, mixup) (0: not)
     accumulate:int=None,    # parts of a batch, one after the other: less memory, more time (1)
+    recompute:bool=False,   # compute the inside of cells twice: less memory, same result
     size:int=None,          # image size in pixels (as in the search)
     images:int=None,        # images for training (as in the search)
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
@@ -206,7 +208,7 @@ def dnas_train(
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,
                     on_epoch=watch, layout=layout, epochs=epochs, C=channels, n=cells,
                     batch=batch, lr=lr, opt=opt, augment=augment, mixup=mixup,
-                    accumulate=accumulate)
+                    accumulate=accumulate, recompute=recompute or None)
     _say_once(train_lines(t))
 
 # %% ../../nbs/running/43_cli.ipynb #f936c425
@@ -321,6 +323,7 @@ def dnas_study(
     opt:str=None,           # of the weights: sgd or adamw
     augment:str=None,       # none, flip, crop, photo, randaugment
     accumulate:int=None,    # parts of a batch, one after the other: less memory, more time
+    recompute:bool=False,   # compute the inside of cells twice: less memory, same result
     task:str=None,          # what the networks are asked for
     precision:str=None,     # fp32 or bf16
     preset:str=None,        # small, or paper: the released settings of each method
@@ -348,7 +351,7 @@ def dnas_study(
                      channels=channels, cells=cells, size=size, images=images, batch=batch,
                      lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
                      preset=preset, layout=layout, task=task, compile=compile, opt=opt,
-                     augment=augment, accumulate=accumulate)
+                     augment=augment, accumulate=accumulate, recompute=recompute or None)
     bars = _Runs()
     try:
         if worker:

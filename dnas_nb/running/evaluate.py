@@ -60,6 +60,7 @@ class Recipe:
     augment: str = None     # name in `changes.AUGMENTS`; None: flips and shifts of the data set
     mixup: float = 0.       # pairs are blended by Beta(mixup, mixup); 0: they are not
     accumulate: int = None  # parts of a batch, one after the other: less memory; None: 1
+    recompute: bool = None  # compute the inside of cells twice: less memory, same bits; None: no
     source: str = 'ours'
 
     def __post_init__(self):
@@ -102,6 +103,8 @@ def _check(
         if r.accumulate > r.batch:
             raise UserError(f'a batch of {r.batch} has no {r.accumulate} parts: '
                             'give a smaller accumulate')
+    if type(r.recompute or False) is not bool:
+        raise UserError(f'recipe: recompute must be true or false, not {r.recompute!r}')
     buildable(r.C, r.n, 'recipe: C and n')
 
 # %% ../../nbs/running/21_evaluate.ipynb #ac563677
@@ -148,7 +151,7 @@ def _changes(name, r, data) -> list:
     there = asdict(RECIPES[name])
     out = []
     for k, v in asdict(r).items():
-        if k != 'source' and v != there[k]:
+        if k not in ('source', 'recompute') and v != there[k]:   # which change no bit
             out.append(f'{k} {v}')
     if name_here not in on.data:
         out.append(f'on {name_here[:40]}')
@@ -258,7 +261,7 @@ def _forward(net, x, r):
     "Logits, of one head or two; in bfloat16 where the recipe says so"
     device = tensors_in(x)[0].device.type
     with torch.autocast(device, torch.bfloat16, enabled=r.bf16):
-        return net(x)
+        return net(x, recompute=True) if r.recompute else net(x)
 
 def _share_right(output, y, task):
     "Share of right answers in a batch; for a task without classes, its accuracy"
@@ -535,6 +538,8 @@ def train_arch(
         if r.auxiliary and not space.cells:
             raise UserError(f'space {space.name!r} has no cells, so there is no second head: '
                             'give auxiliary=0, or another recipe')
+        if r.recompute:
+            space.wired('computing cells twice')
         split = augmented(split, r.augment)
         r = replace(r, source=called(r, split))
         task = task_of(named(dict(task=task))['task']).fitted(split.train)

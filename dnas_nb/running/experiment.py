@@ -78,6 +78,7 @@ class Settings:
     compile: str = 'never'  # 'always', or 'auto': where it pays; other bits, by rounding;
                             # 'captured': always, and as CUDA graphs
     accumulate: int = None  # parts of a batch, one after the other: less memory; None: 1
+    recompute: bool = None  # compute the inside of cells twice: less memory, same bits; None: no
     augment: str = None     # name in `changes.AUGMENTS`; None: flips and shifts of the data set
 
 # %% ../../nbs/running/40_experiment.ipynb #3f407b51
@@ -98,6 +99,8 @@ def settings(
 ) -> Settings:
     "What was given over the presets. Raises `UserError` for values that cannot work"
     given = named({k: v for k, v in given.items() if v is not None})
+    if given.get('recompute') is False:
+        del given['recompute']    # as if nobody had asked
     fields = [f.name for f in dataclasses.fields(Settings)]
     for k in given:
         choose(k, fields, 'setting')
@@ -141,8 +144,12 @@ def _check_loop(s):
         raise UserError(f'seed must be a whole number, not {brief(s.seed)}')
     if type(s.warmup) is not int or not 0 <= s.warmup <= s.epochs:
         raise UserError(f'warmup must lie between 0 and epochs={s.epochs}, not {brief(s.warmup)}')
-    if type(s.nesterov) is not bool:
-        raise UserError(f'nesterov must be true or false, not {brief(s.nesterov)}')
+    for k, value in dict(nesterov=s.nesterov, recompute=s.recompute or False).items():
+        if type(value) is not bool:
+            raise UserError(f'{k} must be true or false, not {brief(value)}')
+    if s.recompute and s.compile == 'captured':
+        raise UserError('a captured graph keeps what it computes: leave out --recompute, '
+                        'or take compile always')
 
 def _check(s):
     "Raise `UserError` for values that cannot work"
@@ -279,6 +286,7 @@ class Job:
             seed=s.seed,
             bf16=s.precision == 'bf16',
             parts=s.accumulate or 1,
+            recompute=bool(s.recompute),
         )
 
     def begin(self,
@@ -302,6 +310,8 @@ def prepare(
             slot.suits(space)
     if method.partial > 1:
         space.wired('a search on a part of the channels')
+    if s.recompute:
+        space.wired('computing cells twice')
     if s.compile == 'captured':
         _must_capture(method, dev)
     task = task_of(s.task)

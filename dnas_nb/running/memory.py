@@ -259,7 +259,7 @@ def forecast(
     if free is None or need - here <= free:
         return line
     return (f'{line}, {need - here:.0f} MB more than now, but {free:.0f} MB are free: '
-            'give a smaller --batch, --channels or --size')
+            'give a smaller --batch, --channels or --size, or --recompute')
 
 # %% ../../nbs/running/34_memory.ipynb #fits0002
 _CONTEXT = 600   # MB that CUDA takes for a process (ours)
@@ -306,4 +306,4 @@ def halving(
                 raise
         # here the failed step's tensors are gone, with the exception that held them
     raise UserError(f'out of memory with batch {sizes[-1]} too: '
-                    'give a smaller --batch, --channels or --size')
+                    'give a smaller --batch, --channels or --size, or --recompute')
