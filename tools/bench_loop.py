@@ -4,7 +4,10 @@ Whole searches by `run`, with pictures, judging, checkpoints and history, in the
 processor time of the last epoch, so other users of the machine change little. network: forward and backward passes of the
 steps. judging: forward passes that judge. optimisers: all else that a step does (draws, penalties, both optimisers). data:
 choosing, changing and normalising batches. keeping: checkpoint, history, account. rest: what remains of the epoch.
-A real epoch has some hundred steps; here it has few, which makes judging and keeping look larger than they are.
+A real epoch has some hundred steps; here it has few, which makes judging and keeping look larger than they are. So a
+second row says what the same seconds are in an epoch of `--steps` (390: half of CIFAR-10 in batches of 64): what a step
+takes is taken as often, at most 2,048 pictures are judged, and what happens once in an epoch stays. `--images 50000` makes
+that epoch instead.
 """
 
 import argparse, contextlib, os, sys, tempfile, time
@@ -29,6 +32,8 @@ CONFIGS = dict(
     c=dict(space='darts', channels=16, cells=8, batch=16, size=32, images=192),
 )
 PARTS = 'network', 'judging', 'optimisers', 'data', 'keeping'
+STEPS = 'network', 'optimisers', 'data'  # what grows with the steps of an epoch
+MOST = 2048  # pictures that an epoch is judged by, as in `bilevel.evaluate`
 
 
 class Clock:
@@ -73,9 +78,11 @@ def pictures(c):
     return from_tensors(x, torch.arange(len(x)) % 10)
 
 
-def measured(name, method, epochs=2) -> tuple:  # ({part: seconds}, seconds in all, steps)
-    "The last epoch of a search"
+def measured(name, method, images=None, epochs=2) -> tuple:  # ({part: seconds}, steps, judged)
+    "The last epoch of a search; `rest` is what no part has taken"
     c, clock, marks, steps = CONFIGS[name], Clock(), [], []
+    c = c | dict(images=images or c['images'])
+    split = pictures(c)
 
     def mark(state, settings):
         clock.turn()
@@ -106,7 +113,7 @@ def measured(name, method, epochs=2) -> tuple:  # ({part: seconds}, seconds in a
         run(
             out=Path(out) / 'r',
             method=method,
-            split=pictures(c),
+            split=split,
             epochs=epochs,
             device='cpu',
             report=False,
@@ -114,21 +121,40 @@ def measured(name, method, epochs=2) -> tuple:  # ({part: seconds}, seconds in a
             **given,
         )
     (begun, before, n), (ended, after, m) = marks[-2:]
-    return {k: after[k] - before[k] for k in PARTS}, ended - begun, m - n
+    spent = {k: after[k] - before[k] for k in PARTS}
+    spent['rest'] = ended - begun - sum(spent.values())
+    return spent, m - n, min(MOST, len(split.valid))
+
+
+def longer(spent, steps, judged, wanted, batch) -> dict:
+    "The seconds of an epoch of `wanted` steps"
+    often = wanted / steps
+    out = {k: v * often if k in STEPS else v for k, v in spent.items()}
+    out['judging'] *= min(MOST, wanted * batch) / judged
+    return out
+
+
+def row(name, spent, steps):
+    "Seconds a step and shares, as text"
+    whole = sum(spent.values())
+    shares = ''.join(f'{100 * v / whole:>11.1f}%' for v in spent.values())
+    return f'{name:3}{steps:>6}{whole / steps:>10.3f}{shares}'
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     p.add_argument('configs', nargs='*', default=[*CONFIGS], help='a, b, c')
     p.add_argument('--method', default='danas')
+    p.add_argument('--images', type=int, help='pictures, half of them for the weights')
+    p.add_argument('--steps', type=int, default=390, help='of the epoch in the second row')
     a = p.parse_args()
     torch.set_num_threads(1)
     print(f'{"":3}{"steps":>6}{"s a step":>10}' + ''.join(f'{k:>12}' for k in [*PARTS, 'rest']))
     for name in a.configs:
-        spent, whole, steps = measured(name, a.method)
-        rest = whole - sum(spent.values())
-        shares = ''.join(f'{100 * v / whole:>11.1f}%' for v in [*spent.values(), rest])
-        print(f'{name:3}{steps:>6}{whole / steps:>10.2f}{shares}', flush=True)
+        spent, steps, judged = measured(name, a.method, a.images)
+        print(row(name, spent, steps))
+        more = longer(spent, steps, judged, a.steps, CONFIGS[name]['batch'])
+        print(row('', more, a.steps), flush=True)
 
 
 if __name__ == '__main__':
