@@ -10,6 +10,7 @@ LAZY = (
     'matplotlib seaborn pandas networkx sklearn scipy PIL tqdm'.split()
 )  # imported inside the functions that need them
 MODULES = sorted(p for p in LIB.rglob('*.py') if p.name != '_modidx.py')
+pytestmark = pytest.mark.xdist_group('sync')  # one export for all
 by_notebook = pytest.mark.parametrize('nb', notebooks(), ids=lambda p: str(p.relative_to(NBS)))
 
 
@@ -316,7 +317,8 @@ def test_import_order():
 
 
 IMPORT = """
-import importlib, json, os, sys
+import gc, importlib, json, os, sys
+gc.disable()  # what is imported is no garbage
 import torch, numpy  # once for all: every module is then imported in a child of its own
 before = set(sys.modules)
 for name in sys.argv[2:]:
