@@ -550,8 +550,8 @@ class SuperNet(nn.Module):
         H, W = x.shape[2:]
         least = 2**self.halvings
         if min(H, W) < least:
-            often = f'cannot be halved {self.halvings} times'
-            raise UserError(f'images of {H}×{W} pixels {often}: give at least {least}×{least}')
+            raise UserError(f'images of {H}×{W} pixels cannot be halved {self.halvings} times: '
+                            f'give at least {least}×{least}')
         args = self._arguments(theta, live)
         maps = self.stem(x)
         if not isinstance(maps, tuple):
@@ -565,9 +565,7 @@ class SuperNet(nn.Module):
             if k == self.at and self.training:
                 aux = self.aux(new)
         logits = self.head(maps[-1])
-        if aux is None:
-            return logits
-        return logits, aux
+        return logits if aux is None else (logits, aux)
 
     def _arguments(self, theta, live) -> list:
         "Per block, what its cell needs besides its input"

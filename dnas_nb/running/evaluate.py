@@ -98,6 +98,11 @@ def _check(
     choose(r.opt, OPTIMISERS, 'recipe: opt')
     if r.nesterov and not r.momentum:
         raise UserError('recipe: Nesterov needs a momentum above 0')
+    _check_memory(r)
+    buildable(r.C, r.n, 'recipe: C and n')
+
+def _check_memory(r):
+    "Raise `UserError` for parts that a batch has not, and for neither yes nor no"
     if r.accumulate is not None:
         counted(r.accumulate, 'recipe: accumulate', LARGEST['accumulate'])
         if r.accumulate > r.batch:
@@ -105,7 +110,6 @@ def _check(
                             'give a smaller accumulate')
     if type(r.recompute or False) is not bool:
         raise UserError(f'recipe: recompute must be true or false, not {r.recompute!r}')
-    buildable(r.C, r.n, 'recipe: C and n')
 
 # %% ../../nbs/running/21_evaluate.ipynb #ac563677
 _DARTS = Recipe(epochs=600, batch=96, lr=.025, clip=5., cutout=16, drop_path=.2, auxiliary=.4,
