@@ -470,7 +470,8 @@ def weight_step(
     state.w_opt.zero_grad(set_to_none=True)
     value.backward()
     extra = method.w_extra(loss, state, step)
-    for name, p in state.net.named_parameters():
+    named = state.net.named_parameters() if extra else ()
+    for name, p in named:
         if name in extra and (p.grad is None or extra[name] is None):
             p.grad = extra[name]
         elif name in extra:
