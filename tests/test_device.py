@@ -11,6 +11,7 @@ from dnas_nb.core import UserError, seeded
 from dnas_nb.fast import fast
 from dnas_nb.methods import METHODS
 from dnas_nb.running.device import AWAY, Away, synchronisations
+from dnas_nb.running import experiment, study
 from dnas_nb.running.experiment import run
 from dnas_nb.sources import from_tensors
 from dnas_nb.space import SPACES
@@ -139,3 +140,62 @@ def test_sent_once_and_read_once():
 def test_captured_needs_cuda():
     with pytest.raises(UserError, match='compile captured .* device cpu'):
         run(compile='captured', method='darts', data='digits', epochs=1, device='cpu')
+
+
+PLACES = torch.backends.cuda.matmul, torch.backends.cudnn
+
+
+def allowed():
+    return [place.allow_tf32 for place in PLACES]
+
+
+def test_tf32_for_the_time_of_a_run(monkeypatch, tmp_path):
+    few = dict(method='darts', space='toy', images=60, batch=20, channels=2, device='cpu')
+    few |= dict(report=False, epochs=1)
+    before, seen = allowed(), []
+    plain = run(tmp_path / 'plain', on_epoch=lambda *_: seen.append(allowed()), **few)
+    monkeypatch.setattr(experiment, '_must_have_tf32', lambda dev: None)
+    on_epoch = [lambda *_: seen.append(allowed())]
+    fast = run(tmp_path / 'fast', precision='tf32', on_epoch=on_epoch, **few)
+    assert seen == [before, [True, True]] and allowed() == before
+    assert fast.trace == plain.trace  # a processor does as it did
+    assert (plain.settings.precision, fast.settings.precision) == ('fp32', 'tf32')
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / 'cut', precision='tf32', on_epoch=stop, **few)
+    assert allowed() == before
+    with pytest.raises(UserError, match="precision: 'tf32' there, 'fp32' now"):
+        run(tmp_path / 'fast', resume=True, **few)
+
+
+def test_tf32_needs_a_gpu_that_knows_it(monkeypatch, tmp_path):
+    few = dict(method='darts', space='toy', images=60, epochs=1)
+    with pytest.raises(UserError, match='precision tf32 needs a CUDA device .* cpu is not'):
+        run(tmp_path / 'r', precision='tf32', device='cpu', **few)
+    able = []
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda dev: able[-1])
+    for able in ([(8, 0)], [(9, 0)]):
+        experiment._must_have_tf32(torch.device('cuda'))
+    able = [(7, 5)]
+    with pytest.raises(UserError, match='8.0 or more, which cuda:1 is not'):
+        experiment._must_have_tf32(torch.device('cuda:1'))
+
+
+def test_two_ways_to_say_a_precision_are_one_line(monkeypatch):
+    class Mixed:
+        @property
+        def allow_tf32(self):
+            raise RuntimeError('mix of the legacy and new APIs')
+
+    monkeypatch.setattr(torch.backends.cuda, 'matmul', Mixed())
+    with pytest.raises(UserError, match='has set fp32_precision of PyTorch itself'):
+        with experiment.on_threads(1, 'tf32'):
+            pass
+
+
+def test_a_forecast_asks_for_nothing_that_only_a_gpu_can():
+    few = dict(method='darts', space='toy', images=60, batch=20, channels=2, compile='captured')
+    assert study._need(experiment.settings(precision='tf32', **few), 'cpu') > 0

@@ -138,7 +138,7 @@ def dnas_search(
     task:str=None,          # what the network is asked for (classification)
     seeds:str='0',          # one seed, or several: 0,1,2
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
-    precision:str=None,     # fp32 or bf16 (fp32)
+    precision:str=None,     # fp32, bf16, or tf32 on a GPU (fp32)
     augment:str=None,       # none, flip, crop, photo, randaugment (flips and shifts of the data)
     threads:int=None,       # CPU threads of one search (1)
     compile:str=None,       # never, always, auto: where it pays, captured: CUDA graphs (never)
@@ -325,7 +325,7 @@ def dnas_study(
     accumulate:int=None,    # parts of a batch, one after the other: less memory, more time
     recompute:bool=False,   # compute the inside of cells twice: less memory, same result
     task:str=None,          # what the networks are asked for
-    precision:str=None,     # fp32 or bf16
+    precision:str=None,     # fp32, bf16, or tf32 on a GPU
     preset:str=None,        # small, or paper: the released settings of each method
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
     threads:int=None,       # CPU threads of one search

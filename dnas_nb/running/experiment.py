@@ -66,7 +66,7 @@ class Settings:
     lr: float = 0.05        # of the weights, at the start of a cosine
     arch_lr: float = 0.02   # of the architecture
     seed: int = 0
-    precision: str = 'fp32' # or 'bf16'
+    precision: str = 'fp32' # 'bf16', or 'tf32' on a GPU: products of numbers with 10 bits
     preset: str = 'small'   # 'small', or 'paper': the method's released settings and slots
     lr_min: float = 0.001   # of the weights, at the end of the cosine
     wd: float = 3e-4        # weight decay of the weights
@@ -132,7 +132,7 @@ def _of_paper(given) -> dict:
     return released(given.get('method', Settings.method), space).settings()
 
 _SHORT = dict(channels='C', cells='n')   # as recipes call them
-_WORDS = dict(opt=OPTIMISERS, precision=('fp32', 'bf16'),
+_WORDS = dict(opt=OPTIMISERS, precision=('fp32', 'bf16', 'tf32'),
               compile=('never', 'always', 'auto', 'captured'))
 
 def _check_loop(s):
@@ -314,6 +314,8 @@ def prepare(
         space.wired('computing cells twice')
     if s.compile == 'captured':
         _must_capture(method, dev)
+    if s.precision == 'tf32':
+        _must_have_tf32(dev)
     task = task_of(s.task)
     if split is not None and task is not (split.about.task or classification):
         _must_suit(task, split)            # else `Data` has looked at its labels
@@ -323,6 +325,12 @@ def prepare(
     if split and task.fit:
         task = task.fitted(split.train)
     return Job(s, split, dev, method, space, task)
+
+def _must_have_tf32(dev):
+    "Raise `UserError` for a device that knows no TF32"
+    if dev.type != 'cuda' or torch.cuda.get_device_capability(dev) < (8, 0):
+        raise UserError('precision tf32 needs a CUDA device of compute capability 8.0 or more, '
+                        f'which {dev} is not: take fp32 or bf16')
 
 _ONE_PASS = None, first_order, single_level   # gradients that a captured graph gives once
 
@@ -358,7 +366,7 @@ def run(
     on_epoch = one_call(on_epoch)
     s, dev = _together(out, split, given, device)
     out = Path(out) if out else from_first(_folder, s, resume)
-    with owning(out), on_threads(s.threads):   # ours first of all: what is read stays as it is
+    with owning(out), on_threads(s.threads, s.precision):   # ours first of all: what is read stays
         whole, begun = from_first(_standing, out, resume, s)
         job = prepare(s, _shared_data(s, split, out, begun, whole), dev)
         if begun.get('status') == 'finished':
@@ -412,14 +420,33 @@ def _call_all(functions, *args):
 @contextlib.contextmanager
 def on_threads(
     n,  # threads of the CPU: sums in another order are other bits
+    precision='fp32', # 'tf32': of what a GPU multiplies; others change nothing here
 ):
     "PyTorch takes so many inside the block"
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
-        yield
+        with _in_tf32() if precision == 'tf32' else contextlib.nullcontext():
+            yield
     finally:
         torch.set_num_threads(before)
+
+@contextlib.contextmanager
+def _in_tf32():
+    "GPUs round the factors of matrix products and convolutions to 10 bits inside the block"
+    places = torch.backends.cuda.matmul, torch.backends.cudnn
+    try:
+        before = [place.allow_tf32 for place in places]
+    except RuntimeError:   # PyTorch gives no answer where both of its ways to say it are used
+        raise UserError('precision tf32: this program has set fp32_precision of PyTorch itself: '
+                        'leave one of them out') from None
+    try:
+        for place in places:
+            place.allow_tf32 = True
+        yield
+    finally:
+        for place, was in zip(places, before):
+            place.allow_tf32 = was
 
 def _folder(s, resume) -> Path:
     "runs/METHOD-SPACE-DATA-sSEED, numbered when taken"

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import types
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from multiprocessing import connection
 from pathlib import Path
 import numpy as np
@@ -517,7 +517,8 @@ def _forecast(settings, devices, plugins) -> tuple:
 def _need(s, dev):
     "MB of one search on that device"
     split = load_data(s.data, s.images, s.size, s.seed, s.layout)
-    job = prepare(s, split, torch.device('cpu'))
+    plain = replace(s, compile='never', precision='fp32')   # the rest only a GPU can do
+    job = prepare(plain, split, torch.device('cpu'))
     return predicted_mb(job.fresh(), job.method, job.split, s.batch, dev, s.precision == 'bf16')
 
 def _make(book, todo, workers, backend, address, device, track=None):
