@@ -56,6 +56,7 @@ html_theme = 'furo'
 html_title = cfg['title']
 html_static_path = [str(here/'static')]
 html_css_files = ['custom.css']
+html_js_files = ['custom.js']
 html_show_sphinx = False
 html_copy_source = html_show_sourcelink = False
 html_baseurl = cfg['doc_host'] + cfg['doc_baseurl'] + '/'

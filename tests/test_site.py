@@ -205,6 +205,17 @@ def test_a_phone_need_not_scroll_sideways(tab, site, written):
     assert not sideways
 
 
+OUT_OF_REACH = '''[...document.querySelectorAll(".cell_output, div.math, div.highlight pre")]
+            .filter(b => b.scrollWidth > b.clientWidth + 1)'''
+
+
+def test_what_scrolls_can_be_scrolled_with_the_keyboard(tab, site):
+    phone(tab)
+    tab.goto(f'{site}/systems/table.html')
+    assert tab.js(f'{OUT_OF_REACH}.length') > 0
+    assert tab.wait(f'{OUT_OF_REACH}.every(b => b.tabIndex == 0)')
+
+
 LUMINANCE = '''(() => {
   const light = c => { const v = c.match(/[\\d.]+/g).slice(0, 3).map(x => x/255).map(x => x <= .03928 ? x/12.92 : ((x + .055)/1.055)**2.4);
                        return .2126*v[0] + .7152*v[1] + .0722*v[2] };
