@@ -423,7 +423,8 @@ def test_a_study_takes_every_setting_of_a_search():
     assert searched - studied == {
         'method',
         'resume',
-    }  # methods in the plural; a study always goes on
+        'watch',
+    }  # methods in the plural; a study always goes on, and shows a line for each run
 
 
 def test_a_study_hands_its_settings_on(tmp_path, monkeypatch):
