@@ -1,11 +1,14 @@
 "The examples for clusters: each parses, and every option that they use exists."
 
-import re, shlex, subprocess
+import importlib, os, re, shlex, signal, socket, subprocess, threading, time
+import pandas as pd
 import pytest
-from conftest import ROOT
+import torch
+from conftest import ROOT, fails
 from dnas_nb.command import arguments, from_line
 from dnas_nb.methods import METHODS
 from dnas_nb.running import cli
+from dnas_nb.running.study import frame, plan, study
 from dnas_nb.space import SPACES
 
 HERE = ROOT / 'docs' / 'cluster'
@@ -74,3 +77,95 @@ def test_torchrun():
     given = get_args_parser().parse_args(words)
     assert given.no_python and given.training_script == 'dnas_search'
     assert given.nproc_per_node == '2' and given.standalone
+
+
+# In the workers: note what Ray shows, wait for a second run, compute on the processor after all.
+# A run whose file `.hold` lies there stops after its first epoch.
+NOTES = """
+import importlib, os, time, torch
+from pathlib import Path
+from dnas_nb.plugins import register
+
+HERE = Path({!r})
+
+
+def until(done, seconds=60):
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def watched(track, name):
+    shown = os.environ.get('CUDA_VISIBLE_DEVICES')
+    (HERE / f'{{name}}.new').write_text(f'{{os.getpid()}} {{shown}} {{time.time()}}')
+    (HERE / f'{{name}}.new').rename(HERE / f'{{name}}.note')
+    until(lambda: len(list(HERE.glob('*.note'))) > 1)
+    hold = HERE / f'{{name}}.hold'
+
+    def after_epoch(state, settings):
+        if hold.exists():
+            (HERE / f'{{name}}.held').touch()
+            until(lambda: not hold.exists())
+
+    return after_epoch
+
+
+def placed(name):
+    with (HERE / 'asked').open('a') as f:
+        f.write(name + chr(10))
+    return torch.device('cpu')
+
+
+register(data=watched, name='notes')    # a plug-in registers something
+importlib.import_module('dnas_nb.running.study').trackers_of = watched
+importlib.import_module('dnas_nb.running.experiment').own_device = placed
+"""
+
+
+def test_a_real_ray_with_two_feigned_gpus(tmp_path, monkeypatch):
+    "Two runs at a time see a GPU each; one is killed, reported and, asked for again, continued"
+    ray = pytest.importorskip('ray')
+    module = importlib.import_module('dnas_nb.running.study')
+    (tmp_path / 'notes.py').write_text(NOTES.format(str(tmp_path)))
+    what = dict(method='darts', seed=[0, 1, 2], space='toy', epochs=2, images=40, batch=10)
+    names = list(plan(what))
+    victim = names[0]
+    (tmp_path / f'{victim}.hold').touch()
+
+    def note(name):
+        return (tmp_path / f'{name}.note').read_text().split()
+
+    def kill():
+        while not (tmp_path / f'{victim}.held').exists():
+            time.sleep(0.05)
+        os.kill(int(note(victim)[0]), signal.SIGKILL)
+        (tmp_path / f'{victim}.hold').unlink()
+
+    monkeypatch.setattr(module, 'loaded_plugins', lambda: (str(tmp_path / 'notes.py'),))
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 8)
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    threading.Thread(target=kill, daemon=True).start()
+    given = dict(backend='ray', device='cuda:5,cuda:7')
+    f = study(what, tmp_path / 's', **given).set_index('run')
+    assert f.status[victim] == 'died', f.error.tolist()
+    assert 'the worker was lost (Worker' in f.error[victim]
+    assert [f.status[n] for n in names[1:]] == ['finished'] * 2, f.error.tolist()
+    two = sorted(names, key=lambda name: float(note(name)[2]))[:2]
+    assert {note(name)[1] for name in two} == {'5', '7'}
+    assert set((tmp_path / 'asked').read_text().split()) == {'cuda'}
+    assert len({note(name)[0] for name in names}) == 3  # a process each
+    assert not ray.is_initialized() and 'CUDA_VISIBLE_DEVICES' not in os.environ
+    study(what, tmp_path / 's', retry=True, **given)
+    study(what, tmp_path / 'straight', device='cpu')
+    frames = [frame(tmp_path / name, clock=False) for name in ('s', 'straight')]
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
+
+
+def test_a_real_ray_that_is_not_there(tmp_path):
+    "In seconds and in one line; Ray alone asks on for minutes"
+    pytest.importorskip('ray')
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        port = taken.getsockname()[1]
+    for address in (f'127.0.0.1:{port}', 'so where'):
+        given = dict(backend='ray', address=address, device='cpu')
+        fails(lambda: study(dict(method='darts'), tmp_path / 's', **given), 'cannot be reached')

@@ -156,10 +156,13 @@ class FakeRay(types.ModuleType):
 
     def __init__(self):
         super().__init__('ray')
-        self.log, self.n, self.up = [], 0, False
+        self.log, self.n, self.up, self.have = [], 0, False, {}
 
     def is_initialized(self):
         return self.up
+
+    def cluster_resources(self):
+        return self.have
 
     def init(self, **kw):
         self.log.append(('init', kw))
@@ -201,10 +204,11 @@ def test_ray_by_a_fake(tmp_path, straight, monkeypatch):
     assert fake.log[0] == (
         'init',
         dict(
-            address=None,
+            address='local',
             log_to_driver=False,
             logging_level='ERROR',
             num_cpus=2,
+            num_gpus=0,
             include_dashboard=False,
         ),
     ) and fake.log[-1] == ('shutdown',)
@@ -229,16 +233,52 @@ def test_ray_is_asked_for_gpus(tmp_path, monkeypatch):
     module = importlib.import_module('dnas_nb.running.study')
     asked = []
 
-    def ray(jobs, workers, begun, done, address, gpus):
-        asked.append((gpus, {module._given(args, 1)[2] for _, args in jobs.values()}))
+    def ray(jobs, workers, begun, done, address, share, gpus):
+        asked.append((share, gpus, {module._given(args, 1)[2] for _, args in jobs.values()}))
 
     monkeypatch.setitem(module._BACKENDS, 'ray', ray)
     book = types.SimpleNamespace(out=tmp_path, runs=dict(a={}, b={}), running=None, done=None)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
     module._make(book, ['a', 'b'], 2, 'ray', 'somewhere', 'cuda')
     module._make(book, ['a', 'b'], 4, 'ray', None, 'auto')
+    module._make(book, ['a', 'b'], 3, 'ray', None, 'auto')    # two on one of them
+    module._make(book, ['a', 'b'], 6, 'ray', None, 'cuda:1')
     module._make(book, ['a', 'b'], 4, 'ray', None, 'cpu')
-    assert asked == [(1, {'cuda'}), (0.5, {'cuda'}), (0, {'cpu'})]
+    both = ('cuda:0', 'cuda:1')
+    assert asked == [
+        (1, (), {'cuda'}),
+        (0.5, both, {'cuda'}),
+        (0.5, both, {'cuda'}),
+        (0.1666, ('cuda:1',), {'cuda'}),
+        (0, (), {'cpu'}),
+    ]
+
+
+def test_a_local_ray_hands_out_the_named_gpus(monkeypatch):
+    "Numbers among those that this process sees; what it sees stays"
+    module = importlib.import_module('dnas_nb.running.study')
+    name = 'CUDA_VISIBLE_DEVICES'
+    monkeypatch.delenv(name, raising=False)
+    assert module._shown(('cuda:1', 'cuda')) == '1,0'
+    with module._showing(('cuda:1',)):
+        assert os.environ[name] == '1'
+    assert name not in os.environ
+    monkeypatch.setenv(name, '4,5,7')
+    with module._showing(('cuda:0', 'cuda:2')):
+        assert os.environ[name] == '4,7'
+    with module._showing(()):
+        assert os.environ[name] == '4,5,7'
+    assert os.environ[name] == '4,5,7'
+
+
+def test_a_ray_without_gpus_is_refused(monkeypatch):
+    "It would wait for one in silence; the Ray of a caller stays up"
+    module = importlib.import_module('dnas_nb.running.study')
+    fake = FakeRay()
+    monkeypatch.setitem(sys.modules, 'ray', fake)
+    jobs = dict(a=(os.getpid, ()))
+    fails(lambda: module._on_ray(jobs, 1, print, print, share=1), 'no machine of this Ray has a GPU')
+    assert fake.log[-1] == ('shutdown',)
 
 
 def test_a_device_takes_what_its_memory_lets_fit(tmp_path, monkeypatch):
@@ -283,7 +323,7 @@ def test_ray_shows_two_runs_two_gpus(monkeypatch):
     class TwoGpus(FakeRay):
         def __init__(self):
             super().__init__()
-            self.free, self.held, self.most = [0, 1], {}, 0
+            self.free, self.held, self.most, self.have = [0, 1], {}, 0, dict(GPU=2)
 
         def remote(self, num_gpus, **kw):
             def submit(f, args):
@@ -303,23 +343,13 @@ def test_ray_shows_two_runs_two_gpus(monkeypatch):
     fake, seen = TwoGpus(), {}
     monkeypatch.setitem(sys.modules, 'ray', fake)
     jobs = {f'run {k}': (os.environ.get, ('CUDA_VISIBLE_DEVICES',)) for k in range(4)}
-    module._on_ray(jobs, 2, lambda name: None, seen.__setitem__, gpus=1)
+    module._on_ray(jobs, 2, lambda name: None, seen.__setitem__, share=1)
     assert [seen[f'run {k}'] for k in range(4)] == ['0', '1', '0', '1'] and fake.most == 2
 
 
 def test_ray_is_not_here(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'ray', None)
     fails(lambda: study(FOUR, tmp_path / 's', backend='ray'), "pip install 'dnas_nb[ray]'")
-
-
-@pytest.mark.skipif(
-    os.environ.get('DNAS_RAY') != '1',
-    reason='a local Ray takes half a minute to start: DNAS_RAY=1 runs it',
-)
-def test_local_ray(tmp_path, straight):
-    pytest.importorskip('ray')
-    study(FOUR, tmp_path / 's', backend='ray', device='cpu')
-    same(straight, tmp_path / 's')
 
 
 def results(seeds, methods=('a', 'b', 'c')):

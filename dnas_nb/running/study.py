@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -221,22 +222,62 @@ def _in_processes(
             worker.process.join()
 
 # %% ../../nbs/running/42_study.ipynb #934a010f
-def _open_ray(workers, address=None):
+def _shown(gpus) -> str: # of CUDA_VISIBLE_DEVICES
+    "With what a process sees these GPUs of ours alone; `gpus`: names as PyTorch has them"
+    numbers = [torch.device(name).index or 0 for name in gpus]
+    known = os.environ.get('CUDA_VISIBLE_DEVICES')
+    return ','.join(known.split(',')[k] if known else str(k) for k in numbers)
+
+@contextlib.contextmanager
+def _showing(gpus):
+    "Processes started inside see these GPUs"
+    before = os.environ.get('CUDA_VISIBLE_DEVICES')
+    if gpus: os.environ['CUDA_VISIBLE_DEVICES'] = _shown(gpus)
+    try: yield
+    finally:
+        if gpus: del os.environ['CUDA_VISIBLE_DEVICES']
+        if gpus and before is not None: os.environ['CUDA_VISIBLE_DEVICES'] = before
+
+def _must_answer(address, patience=10):
+    "Raise `UserError` where nothing listens at host:port: Ray itself would ask on for minutes"
+    host, _, port = str(address or '').rpartition(':')
+    if '//' in host or not (host and port.isdecimal()): return   # Ray knows what else it may be
+    try: socket.create_connection((host.strip('[]'), int(port)), patience).close()
+    except (OSError, OverflowError) as e:
+        raise UserError(f'Ray at {brief(address)} cannot be reached ({brief_line(e)}): is it '
+                        "running there? Or use backend 'processes'") from None
+
+def _open_ray(workers, address=None, gpus=()):
     "The module `ray`, connected, and whether we started it. Raises `UserError` when it cannot be"
     try: import ray
     except ImportError:
         raise UserError("backend 'ray' needs Ray: pip install 'dnas_nb[ray]', "
                         "or use backend 'processes'") from None
     if ray.is_initialized(): return ray, False
-    here = {} if address else dict(num_cpus=workers, include_dashboard=False)
-    try: ray.init(address=address, log_to_driver=False, logging_level='ERROR', **here)
+    _must_answer(address)
+    here = dict(num_cpus=workers, num_gpus=len(gpus), include_dashboard=False)
+    where = dict(address=address) if address else dict(address='local', **here)
+    try:
+        with _showing(gpus): ray.init(log_to_driver=False, logging_level='ERROR', **where)
     except Exception as e:      # Ray raises plain exceptions when a node does not start in its 30 s
-        what = f'at {address} cannot be reached' if address else 'did not start here'
-        raise UserError(f'Ray {what} ({str(e).splitlines()[0][:120]}): try again, '
+        what = f'at {brief(address)} cannot be reached' if address else 'did not start here'
+        raise UserError(f'Ray {what} ({brief_line(e, 160)}): try again, '
                         "or use backend 'processes'") from None
     return ray, True
 
+def _must_have_gpus(ray, share):
+    "Raise `UserError` where no machine has what a run asks for: Ray would wait for one in silence"
+    if share and not ray.cluster_resources().get('GPU'):
+        raise UserError('no machine of this Ray has a GPU: start one that has, '
+                        "or choose device 'cpu'")
+
 def _call(f, args): return f(*args)
+
+def _lost(e) -> tuple:
+    "The answer for a run whose worker Ray has lost, or that could not begin in it"
+    said = [line for line in str(e).splitlines() if line.strip()]
+    why = f': {brief_line(said[-1])}' if said and 'TaskError' in type(e).__name__ else ''
+    return 'died', f'the worker was lost ({type(e).__name__}{why})'
 
 def _on_ray(
     jobs,    # dict name -> (function, its arguments)
@@ -244,14 +285,16 @@ def _on_ray(
     begun,   # called with a name
     done,    # called with a name and the answer
     address=None,
-    gpus=0,  # that a run asks for: 1, or a part of one
+    share=0, # of a GPU that a run asks for
+    gpus=(), # of this machine: names of those that a Ray started here hands out
 ):
     "Every job as a Ray task. Ray shows a task the GPUs that it has given to it, and no others"
-    ray, ours = _open_ray(workers, address)
+    ray, ours = _open_ray(workers, address, gpus)
     waiting, running = list(jobs), {}
-    share = dict(num_gpus=gpus) if gpus else {}
-    task = ray.remote(num_cpus=1, max_retries=0, **share)(_by_name('_call'))
+    asked = dict(num_cpus=1, max_retries=0, max_calls=1) | (dict(num_gpus=share) if share else {})
+    task = ray.remote(**asked)(_by_name('_call'))
     try:
+        _must_have_gpus(ray, share)
         while waiting or running:
             while waiting and len(running) < workers:
                 name = waiting.pop(0)
@@ -260,11 +303,12 @@ def _on_ray(
                 running[task.remote(f, _given(args, 0))] = name
             for ref in ray.wait(list(running))[0]:
                 try: got = ray.get(ref)
-                except ray.exceptions.RayError as e:
-                    got = 'died', f'the worker was lost ({type(e).__name__})'
+                except ray.exceptions.RayError as e: got = _lost(e)
                 done(running.pop(ref), got)
     finally:
         if ours: ray.shutdown()
+        else:
+            for ref in running: ray.cancel(ref, force=True)
 
 _BACKENDS = dict(processes=_in_processes, ray=_on_ray)
 
@@ -521,14 +565,20 @@ def _need(s, dev):
     job = prepare(plain, split, torch.device('cpu'))
     return predicted_mb(job.fresh(), job.method, job.split, s.batch, dev, s.precision == 'bf16')
 
+def _share_of_gpu(workers, gpus, address=None) -> float:
+    "What a run asks of one: all of it on a cluster; here so much that all workers find room"
+    if address or not gpus: return len(gpus)
+    each = math.ceil(workers/len(gpus))
+    return math.floor(10_000/each)/10_000      # Ray counts in ten-thousandths
+
 def _make(book, todo, workers, backend, address, device, track=None):
     "The runs, each by a worker; the books are kept here"
     attempt = _by_name('_attempt')
     plugins = loaded_plugins()
     devices, more = _devices(device, address), []
     if backend == 'ray':
-        gpus = len({name for name in devices if name.startswith('cuda')})
-        more = [address, min(1, gpus/workers) if not address else gpus]
+        gpus = tuple(dict.fromkeys(name for name in devices if name.startswith('cuda')))
+        more = [address, _share_of_gpu(workers, gpus, address), () if address else gpus]
         if gpus: devices = ('cuda',)           # the one that Ray has given to the task
     rest = _Each(devices), plugins, track
     jobs = {n: (attempt, (str(book.out/n), book.runs[n], *rest)) for n in todo}
