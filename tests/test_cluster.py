@@ -98,7 +98,8 @@ def until(done, seconds=60):
 def watched(track, name):
     shown = os.environ.get('CUDA_VISIBLE_DEVICES')
     (HERE / f'{{name}}.new').write_text(f'{{os.getpid()}} {{shown}} {{time.time()}}')
-    (HERE / f'{{name}}.new').rename(HERE / f'{{name}}.note')
+    if not (HERE / f'{{name}}.note').exists():      # of the first attempt
+        (HERE / f'{{name}}.new').rename(HERE / f'{{name}}.note')
     until(lambda: len(list(HERE.glob('*.note'))) > 1)
     hold = HERE / f'{{name}}.hold'
 
@@ -146,7 +147,12 @@ def test_a_real_ray_with_two_feigned_gpus(tmp_path, monkeypatch):
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
     threading.Thread(target=kill, daemon=True).start()
     given = dict(backend='ray', device='cuda:5,cuda:7')
-    f = study(what, tmp_path / 's', **given).set_index('run')
+    assert module._open_ray(2, gpus=('cuda:5', 'cuda:7')) == (ray, True)  # once for both
+    try:
+        f = study(what, tmp_path / 's', **given).set_index('run')
+        study(what, tmp_path / 's', retry=True, **given)
+    finally:
+        ray.shutdown()
     assert f.status[victim] == 'died', f.error.tolist()
     assert 'the worker was lost (Worker' in f.error[victim]
     assert [f.status[n] for n in names[1:]] == ['finished'] * 2, f.error.tolist()
@@ -154,8 +160,7 @@ def test_a_real_ray_with_two_feigned_gpus(tmp_path, monkeypatch):
     assert {note(name)[1] for name in two} == {'5', '7'}
     assert set((tmp_path / 'asked').read_text().split()) == {'cuda'}
     assert len({note(name)[0] for name in names}) == 3  # a process each
-    assert not ray.is_initialized() and 'CUDA_VISIBLE_DEVICES' not in os.environ
-    study(what, tmp_path / 's', retry=True, **given)
+    assert 'CUDA_VISIBLE_DEVICES' not in os.environ
     study(what, tmp_path / 'straight', device='cpu')
     frames = [frame(tmp_path / name, clock=False) for name in ('s', 'straight')]
     pd.testing.assert_frame_equal(*frames, check_exact=True)
