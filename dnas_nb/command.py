@@ -180,7 +180,8 @@ def _guarded(
     kept='',  # said after an interruption
 ):
     "Call `f`; a `UserError` becomes one line and exit code 2, Ctrl-C exit code 130"
-    from dnas_nb.core import UserError, brief
+    try: from dnas_nb.core import UserError, brief   # PyTorch is imported: a second or more
+    except KeyboardInterrupt: _stopped(name)
     try:
         result = f()
         sys.stdout.flush()
@@ -194,9 +195,12 @@ def _guarded(
     except OSError as e:
         where = f' {brief(e.filename)}' if e.filename else ''
         _complain(name, f'{e.strerror or e}{where}')
-    except KeyboardInterrupt:
-        print(file=sys.stderr)
-        _complain(name, f'stopped{kept and ": "}{kept}', 130)
+    except KeyboardInterrupt: _stopped(name, kept)
+
+def _stopped(name, kept=''):
+    "Ctrl-C: a line below the one where it was typed"
+    print(file=sys.stderr)
+    _complain(name, f'stopped{kept and ": "}{kept}', 130)
 
 def _leave_quietly():
     "The reader of our output has gone (`... | head`): so do we"

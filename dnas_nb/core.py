@@ -137,7 +137,7 @@ def device(
         have.append('mps')
     if name == 'auto':
         name = have[1] if len(have) > 1 else 'cpu'
-    if str(name).startswith('cuda') and 'cuda:0' not in have:
+    if str(name).startswith(('cuda', 'gpu')) and 'cuda:0' not in have:
         build = torch.version.cuda or 'none'
         raise UserError(f'device {str(name)!r}: PyTorch (built for CUDA: {build}) sees no NVIDIA '
                         "GPU here: take 'cpu', or install its CUDA build")

@@ -482,8 +482,8 @@ def deal(
     if type(batch) is not int or batch < 1:
         raise UserError(f'batch must be a whole number of at least 1, not {brief(batch)}')
     if batch > n:
-        raise UserError(f'batch={batch} is more than the {n} images there are: '
-                        'lower batch or raise images')
+        raise UserError(f'batch={batch} is more than the {n} images of a part (training or '
+                        'validation): take a smaller batch')
     order = torch.randperm(n, generator=generator('batches', *key))
     return order.split(batch)[:n//batch]
 

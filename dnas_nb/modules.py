@@ -11,7 +11,7 @@ __all__ = ['Mixed', 'Depth', 'Wide', 'Gate', 'Modules', 'space_of', 'ModuleNet',
 import copy
 import itertools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 import torch
 from torch import nn
@@ -54,6 +54,9 @@ def _text(
     value, # name of a choice or of an option
 ) -> str:
     "The name as text. Raises `UserError` unless it is one word"
+    if isinstance(value, nn.Module):
+        what = type(value).__name__
+        raise UserError(f'the name of a choice comes first, a text of one word, not a {what}')
     text = str(value)
     if text and not set(text) & set(' =\t\n/'):
         return text
@@ -247,13 +250,14 @@ def _growing(
     least=1, # the smallest that works
 ) -> tuple:
     "Whole numbers that grow. Raises `UserError` for others"
-    sizes = tuple(sizes)
+    given, sizes = sizes, tuple(sizes) if isinstance(sizes, Iterable) else ()
     whole = all(isinstance(n, int) and not isinstance(n, bool) for n in sizes)
     if not sizes or not whole or list(sizes) != sorted(set(sizes)):
         raise UserError(f'{where}: sizes are whole numbers that grow, such as (2, 4), '
-                        f'not {brief(sizes)}')
+                        f'not {brief(given)}')
     if sizes[0] < least or sizes[-1] > most:
-        raise UserError(f'{where}: sizes {brief(sizes)} of a module with {most} {what}')
+        raise UserError(f'{where}: sizes {brief(sizes)} must be from {least} to {most}, '
+                        f'of a module with {most} {what}')
     return sizes
 
 # %% ../nbs/09a_modules.ipynb #a842b674

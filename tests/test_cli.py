@@ -228,6 +228,17 @@ def test_ctrl_c(tmp_path, whole):
     assert texts(out) == whole
 
 
+def test_ctrl_c_while_pytorch_is_imported(tmp_path):
+    "Feigned: importing it is interrupted"
+    (tmp_path / 'torch.py').write_text('raise KeyboardInterrupt')
+    path = f'{tmp_path}{os.pathsep}{Path(__file__).resolve().parent.parent}'
+    command = [COMMAND, *args(tmp_path / 'r')]
+    done = subprocess.run(
+        command, env={**os.environ, 'PYTHONPATH': path}, capture_output=True, text=True
+    )
+    assert done.returncode == 130 and done.stderr.strip() == 'dnas_search: stopped'
+
+
 def test_same_seed_same_bytes(tmp_path, whole):
     subprocess.run([COMMAND, *args(tmp_path / 'r', epochs=14)], check=True, capture_output=True)
     assert texts(tmp_path / 'r') == whole
@@ -333,3 +344,21 @@ def test_retraining_killed_and_resumed(tmp_path, whole):
 
     a, b = (load_arch(tmp_path / k).state_dict() for k in ('straight', 'killed'))
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_table_of_other_data_does_not_come_first():
+    "Where own pictures are searched, what the cell reaches elsewhere is said to be that"
+    from types import SimpleNamespace
+    from dnas_nb.running.cli import _found_lines
+    from dnas_nb.running.report import _accuracies
+
+    record = dict(dataset='cifar10', test=93.1, rank=7, of=15625, regret=1.2)
+    found = dict(table=[record], test_acc=0.5, valid_acc=0.25)
+    for data, place in ('cifar10', 0), ('shapes', 2):
+        tiles = list(_accuracies(dict(result=found, settings=dict(data=data))))
+        assert [k for k, name in enumerate(tiles) if 'cifar10' in name] == [place]
+        assert ('other data' in tiles[place]) == (data == 'shapes')
+        r = SimpleNamespace(
+            found=dict(found, arch='a'), settings=SimpleNamespace(data=data), seconds=1, out=Path('r')
+        )
+        assert ('other data than yours' in _found_lines(r)) == (data == 'shapes')

@@ -89,6 +89,8 @@ def _found_lines(r) -> str:
     shared = f"valid {valid:.2%}, test {test:.2%} with the supernet's weights, {r.seconds:.0f} s"
     table = f['table'] if isinstance(f['table'], list) else []
     worth = [_worth(t) for t in table] or [f['table']]
+    if table and r.settings.data not in [t['dataset'] for t in table]:
+        worth.insert(0, 'other data than yours, where this cell was trained alone:')
     lines = [f"found     {f['arch']}", f'shared    {shared}', *(f'table     {w}' for w in worth)]
     return '\n'.join([*lines, f"report    {r.out/'report.html'}"])
 
@@ -177,7 +179,7 @@ def dnas_train(
     arch:str,               # run folder, genotype.json, architecture string, or a name: DARTS_V2
     *,
     space:str=None,         # space of the architecture, where its text does not say (nb201)
-    data:str=None,          # digits, cifar10, cifar100, or a .npz file (as searched, else digits)
+    data:str=None,          # as `dnas_search` takes it (None: as searched, else digits)
     preset:str='small',     # recipe: small, nb201, darts-cifar, darts-imagenet, drnas-cifar
     epochs:int=None,        # passes over the images (small 10)
     channels:int=None,      # channels after the stem (small 8)

@@ -1193,18 +1193,25 @@ def _banner(
     error = f" {run['error']}" if run.get('error') else None
     return _el('p', _el('strong', what), ' ', recorded, error, class_='banner')
 
-def _accuracies(result):
-    "The test accuracy of the benchmark table, and those with shared weights"
-    few = {}
-    for record in _records(result)[:1]:
-        if 'test' in record:
-            name = f"{record.get('dataset', '')} test, trained alone (table)"
-            few[name] = f"{_show(record['test'], 'test')} %"
+def _accuracies(run):
+    "The test accuracy of the benchmark table, and those with shared weights: own data come first"
+    result = run.get('result') or {}
+    data = (run.get('settings') or {}).get('data')
+    few, elsewhere, records = {}, {}, _records(result)
+    own = [record for record in records if record.get('dataset') == data]
+    for record in (own or records)[:1]:
+        if 'test' not in record:
+            continue
+        there, text = record.get('dataset', ''), f"{_show(record['test'], 'test')} %"
+        if data in (None, there):
+            few[f'{there} test, trained alone (table)'] = text
+        else:
+            elsewhere[f'other data: the same cell on {there} (table)'] = text
     shared = dict(test_acc='test, shared weights', valid_acc='validation, shared weights')
     for key, name in shared.items():
         if isinstance(result.get(key), (int, float)):
             few[name] = f'{float(_percent(result[key])):.2f} %'
-    return few
+    return few | elsewhere
 
 def _costs(run):
     "Time and memory, where they are known"
@@ -1221,7 +1228,7 @@ def _tiles(
     frame, # history
 ) -> _Markup:
     "The few figures people look for first."
-    few = _accuracies(run.get('result') or {})
+    few = _accuracies(run)
     few['epochs'] = str(len(frame))
     few |= _costs(run)
     return _el(

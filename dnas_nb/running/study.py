@@ -735,7 +735,10 @@ def shown(
     lines = [f'{r.run}: {r.status}, {r.error}' for r in bad.itertuples()]
     if len(bad):
         lines.append(f'{len(bad)} of {len(f)} runs did not finish: --retry tries them again')
-    return '\n'.join([f'{value}, mean over seeds', table, *lines])
+    said = f'{value}, mean over seeds'
+    if value in ('test_acc', 'valid_acc'):
+        said += ' (with weights shared in the search: dnas_train says what a cell reaches alone)'
+    return '\n'.join([said, table, *lines])
 
 def _groups(f):
     "What is compared: methods, and settings in which the runs differ"
