@@ -74,7 +74,9 @@ class Loss:
         x, y = batch
         device = tensors_in(x)[0].device.type
         half = torch.autocast(device, dtype=torch.bfloat16) if self.bf16 else nullcontext()
-        given = (x, theta, self.live) + (True,)*self.recompute
+        given = x, theta, self.live
+        if self.recompute:      # only a network of cells takes it
+            given = *given, True
         with half:
             out = self.net(*given) if w is None else at_weights(self.net, w, given)
         return self.task.loss(out, y)

@@ -250,7 +250,8 @@ def _growing(
     least=1, # the smallest that works
 ) -> tuple:
     "Whole numbers that grow. Raises `UserError` for others"
-    given, sizes = sizes, tuple(sizes) if isinstance(sizes, Iterable) else ()
+    given = sizes
+    sizes = tuple(given) if isinstance(given, Iterable) else ()
     whole = all(isinstance(n, int) and not isinstance(n, bool) for n in sizes)
     if not sizes or not whole or list(sizes) != sorted(set(sizes)):
         raise UserError(f'{where}: sizes are whole numbers that grow, such as (2, 4), '

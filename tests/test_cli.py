@@ -357,8 +357,8 @@ def test_a_table_of_other_data_does_not_come_first():
     for data, place in ('cifar10', 0), ('shapes', 2):
         tiles = list(_accuracies(dict(result=found, settings=dict(data=data))))
         assert [k for k, name in enumerate(tiles) if 'cifar10' in name] == [place]
-        assert ('other data' in tiles[place]) == (data == 'shapes')
+        assert ('this cell on' in tiles[place]) == (data == 'shapes')
         r = SimpleNamespace(
             found=dict(found, arch='a'), settings=SimpleNamespace(data=data), seconds=1, out=Path('r')
         )
-        assert ('other data than yours' in _found_lines(r)) == (data == 'shapes')
+        assert ('on the data that a table names' in _found_lines(r)) == (data == 'shapes')

@@ -90,7 +90,7 @@ def _found_lines(r) -> str:
     table = f['table'] if isinstance(f['table'], list) else []
     worth = [_worth(t) for t in table] or [f['table']]
     if table and r.settings.data not in [t['dataset'] for t in table]:
-        worth.insert(0, 'other data than yours, where this cell was trained alone:')
+        worth.insert(0, 'this cell trained alone on the data that a table names:')
     lines = [f"found     {f['arch']}", f'shared    {shared}', *(f'table     {w}' for w in worth)]
     return '\n'.join([*lines, f"report    {r.out/'report.html'}"])
 

@@ -1206,7 +1206,7 @@ def _accuracies(run):
         if data in (None, there):
             few[f'{there} test, trained alone (table)'] = text
         else:
-            elsewhere[f'other data: the same cell on {there} (table)'] = text
+            elsewhere[f'this cell on {there}, trained alone (table)'] = text
     shared = dict(test_acc='test, shared weights', valid_acc='validation, shared weights')
     for key, name in shared.items():
         if isinstance(result.get(key), (int, float)):
