@@ -362,3 +362,12 @@ def test_a_table_of_other_data_does_not_come_first():
             found=dict(found, arch='a'), settings=SimpleNamespace(data=data), seconds=1, out=Path('r')
         )
         assert ('on the data that a table names' in _found_lines(r)) == (data == 'shapes')
+
+
+def test_the_first_figure_of_a_report_is_that_of_the_terminal():
+    "Where trainings were repeated: their estimate with its error, not one mean"
+    from dnas_nb.running.report import _accuracies
+
+    record = dict(dataset='digits', test=94.73, likely=93.6, error=0.7)
+    run = dict(result=dict(table=[record]), settings=dict(data='digits'))
+    assert list(_accuracies(run).values()) == ['93.60 ± 0.70 %']

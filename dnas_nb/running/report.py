@@ -1203,6 +1203,9 @@ def _accuracies(run):
         if 'test' not in record:
             continue
         there, text = record.get('dataset', ''), f"{_show(record['test'], 'test')} %"
+        if 'likely' in record:     # what repeated trainings say, as above and in the terminal
+            likely, error = (_show(record.get(key), 'test') for key in ('likely', 'error'))
+            text = f'{likely} ± {error} %'
         if data in (None, there):
             few[f'{there} test, trained alone (table)'] = text
         else:
