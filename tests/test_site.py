@@ -1,9 +1,9 @@
 "The documentation site, as a reader's browser sees it."
 
-import ast, json, os, re, subprocess, sys, threading, zlib
+import ast, json, os, re, subprocess, sys, zlib
 from functools import partial
 from html import unescape
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path, PurePosixPath
 from statistics import median
 from urllib.parse import quote, unquote
@@ -13,6 +13,7 @@ from browser import Browser, chromium
 from conftest import NBS, ROOT, notebooks
 from dnas_nb.running.door import NAMES
 from reading import exports
+from servers import serving
 
 pytestmark = [
     pytest.mark.xdist_group('site'),
@@ -50,10 +51,8 @@ def folder(tmp_path_factory, worker_id):
 
 @pytest.fixture(scope='module')
 def site(folder):
-    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f'http://127.0.0.1:{server.server_port}'
-    server.shutdown()
+    with serving(partial(Quiet, directory=str(folder))) as (url, _):
+        yield url
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 "Downloads from a server that misbehaves, and the command `dnas_table`."
 
-import contextlib, hashlib, http.server, os, socketserver, subprocess, sys, threading, time
+import contextlib, hashlib, http.server, os, socket, struct, subprocess, sys, time
 import numpy as np
 import pytest
 from conftest import ROOT, fails
+from servers import serving as server
 from dnas_nb.bench import tablefile as tf
 from dnas_nb.running.cli import dnas_table
 from dnas_nb.core import UserError
@@ -94,15 +95,22 @@ def serving(**how):
         | {'headers_' if k == 'headers' else k: v for k, v in how.items()},
     )
 
-    class Threads(socketserver.ThreadingTCPServer):
-        daemon_threads, block_on_close = True, False
+    with server(kind) as (url, _):
+        yield url, kind
 
-    with Threads(('127.0.0.1', 0), kind) as s:
-        threading.Thread(target=s.serve_forever, args=(0.01,), daemon=True).start()
-        try:
-            yield f'http://127.0.0.1:{s.server_address[1]}', kind
-        finally:
-            s.shutdown()
+
+def test_a_client_that_goes_away_is_not_told(capsys):
+    "Its reset line once ended as a traceback in the streams of another test."
+    with server(type('H', (Handler,), dict(asked=[], secrets=[], breaks=[], status=[]))) as (_, s):
+        for request in (b'', b'GET / HTTP/1.1'):
+            line = socket.create_connection(s.server_address)
+            line.sendall(request)
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+            line.close()
+        until = time.monotonic() + 60
+        while len(s.errors) < 2 and time.monotonic() < until:
+            time.sleep(0.01)
+    assert len(s.errors) == 2 and capsys.readouterr() == ('', '')
 
 
 def left(path):
