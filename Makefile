@@ -8,9 +8,10 @@ export CONSTRAINTS
 # the first interpreter that is new enough
 PYTHON ?= $(shell for p in python3 python python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && { echo $$p; break; }; done)
-# processes of the tests: one for each core, two at least, eight at most (make test WORKERS=3)
+# processes of the tests: one for each core and one more, because a seventh of their time is waiting;
+# eight at most (make test WORKERS=2)
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2); \
-	[ "$$n" -gt 8 ] && n=8; [ "$$n" -lt 2 ] && n=2; echo $$n)
+	[ "$$n" -gt 7 ] && n=7; echo $$((n + 1)))
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 setup = @$(if $(PYTHON),$(PYTHON) tools/setup_env.py $(1),echo "Python 3.10 or newer was not found: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1)
 
