@@ -110,6 +110,12 @@ class Task:
     fit: Callable = None   # y of the training part -> the task in their units; None: it has none
     places: bool = False   # one input for all parts, which ask for different places of it?
 
+def _too_few(output, y) -> UserError:
+    "What PyTorch calls a target that is out of bounds"
+    K, high = output.shape[1], int(y.max())
+    return UserError(f'the network answers with {K} numbers for an input, and a label is {high}: '
+                     f'its last layer needs one for each class, at least {high + 1}')
+
 def _class_loss(
     output,        # (B, K) logits
     y,             # (B,) labels
@@ -118,7 +124,10 @@ def _class_loss(
     "Cross-entropy, the mean over the batch; in bfloat16 it would be rounded too far"
     if output.dtype == torch.bfloat16:
         output = output.float()
-    return F.cross_entropy(output, y, label_smoothing=smoothing)
+    try:
+        return F.cross_entropy(output, y, label_smoothing=smoothing)
+    except IndexError:
+        raise _too_few(output, y) from None
 
 def _class_of(output):
     "The class with the largest logit"
@@ -131,7 +140,10 @@ def _class_scores(
     "What adds up to mean loss and accuracy"
     if output.dtype == torch.bfloat16:
         output = output.float()
-    loss = F.cross_entropy(output, y, reduction='sum')
+    try:
+        loss = F.cross_entropy(output, y, reduction='sum')
+    except IndexError:
+        raise _too_few(output, y) from None
     right = (output.argmax(-1) == y).sum()
     return dict(n=len(y), loss=loss, acc=right)   # `averages` reads them
 

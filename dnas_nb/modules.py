@@ -54,9 +54,10 @@ def _text(
     value, # name of a choice or of an option
 ) -> str:
     "The name as text. Raises `UserError` unless it is one word"
-    if isinstance(value, nn.Module):
+    if isinstance(value, (nn.Module, dict, list, tuple)):
         what = type(value).__name__
-        raise UserError(f'the name of a choice comes first, a text of one word, not a {what}')
+        raise UserError(f'the name of a choice comes first, a text of one word, not a {what}: '
+                        "Mixed('size', small=module, large=module)")
     text = str(value)
     if text and not set(text) & set(' =\t\n/'):
         return text

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import Dataset, IterableDataset
 from dnas_nb.core import generator
-from dnas_nb.data import About, Data, Part
+from dnas_nb.data import About, Data, Part, classification
 from dnas_nb.domains.graphs import Labelled
 from dnas_nb.loaders import from_dataset
 from dnas_nb.modules import Depth, Gate, Mixed, Wide, space_of
@@ -38,6 +38,34 @@ def search(tmp_path, module, data=ROWS, **given):
 
 
 # --- modules
+
+
+def test_a_network_that_leaves_a_class_out(tmp_path):
+    "PyTorch says that target 2 is out of bounds."
+    three = made(label=lambda x: torch.arange(len(x)) % 3, classes='abc')
+
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = Mixed('last', a=nn.Linear(6, 2), b=nn.Linear(6, 2))
+
+        def forward(self, x):
+            return self.last(x)
+
+    fails(search(tmp_path, Two, three), 'answers with 2', 'a label is 2', 'at least 3')
+    fails(lambda: classification.scores(torch.zeros(3, 2), three.train.y[:3]), 'answers with 2')
+
+
+def test_a_choice_without_its_name_first():
+    layers = dict(a=nn.Linear(2, 2), b=nn.Linear(2, 2))
+    for given in layers, list(layers.values()), layers['a']:
+        fails(lambda: Mixed(given), 'comes first', "Mixed('size', small=module, large=module)")
+
+
+def test_a_module_is_no_space_yet():
+    net = nn.Sequential(Mixed('last', a=nn.Linear(6, 2), b=nn.Linear(6, 2)))
+    fails(lambda: run(space=net, split=ROWS, **TINY), 'not a Sequential', 'space_of')
+    fails(lambda: run(space=type(net), split=ROWS, **TINY), 'space_of')
 
 
 def test_two_choices_of_one_name_with_other_options():

@@ -9,7 +9,7 @@ import torch
 from conftest import fails
 from dnas_nb.running.compare import compare, friedman, interval, pairs
 from dnas_nb.core import UserError
-from dnas_nb.running.cli import dnas_study
+from dnas_nb.running.cli import dnas_search, dnas_study
 from dnas_nb.running.study import frame, keep_table, plan, read_plan, standing, study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -459,7 +459,7 @@ def test_a_study_takes_every_setting_of_a_search():
 
 def test_a_study_hands_its_settings_on(tmp_path, monkeypatch):
     from dnas_nb.running import study as module
-    from dnas_nb.running.cli import dnas_study
+    from dnas_nb.running.cli import dnas_search, dnas_study
 
     asked = {}
 
@@ -483,3 +483,20 @@ def test_a_study_hands_its_settings_on(tmp_path, monkeypatch):
         'classification',
         'never',
     )
+
+
+def test_runs_of_other_commands_are_said(tmp_path, capsys):
+    "A second study in the folder that is taken when none is named is shown with the first."
+    given = dict(space='toy', epochs=1, images=40, batch=10, channels=2, device='cpu', workers=1)
+    dnas_study(methods='darts', seeds='0', out=str(tmp_path / 's'), **given)
+    assert 'other commands' not in capsys.readouterr().err
+    dnas_study(methods='gdas', seeds='0', out=str(tmp_path / 's'), **given)
+    assert '1 of these runs are of other commands: another --out' in capsys.readouterr().err
+
+
+def test_a_finished_search_says_so(tmp_path, capsys):
+    given = dict(space='toy', epochs=1, images=40, batch=10, channels=2, device='cpu')
+    dnas_search(out=str(tmp_path / 's'), **given)
+    assert 'finished before' not in capsys.readouterr().err
+    dnas_search(out=str(tmp_path / 's'), resume=True, **given)
+    assert 'finished before' in capsys.readouterr().err

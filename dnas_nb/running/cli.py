@@ -288,6 +288,8 @@ def _end(frame, what, out):
     from dnas_nb.running.study import plan, shown
     print(f'{shown(frame)}\nresults  {out}')
     asked = frame[frame.run.isin(list(plan(what)))] if what else frame
+    others = len(frame) - len(asked)
+    if others: _say(f'{others} of these runs are of other commands: another --out keeps them apart')
     lost = int((asked.status != 'finished').sum())
     if not lost: return
     _say(f'{lost} of {len(asked)} runs did not finish, see the table: --retry makes them again')

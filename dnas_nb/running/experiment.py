@@ -370,11 +370,11 @@ def run(
         whole, begun = from_first(_standing, out, resume, s)
         job = prepare(s, _shared_data(s, split, out, begun, whole), dev)
         if begun.get('status') == 'finished':
-            return _again(job, out, whole, report)
+            return _again(job, out, whole, report, tell)
         keeper = _keeper(job, out, whole)
         here = world()
         with keeper.watching():
-            only_first(_foresee, job, keeper, whole, tell, here.size)
+            only_first(_foresee, job, keeper, whole, tell, here)
             state = _search(job, keeper, on_epoch, tell)
             verdict = _conclude(job, keeper, state, None if here.rank else tell)
             keeper.about = from_first(_write, job, keeper, state, verdict)
@@ -469,13 +469,13 @@ def _result(job, keeper, trace, genotype) -> Result:
     return Result(keeper.out, genotype, found, trace, job.settings, seconds, job.space, job)
 
 # %% ../../nbs/running/40_experiment.ipynb #d3f852aa
-def _foresee(job, keeper, whole, tell, ranks):
+def _foresee(job, keeper, whole, tell, here):
     "Say what a step will need; from here on `memory.peak` is the search's own"
     if job.settings.preset == 'paper' and not whole:
         (tell or _aloud)(cost_line(job))
     if tell and job.split.about.skipped:
         tell(_skipped_line(job.split.about.skipped))
-    at_once = max(1, job.settings.batch//ranks//(job.settings.accumulate or 1))
+    at_once = max(1, job.settings.batch//here.size//(job.settings.accumulate or 1))
     dev = job.device
     bf16 = job.settings.precision == 'bf16'
     state = dataclasses.replace(job.fresh(), parts=1)
@@ -700,8 +700,10 @@ def _draw(keeper):
     from dnas_nb.running.report import draw_all
     keeper.note(drawn=draw_all(keeper.out))
 
-def _again(job, out, whole, report) -> Result:
+def _again(job, out, whole, report, tell) -> Result:
     "A finished run, once what was missing is written"
+    if tell:
+        only_first(tell, 'this search was finished before, nothing is computed again')
     about, g = from_first(_mended, job, out, whole, report)
     trace = Trace.from_rows(whole['history'], job.space.groups)
     return _result(job, Keeper(out, about), trace, g)

@@ -296,7 +296,8 @@ def named(
             value = task_of(value)
         if not isinstance(value, sort):
             what = f'a name or a {sort.__name__}, not a {type(value).__name__}'
-            raise UserError(f'{kind} must be {what}')
+            made = ': space_of makes one of a module' if kind == 'space' else ''
+            raise UserError(f'{kind} must be {what}{made}')
         if not isinstance(value.name, str) or not value.name.strip():
             raise UserError(f'{kind}: a {sort.__name__} needs a name')
         if _meaning(kind, value.name) != value:

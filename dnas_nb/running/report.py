@@ -1193,6 +1193,13 @@ def _banner(
     error = f" {run['error']}" if run.get('error') else None
     return _el('p', _el('strong', what), ' ', recorded, error, class_='banner')
 
+def _alone(record):
+    "Test accuracy: as repeated trainings have it, where there are some, as in the terminal"
+    if 'likely' not in record:
+        return f"{_show(record['test'], 'test')} %"
+    likely, error = (_show(record.get(key), 'test') for key in ('likely', 'error'))
+    return f'{likely} ± {error} %'
+
 def _accuracies(run):
     "The test accuracy of the benchmark table, and those with shared weights: own data come first"
     result = run.get('result') or {}
@@ -1202,10 +1209,7 @@ def _accuracies(run):
     for record in (own or records)[:1]:
         if 'test' not in record:
             continue
-        there, text = record.get('dataset', ''), f"{_show(record['test'], 'test')} %"
-        if 'likely' in record:     # what repeated trainings say, as above and in the terminal
-            likely, error = (_show(record.get(key), 'test') for key in ('likely', 'error'))
-            text = f'{likely} ± {error} %'
+        there, text = record.get('dataset', ''), _alone(record)
         if data in (None, there):
             few[f'{there} test, trained alone (table)'] = text
         else:
