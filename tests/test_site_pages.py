@@ -53,6 +53,17 @@ def test_a_page_of_a_method_shows_its_short_search(site):
     assert found['gdas'] in site_pages.method_page(site, method, 'the relaxation')
 
 
+def test_a_page_of_a_method_says_what_was_found_about_it(site):
+    "Its own claims, good and bad, and nobody else's"
+    methods = {m.name: m for rows in FAMILIES.values() for m in rows}
+    text = site_pages.method_page(site, methods['is-darts'], 'pruning')
+    found = text.partition('## What was found here')[2]
+    assert found.count('| IS-DARTS: ') == 3 and 'not reproduced' in found and '../information.html' in found
+    assert 'OLES' not in found and not site_pages.found_here(site, methods['setn'])
+    about = [len(site_pages.found_here(site, m)) for m in methods.values()]
+    assert len(site_pages.verdicts(site)) >= 80 and sum(about) > 20
+
+
 def test_names_of_the_door_lead_to_their_entries(site):
     here = PurePosixPath('guides/80_own_pictures.ipynb')
     assert 'href="../reference/index.html#dnas_nb.search"' in site.link_names('by `nas.search`', here)

@@ -387,6 +387,34 @@ def short_search(site, method) -> list:
     ]
 
 
+def verdicts(site) -> list:
+    "(path of a notebook, claim, verdict): what the last cells `VERDICTS` of notebooks have stored"
+    out = []
+    for path, nb in site.nbs.items():
+        for cell in nb['cells']:
+            if cell['cell_type'] != 'code' or ''.join(cell['source']).split('\n')[-1].strip() != 'VERDICTS':
+                continue
+            for shown in cell['outputs']:
+                rows = ast.literal_eval(''.join(shown['data']['text/plain']))
+                out += [(path, row['claim'], row['verdict']) for row in rows]
+    return out
+
+
+def found_here(site, method) -> list:
+    "What was concluded about the papers of a method: claims that begin with the name of one."
+    called = {p['called'].split(' (')[0].casefold() for p in of_method(method.name)}
+    rows = []
+    for path, claim, verdict in verdicts(site):
+        whose, _, what = claim.partition(': ')
+        if what and whose.casefold() in called:
+            where = f'<a href="../{site.page(path)}.html">{site.title(path)}</a>'
+            rows.append([f'{whose}: {what}', verdict.partition(': ')[0], where])
+    if not rows:
+        return []
+    text = 'Each claim was tested at the scale of one machine, by a rule that its chapter states.'
+    return [f'## What was found here\n\n{text}\n\n' + table(['claim', 'verdict', 'in'], rows)]
+
+
 SLOTS = dict(
     init='how the architecture starts',
     relax='from logits to mixing weights',
@@ -442,6 +470,7 @@ def method_page(site, method, family) -> str:
         table(['slot', 'which is', 'holds', 'taught in'], rows) if rows else 'Nothing: it *is* that.'
     )
     lines += short_search(site, method)
+    lines += found_here(site, method)
     lines.append('## Further\n\n' + ' · '.join(site.about_methods('..')))
     return '\n\n'.join(lines) + '\n'
 
