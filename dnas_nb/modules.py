@@ -56,8 +56,8 @@ def _text(
     "The name as text. Raises `UserError` unless it is one word"
     if isinstance(value, (nn.Module, dict, list, tuple)):
         what = type(value).__name__
-        raise UserError(f'the name of a choice comes first, a text of one word, not a {what}: '
-                        "Mixed('size', small=module, large=module)")
+        raise UserError(f'the name of a choice comes first, a text of one word, as in '
+                        f"Mixed('size', small=module, large=module), not a {what}")
     text = str(value)
     if text and not set(text) & set(' =\t\n/'):
         return text

@@ -1,20 +1,22 @@
 "A small web server in a thread, for tests: nothing of it reaches the streams of another test."
 
-import contextlib, socketserver, threading
+import contextlib, socketserver, sys, threading
 
 
 class Server(socketserver.ThreadingTCPServer):
     """Ends while requests hang, and is silent when a client goes away in the middle of an answer:
     socketserver would print a traceback, at any later time, into whatever test runs then."""
 
-    daemon_threads, block_on_close, allow_reuse_address = True, False, True
+    daemon_threads, block_on_close = True, False
 
     def __init__(self, handler):
         super().__init__(('127.0.0.1', 0), handler)
-        self.errors = []
+        self.gone = []
 
     def handle_error(self, request, client_address):
-        self.errors.append(client_address)
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            return super().handle_error(request, client_address)
+        self.gone.append(client_address)
 
 
 @contextlib.contextmanager

@@ -447,7 +447,6 @@ def test_files(tmp_path):
 
 def test_a_study_takes_every_setting_of_a_search():
     import inspect
-    from dnas_nb.running.cli import dnas_search, dnas_study
 
     searched, studied = (set(inspect.signature(f).parameters) for f in (dnas_search, dnas_study))
     assert searched - studied == {
@@ -459,7 +458,6 @@ def test_a_study_takes_every_setting_of_a_search():
 
 def test_a_study_hands_its_settings_on(tmp_path, monkeypatch):
     from dnas_nb.running import study as module
-    from dnas_nb.running.cli import dnas_search, dnas_study
 
     asked = {}
 

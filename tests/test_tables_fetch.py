@@ -108,9 +108,19 @@ def test_a_client_that_goes_away_is_not_told(capsys):
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
             line.close()
         until = time.monotonic() + 60
-        while len(s.errors) < 2 and time.monotonic() < until:
+        while len(s.gone) < 2 and time.monotonic() < until:
             time.sleep(0.01)
-    assert len(s.errors) == 2 and capsys.readouterr() == ('', '')
+    assert len(s.gone) == 2 and capsys.readouterr() == ('', '')
+
+
+def test_a_fault_of_a_server_is_told(capsys):
+    def broken(*given):
+        raise ValueError('a fault of the test')
+
+    with server(broken) as (_, s):
+        with socket.create_connection(s.server_address) as line:
+            line.recv(1)  # the server closes it when all is said
+    assert 'a fault of the test' in capsys.readouterr().err and s.gone == []
 
 
 def left(path):

@@ -2,7 +2,7 @@
 
 import ast, csv, inspect, io, re, textwrap, tokenize
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote
@@ -364,6 +364,7 @@ def taught(site, value) -> str:
 THUMBNAIL = re.compile(r'(<tr><td>(?:<a [^>]*>)?([\w+-]+)<.*?)</tr>', re.S)
 
 
+@cache
 def thumbnails(site) -> dict:
     "Name of a method -> `<img>` of its short search, as the gallery has stored it."
     nb = next((nb for path, nb in site.nbs.items() if path.name == 'gallery.ipynb'), dict(cells=[]))
@@ -387,6 +388,7 @@ def short_search(site, method) -> list:
     ]
 
 
+@cache
 def verdicts(site) -> list:
     "(path of a notebook, claim, verdict): what the last cells `VERDICTS` of notebooks have stored"
     out = []
