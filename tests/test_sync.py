@@ -1,6 +1,7 @@
 "Notebooks, package and README agree; the package keeps its rules. Everything is compared in a temporary copy: nothing here is changed."
 
 import ast, json, os, re, shutil, subprocess, sys
+from functools import cache
 import pytest
 from conftest import NBS, ROOMS, ROOT, notebooks, room
 
@@ -262,6 +263,7 @@ def dotted(path) -> str:
     return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
 
 
+@cache
 def order() -> dict:
     "Module name -> (room, file name of the notebook that exports it, which begins with its number): the reading order."
     out = {}
@@ -274,10 +276,10 @@ def order() -> dict:
     return out
 
 
-def imported(path) -> set:
-    "Modules of this package that a module imports, anywhere in it."
+def imported(path, of=ast.walk) -> set:
+    "Modules of this package that a module imports, anywhere in it; `of=ast.iter_child_nodes`: at its top."
     here, out = ['dnas_nb', *path.relative_to(LIB).parts[:-1]], set()
-    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+    for node in of(ast.parse(path.read_text(encoding='utf-8'))):
         if isinstance(node, ast.Import):
             out |= {a.name for a in node.names}
         if not isinstance(node, ast.ImportFrom):
@@ -319,25 +321,42 @@ def test_import_order():
 IMPORT = """
 import gc, importlib, json, os, sys
 gc.disable()  # what is imported is no garbage
-import torch, numpy  # once for all: every module is then imported in a child of its own
-before = set(sys.modules)
-for name in sys.argv[2:]:
-    sys.stdout.flush()
-    if pid := os.fork(): os.waitpid(pid, 0); continue
-    try: importlib.import_module(name); error = None
-    except BaseException as e: error = f'{type(e).__name__}: {e}'
-    print(json.dumps([name, error, sorted(set(sys.argv[1].split()) & {m.partition('.')[0] for m in set(sys.modules) - before})]))
-    sys.stdout.flush(); os._exit(0)
+import torch, numpy  # once for all: every module is then imported in a child
+before, heavy, then = set(sys.modules), set(json.loads(sys.argv[1])), json.loads(sys.argv[2])
+def tried(names):
+    for name in names:
+        sys.stdout.flush()
+        if pid := os.fork(): os.waitpid(pid, 0); continue
+        try: importlib.import_module(name); error = None
+        except BaseException as e: error = f'{type(e).__name__}: {e}'
+        print(json.dumps([name, error, sorted(heavy & {m.partition('.')[0] for m in set(sys.modules) - before})]))
+        tried(then.get(name, []))
+        sys.stdout.flush(); os._exit(0)
+tried(then[''])
 """
+
+
+def one_after_another() -> dict:
+    """Module -> those to import where it was imported alone; '' -> those to import in a fresh process.
+
+    Each stands below the last module that it imports at its top: it would import that one itself,
+    so it is still alone, and what they share is not imported once for each of them."""
+    place, out = order(), {'': []}
+    for path in MODULES:
+        needs = imported(path, ast.iter_child_nodes)
+        last = 'dnas_nb.' + max(needs, key=place.get) if needs else ''
+        out.setdefault(last, []).append('.'.join(['dnas_nb', *filter(None, [dotted(path)])]))
+    return out
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system cannot fork')
 def test_modules_import_alone():
     "Every module imports in a fresh process, and without the plotting and data libraries; scikit-learn's estimator is built on it."
     built_on = dict([('dnas_nb.running.estimator', {'sklearn', 'scipy', 'pandas'})])
-    names = ['.'.join(['dnas_nb', *filter(None, [dotted(p)])]) for p in MODULES]
+    then = one_after_another()
+    names = [name for some in then.values() for name in some]
     done = subprocess.run(
-        [sys.executable, '-c', IMPORT, ' '.join(LAZY), *names],
+        [sys.executable, '-c', IMPORT, json.dumps(LAZY), json.dumps(then)],
         cwd=ROOT,
         capture_output=True,
         text=True,
