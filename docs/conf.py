@@ -1,10 +1,12 @@
 "Sphinx settings of the documentation site; tools/build_site.py prepares the pages and calls Sphinx."
-import shutil, socket, time
+import re, shutil, socket, time
 from configparser import ConfigParser
 from pathlib import Path
 from subprocess import PIPE, Popen
 
 import sphinxcontrib.katex as katex
+from sphinx.environment.adapters.toctree import global_toctree_for_doc
+from sphinx.util.osutil import relative_uri
 
 here = Path(__file__).resolve().parent
 cfg = ConfigParser(delimiters=['='])
@@ -74,5 +76,36 @@ def level_captions(app, page, template, context, doctree):
         context['furo_navigation_tree'] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
 
 
+ENTRY = re.compile(r'<li class="(?P<level>[^"]*)"><a class="reference internal" href="(?P<to>[^"]*)"')
+sidebars = {}  # what is asked of the sidebar's tree -> the tree, as the first page shows it
+
+
+def one_sidebar(app, page, template, context, doctree):
+    """The sidebar's tree is made once; here it gets addresses as seen from this page, and its marks.
+
+    Sphinx makes it anew for each page and copies every heading of every page for it: a third of all time."""
+    builder, above = app.builder, [page]
+    while parent := builder.relations.get(above[-1], [None])[0]:
+        above.append(parent)
+    here, *parents = map(builder.get_target_uri, above)
+
+    def entry(m):
+        level, to = m['level'], m['to']
+        if to == here:
+            return f'<li class="{level} current"><a class="current reference internal" href="#"'
+        mark = ' current' if to in parents else ''
+        return f'<li class="{level}{mark}"><a class="reference internal" href="{relative_uri(here, to)}"'
+
+    def tree(**wanted):
+        key = tuple(wanted.items())
+        if key not in sidebars:
+            first = global_toctree_for_doc(app.env, app.config.root_doc, builder, tags=builder.tags, **wanted)
+            sidebars[key] = builder.render_partial(first)['fragment']
+        return ENTRY.sub(entry, sidebars[key])
+
+    context['toctree'] = tree
+
+
 def setup(app):
+    app.connect('html-page-context', one_sidebar, priority=100)  # before the theme asks for the tree
     app.connect('html-page-context', level_captions, priority=900)  # after the theme has made the tree

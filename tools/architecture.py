@@ -7,6 +7,7 @@ imported from a later chapter.
 
 import ast, json, re, sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,6 +57,7 @@ def imports(module: str, known) -> set:
     return {n.removeprefix('dnas_nb.') for n in out} & known
 
 
+@cache
 def edges() -> list:
     "(importing module, imported module)"
     known = {name for _, name in modules()}

@@ -131,13 +131,15 @@ def star_comments(o) -> dict:
     try:
         text = textwrap.dedent(inspect.getsource(f))
         defined = ast.parse(text).body[0]
-        tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
-    except (OSError, TypeError, SyntaxError, IndexError, tokenize.TokenError):
+    except (OSError, TypeError, SyntaxError, IndexError):
         return {}
     stars = [a for a in (defined.args.vararg, defined.args.kwarg) if a] if isinstance(defined, ast.FunctionDef) else []
+    if not stars:
+        return {}
+    tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
     comments = {t.start[0]: t.string.lstrip('# ') for t in tokens if t.type == tokenize.COMMENT}
-    end = head_end(tokens, defined) if stars else 0
-    if not stars or stars[-1].lineno in (defined.lineno, end):
+    end = head_end(tokens, defined)
+    if stars[-1].lineno in (defined.lineno, end):
         return {}
     return {a.arg: comments.get(a.lineno) for a in stars} | {'return': comments.get(end)}
 
