@@ -349,7 +349,7 @@ def test_retraining_killed_and_resumed(tmp_path, whole):
 def test_a_table_of_other_data_does_not_come_first():
     "Where own pictures are searched, what the cell reaches elsewhere is said to be that"
     from types import SimpleNamespace
-    from dnas_nb.running.cli import _found_lines
+    from dnas_nb.running.experiment import Result
     from dnas_nb.running.report import _accuracies
 
     record = dict(dataset='cifar10', test=93.1, rank=7, of=15625, regret=1.2)
@@ -361,7 +361,7 @@ def test_a_table_of_other_data_does_not_come_first():
         r = SimpleNamespace(
             found=dict(found, arch='a'), settings=SimpleNamespace(data=data), seconds=1, out=Path('r')
         )
-        assert ('on the data that a table names' in _found_lines(r)) == (data == 'shapes')
+        assert ('on the data that a table names' in Result.__str__(r)) == (data == 'shapes')
 
 
 def test_the_first_figure_of_a_report_is_that_of_the_terminal():

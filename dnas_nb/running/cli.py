@@ -82,27 +82,6 @@ def _watching(words, track, table=False) -> list:
         return [Told(file=sys.stderr), *trackers_of(track)]
     return [_Bar(words), *trackers_of(track)]
 
-def _found_lines(r) -> str:
-    "What the terminal shows at the end of a search: the architecture, its figures, the report"
-    f = r.found
-    valid, test = f['valid_acc'], f['test_acc']
-    shared = f"valid {valid:.2%}, test {test:.2%} with the supernet's weights, {r.seconds:.0f} s"
-    table = f['table'] if isinstance(f['table'], list) else []
-    worth = [_worth(t) for t in table] or [f['table']]
-    if table and r.settings.data not in [t['dataset'] for t in table]:
-        worth.insert(0, 'this cell trained alone on the data that a table names:')
-    lines = [f"found     {f['arch']}", f'shared    {shared}', *(f'table     {w}' for w in worth)]
-    return '\n'.join([*lines, f"report    {r.out/'report.html'}"])
-
-def _worth(t) -> str:
-    "One row of a table in words"
-    if 'likely' in t:
-        return (f"{t['dataset']}: test {t['likely']:.1f} ± {t['error']:.1f} %, "
-                f"rank {t['likely_rank']:,} ({t['rank_low']:,} to {t['rank_high']:,}) "
-                f"of {t['of']:,}, regret {t['likely_regret']:.1f} ± {t['regret_error']:.1f}")
-    rank = f"rank {t['rank']:,} of {t['of']:,}"
-    return f"{t['dataset']}: test {t['test']:.2f} %, {rank}, regret {t['regret']:.2f}"
-
 # %% ../../nbs/running/43_cli.ipynb #f75c14a5
 def whole_numbers(
     text,  # '0' or '0,1,2'
@@ -158,7 +137,7 @@ def dnas_search(
                             lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
                             preset=preset, layout=layout, task=task, compile=compile, opt=opt,
                             augment=augment, accumulate=accumulate, recompute=recompute)
-    _say_once('\n\n'.join(map(_found_lines, results)))
+    _say_once('\n\n'.join(map(str, results)))
 
 # %% ../../nbs/running/43_cli.ipynb #9da3bc7e
 def train_lines(

@@ -167,7 +167,7 @@ def _check(s):
     task_of(s.task)
 
 # %% ../../nbs/running/40_experiment.ipynb #d1570a96
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     "What a finished run found, and where it is written"
     out: Path           # run folder
@@ -176,14 +176,42 @@ class Result:
     trace: Trace        # of the search
     settings: Settings
     seconds: float
-    space: Space = field(default=None, repr=False, compare=False)  # in which it was found
-    job: object = field(default=None, repr=False, compare=False)   # `Job` that found it
+    space: Space = field(default=None, compare=False)  # in which it was found
+    job: object = field(default=None, compare=False)   # `Job` that found it
 
     @property
     def network(self) -> torch.nn.Module:
         "What was found, with the weights that it had in the search; made anew each time"
         state = self.job.begin(read(self.out/'last.pt'))
         return self.space.extract(self.genotype, state.net)
+
+    def __repr__(self):
+        test = self.found['test_acc']
+        return (f"Result({self.genotype.space}: {self.found['arch']}, test {test:.2%} "
+                f"with the supernet's weights, {self.seconds:.0f} s, {self.out})")
+
+    def __str__(self):
+        "The architecture, its figures and the report, as the terminal shows them"
+        f = self.found
+        valid, test = f['valid_acc'], f['test_acc']
+        shared = (f"valid {valid:.2%}, test {test:.2%} with the supernet's weights, "
+                  f'{self.seconds:.0f} s')
+        table = f['table'] if isinstance(f['table'], list) else []
+        worth = [_worth(t) for t in table] or [f['table']]
+        if table and self.settings.data not in [t['dataset'] for t in table]:
+            worth.insert(0, 'this cell trained alone on the data that a table names:')
+        return '\n'.join([
+            f"found     {f['arch']}", f'shared    {shared}',
+            *(f'table     {w}' for w in worth), f"report    {self.out/'report.html'}"])
+
+def _worth(t) -> str:
+    "One row of a table in words"
+    if 'likely' in t:
+        return (f"{t['dataset']}: test {t['likely']:.1f} ± {t['error']:.1f} %, "
+                f"rank {t['likely_rank']:,} ({t['rank_low']:,} to {t['rank_high']:,}) "
+                f"of {t['of']:,}, regret {t['likely_regret']:.1f} ± {t['regret_error']:.1f}")
+    rank = f"rank {t['rank']:,} of {t['of']:,}"
+    return f"{t['dataset']}: test {t['test']:.2f} %, {rank}, regret {t['regret']:.2f}"
 
 # %% ../../nbs/running/40_experiment.ipynb #a69cd487
 def _asked(out, split, given) -> Settings:
