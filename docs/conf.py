@@ -15,7 +15,7 @@ cfg = cfg['DEFAULT']
 
 project, version, release = cfg['title'], cfg['version'], cfg['version']
 author, copyright = cfg['author'], cfg['copyright']
-extensions = ['myst_nb', 'sphinxcontrib.katex', 'sphinx.ext.githubpages', 'sphinx_copybutton', 'sphinx_design']
+extensions = ['myst_nb', 'sphinxcontrib.katex', 'sphinx.ext.githubpages', 'sphinx_copybutton', 'sphinx_design', 'notfound.extension']
 
 nb_execution_mode = 'off'  # outputs are those stored in the notebooks
 nb_code_prompt_show, nb_code_prompt_hide = 'Show the code', 'Hide the code'
@@ -62,6 +62,10 @@ html_js_files = ['custom.js']
 html_show_sphinx = False
 html_copy_source = html_show_sourcelink = False
 html_baseurl = cfg['doc_host'] + cfg['doc_baseurl'] + '/'
+notfound_urls_prefix = cfg['doc_baseurl'] + '/'  # this page is shown at any address, so its own are whole
+notfound_context = dict(title='No such page', body=f'''<h1>No such page</h1>
+<p>Chapters are renumbered and renamed at times. <a href="{notfound_urls_prefix}search.html">Search</a> for a word of it, look
+into the sidebar, or begin <a href="{notfound_urls_prefix}index.html">at the beginning</a>.</p>''')
 html_theme_options = dict(
     footer_icons=[], navigation_with_keys=True,
     light_css_variables={'color-brand-primary': '#205a8c', 'color-brand-content': '#205a8c', 'color-code-background': '#f5f7f9'},

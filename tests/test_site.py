@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 import pytest
 from filelock import FileLock
 from browser import Browser, chromium
+from build_site import settings
 from conftest import NBS, ROOT, notebooks
 from dnas_nb.running.door import NAMES
 from reading import exports
@@ -114,6 +115,26 @@ def pages(folder):
 @pytest.fixture(scope='module')
 def written(folder):
     return pages(folder)
+
+
+def test_the_sidebar_knows_where_it_is(written):
+    "It is made once for all pages: each is marked in its own, with what it stands below, and links from there."
+    for page, parent, other in [
+        ('dependence.html', 'parts/the-search.html', 'systems/pas.html'),
+        ('systems/pas.html', '../parts/related-systems.html', '../dependence.html'),
+    ]:
+        assert '<a class="current reference internal" href="#">' in written[page]
+        above = [tag for tag in re.findall(r'<li class="[^"]*current[^"]*"><a [^>]*>', written[page]) if parent in tag]
+        assert len(above) == 1 and f'href="{other}"' in written[page]
+
+
+def test_no_such_page(written):
+    "What a wrong address shows: its style and its links are found from any folder, and it says where to go on."
+    root = settings['doc_baseurl'] + '/'
+    links = re.findall(r'<(?:a|link|script) [^>]*(?:href|src)="([^"#]+)', written['404.html'])
+    inside = [link for link in links if not re.match(r'\w+:', link)]
+    assert len(inside) > 100 and all(link.startswith(root) for link in inside), inside
+    assert {root + 'index.html', root + 'search.html'} <= set(inside)
 
 
 @pytest.mark.parametrize('page', ['dependence', 'balenas', 'hypergrad'])

@@ -140,6 +140,8 @@ def dnas_search(
     _say_once('\n\n'.join(map(str, results)))
 
 # %% ../../nbs/running/43_cli.ipynb #9da3bc7e
+_FEW = 200   # steps: after fewer, a small network has hardly begun (ours)
+
 def train_lines(
     t, # `Trained`
 ) -> str:
@@ -150,7 +152,15 @@ def train_lines(
     return '\n'.join([
         f'trained   {t.genotype}', f'network   {network}, {taught}',
         f'alone     test {t.test_acc:.2%}, train {t.train_acc:.2%}, seed {t.seed}',
+        *_few_steps(r.epochs, -(-t.images//r.batch)),
         f"load      dnas_nb.running.evaluate.load_arch('{t.out}')"])
+
+def _few_steps(epochs, steps) -> list: # of one line, or none
+    "Of a training that was too short for its few pictures, which nothing else would tell"
+    if epochs*steps >= _FEW:
+        return []
+    return [f'few       {epochs*steps} steps in all, and a small network wants {_FEW} or more: '
+            f'--epochs {-(-_FEW//steps)}']
 
 # %% ../../nbs/running/43_cli.ipynb #d08daef2
 @command(_KEPT)
