@@ -1,10 +1,11 @@
 "Run one notebook with nbdev's runner and print what happened as JSON: `python tests/run_notebook.py NOTEBOOK SKIP_FLAG ...`."
 
-import gc, json, multiprocessing, os, sys, traceback
+import json, sys, traceback
 from collections import Counter
 from pathlib import Path
 import nbdev.test
 from execnb.nbio import read_nb
+from warm import moved_in
 
 TRACE = 6  # the last frames of a failure that are shown
 
@@ -87,15 +88,8 @@ def run(path, flags) -> dict:
 
 def in_process(path, flags, cwd, env, said, told):
     "The same in a process that was forked for it: what it prints goes to the file `said`, what happened to `told`"
-    gc.freeze()  # what was imported before the fork is not searched for garbage again and again
-    multiprocessing.set_start_method(None, force=True)  # the usual one, not that of this process
-    os.environ.clear()
-    os.environ.update(env)
+    moved_in(cwd, env, said, said)
     sys.argv = [__file__, str(path)]
-    os.chdir(cwd)
-    out = os.open(said, os.O_WRONLY | os.O_CREAT)
-    for standard in (1, 2):
-        os.dup2(out, standard)
     result = run(path, flags)
     Path(told).write_text(json.dumps(result))
 

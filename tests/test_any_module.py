@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from conftest import fails
+import warm
 from dnas_nb.dialects import parse
 from dnas_nb.genotype import all_archs, draw, from_json, from_ops, neighbours, to_json, to_ops
 from dnas_nb.methods import METHODS, ROWS
@@ -283,13 +284,13 @@ register(space=small)
 
 def test_the_command_searches_a_module_of_a_plug_in(tmp_path):
     "From its file, and again to retrain what it found"
-    import subprocess, sys
+    import sys
 
     (tmp_path / 'mine.py').write_text(PLUGIN)
 
     def call(command, *words):
         text = f'import sys; sys.argv[0] = "{command}"; from dnas_nb.running.cli import {command}; sys.exit({command}())'
-        done = subprocess.run(
+        done = warm.run(
             [sys.executable, '-c', text, *words, '--plugin', 'mine.py'],
             cwd=tmp_path,
             capture_output=True,

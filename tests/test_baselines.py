@@ -1,11 +1,12 @@
 "Baselines and proxies: bad input is one line each, and searches that must agree do."
 
-import json, subprocess, sys
+import json, sys
 from pathlib import Path
 import numpy as np
 import pytest
 import torch
 from conftest import fails
+import warm
 from dnas_nb.bench.baselines import (
     SEARCHES,
     Meter,
@@ -232,7 +233,7 @@ def test_stored_results(path):
 
 def test_command():
     "An unknown table is one line"
-    p = subprocess.run(
+    p = warm.run(
         [
             sys.executable,
             str(ROOT / 'nbs' / 'studies' / 'baselines' / 'run.py'),

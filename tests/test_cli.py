@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import warm
 import torch
 
 from dnas_nb.running.cli import dnas_search
@@ -185,7 +186,7 @@ def wait_for(path, epochs, process, timeout=600):
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
     out = tmp_path_factory.mktemp('whole')
-    subprocess.run([COMMAND, *args(out / 'r', epochs=14)], check=True, capture_output=True)
+    warm.run([sys.executable, COMMAND, *args(out / 'r', epochs=14)], check=True)
     return texts(out / 'r')
 
 
@@ -199,7 +200,7 @@ def test_killed_and_resumed(tmp_path, whole, epochs):
     p.send_signal(signal.SIGKILL)
     p.communicate()
     assert p.returncode == -signal.SIGKILL, 'the run ended before it could be killed'
-    subprocess.run([COMMAND, *args(out, epochs=14), '--resume'], check=True, capture_output=True)
+    warm.run([sys.executable, COMMAND, *args(out, epochs=14), '--resume'], check=True)
     assert texts(out) == whole
 
 
@@ -224,7 +225,7 @@ def test_ctrl_c(tmp_path, whole):
         and '--resume' in err.strip().splitlines()[-1]
     )
     assert json.loads((out / 'run.json').read_text())['status'] == 'interrupted'
-    subprocess.run([COMMAND, *args(out, epochs=14), '--resume'], check=True, capture_output=True)
+    warm.run([sys.executable, COMMAND, *args(out, epochs=14), '--resume'], check=True)
     assert texts(out) == whole
 
 

@@ -3,6 +3,7 @@
 import os, signal, subprocess, sys, time
 import numpy as np
 import pytest
+import warm
 import torch
 import torch.nn.functional as F
 from conftest import ROOT
@@ -195,7 +196,7 @@ def test_bad_input(tmp_path):
     "One line that says what is wrong."
     with pytest.raises(UserError, match='numbered 0 to 5043'):
         measure([-1], 0)
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, TOOL, '--row', '99999'],
         cwd=ROOT,
         env=ENV,
@@ -252,7 +253,7 @@ def test_shipped_table():
 @shipped
 def test_row_again():
     "The command trains a row again and finds the stored one, bit for bit."
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, TOOL, '--row', '1234'],
         cwd=ROOT,
         env=ENV,

@@ -1,10 +1,11 @@
 "Domains by name: what commands know, and what a run remembers of it."
 
-import json, subprocess, sys
+import json, sys
 
 import numpy as np
 import pytest
 from conftest import NBS, fails, module_from
+import warm
 
 from dnas_nb.core import UserError
 from dnas_nb.domains.catalogue import CATALOGUE, domain
@@ -111,7 +112,7 @@ def test_a_ledger_goes_on_where_it_stopped(tmp_path, capsys):
 def test_studies_share_one_ledger(study):
     path = NBS / 'studies' / study / 'run.py'
     assert 'def rows_of' not in path.read_text(encoding='utf-8')
-    done = subprocess.run([sys.executable, str(path), '--help'], capture_output=True, text=True)
+    done = warm.run([sys.executable, str(path), '--help'], capture_output=True, text=True)
     assert done.returncode == 0 and '--seeds' in done.stdout, done.stderr
 
 
@@ -133,7 +134,7 @@ for call in calls:
     try: call()
     except UserError as e: print(e)
 '''
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    done = warm.run([sys.executable, '-c', code], capture_output=True, text=True)
     lines = done.stdout.splitlines()
     assert len(lines) == 2 + ('space' not in given) and all(
         '--plugin domains' in line for line in lines

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from conftest import ROOT, fails
+import warm
 from dnas_nb.running import export as ex
 from dnas_nb.running import identity
 from dnas_nb.running.cli import dnas_export
@@ -28,6 +29,13 @@ missing = [n for n in ('onnx', 'onnxscript', 'onnxruntime') if find_spec(n) is N
 onnx = pytest.mark.skipif(
     bool(missing), reason=f"{', '.join(missing)} not installed: pip install 'dnas_nb[export]'"
 )
+
+
+@pytest.fixture(autouse=True)
+def files_run_in_warm_processes(request, monkeypatch):
+    "Those that an export starts to compare; where it matters that a file stands alone, in interpreters of their own"
+    if request.node.originalname != 'test_stands_alone':
+        monkeypatch.setattr(ex, 'subprocess', warm)
 
 
 def lively(net, *key):
@@ -437,7 +445,7 @@ def test_command(tmp_path):
     (tmp_path / 'dnas_export').write_text(
         'from dnas_nb.running.cli import dnas_export\nif __name__ == "__main__": dnas_export()\n'
     )
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, tmp_path / 'dnas_export', str(tmp_path / 'nowhere')],
         capture_output=True,
         text=True,

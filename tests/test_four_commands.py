@@ -3,12 +3,12 @@
 `python tests/test_four_commands.py FOLDER` times the whole of them; the test takes fewer pictures and epochs.
 """
 
-import subprocess
 import sys
 import time
 from pathlib import Path
 import numpy as np
 import pytest
+import warm
 from PIL import Image
 
 COMMANDS = 'dnas_search', 'dnas_train', 'dnas_export', 'dnas_predict'
@@ -71,7 +71,7 @@ def command(name, *words, home):
     "Seconds of one command, and what it said"
     code = f'import sys; sys.argv[0] = "{name}"; from dnas_nb.running.cli import {name}; {name}()'
     started = time.monotonic()
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, '-c', code, *map(str, words)], capture_output=True, text=True, cwd=home
     )
     assert done.returncode == 0, done.stderr[-2000:]

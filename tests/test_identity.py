@@ -1,6 +1,6 @@
 "A run knows its data, its method and its space: what differs is refused in one line, and nothing is taken for the digits."
 
-import json, os, shutil, subprocess, sys
+import json, os, shutil, sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, fails
+import warm
 from dnas_nb.running import retrain as alone
 from dnas_nb.data import Part
 from dnas_nb.sources import SOURCES, Source, from_tensors, load_data
@@ -85,7 +86,7 @@ def account(out):
 def process(code, cwd, *args):
     "A line of errors, or what is printed, of another process"
     env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, '-c', code, *map(str, args)],
         capture_output=True,
         text=True,

@@ -5,17 +5,15 @@ interpreter for each would spend a third of the whole time on `import torch`. Wh
 """
 
 import json
-import multiprocessing
 import os
 
 import pytest
 
 import run_notebook
+import warm
 from conftest import NBS, ROOT, notebooks, skip_flags
 
 LIMIT = 2400  # seconds for one notebook: four times what the slowest takes on a busy machine
-HEAVY = ['torch', 'torch._dynamo', 'sklearn.datasets', 'scipy.stats', 'pandas', 'seaborn']
-HEAVY += ['matplotlib.pyplot', 'nbdev.test', 'IPython']
 HOME = dict(MPLBACKEND='agg', TQDM_DISABLE='1', PYTHONPATH=str(ROOT), PYTHONWARNINGS='ignore')
 
 
@@ -24,22 +22,12 @@ def flags():
     return skip_flags()
 
 
-@pytest.fixture(scope='session')
-def processes():
-    "Makes a process: forked from a server that holds the heavy libraries, or spawned"
-    if 'forkserver' not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context('spawn').Process
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(HEAVY)
-    return context.Process
-
-
 @pytest.mark.parametrize('nb', notebooks(), ids=lambda p: str(p.relative_to(NBS)))
-def test_notebook(nb, flags, processes, record_property, tmp_path, monkeypatch):
+def test_notebook(nb, flags, record_property, tmp_path, monkeypatch):
     for key, value in HOME.items():
         monkeypatch.setenv(key, value)
     said, told = tmp_path / 'said.txt', tmp_path / 'told.json'
-    process = processes(
+    process = warm.processes()(
         target=run_notebook.in_process, args=(nb, flags, NBS, dict(os.environ), said, told)
     )
     process.start()

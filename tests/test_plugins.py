@@ -3,11 +3,11 @@ study and by a resumed run. What is wrong with a plug-in is said in one line."""
 
 import json
 import re
-import subprocess
 import sys
 from textwrap import dedent
 import pandas as pd
 import pytest
+import warm
 from conftest import fails
 from dnas_nb import plugins
 
@@ -61,7 +61,7 @@ def write(path, *parts):
 def call(command, *words, cwd):
     "One command in a process of its own."
     code = f"import sys; sys.argv[0] = {command!r}; from dnas_nb.running.cli import {command}; {command}()"
-    return subprocess.run(
+    return warm.run(
         [sys.executable, '-c', code, *map(str, words)], cwd=cwd, capture_output=True, text=True
     )
 
@@ -111,7 +111,7 @@ def test_killed_run_resumes_to_the_same_bits(run, plugin, tmp_path):
         'from dnas_nb.running.cli import dnas_search, _Bar\n'
         'def leave(*a): raise KeyboardInterrupt\n_Bar.__call__ = leave\ndnas_search()'
     )
-    cut = subprocess.run(
+    cut = warm.run(
         [sys.executable, '-c', stop, *map(str, words), '--epochs', '2'],
         cwd=plugin.parent,
         capture_output=True,
@@ -216,5 +216,5 @@ def test_a_run_whose_space_waits_in_a_part_of_the_package(part, space, tmp_path)
         f'try: space_named({space!r}, "a run")\n'
         'except UserError as e: print(e)'
     )
-    told = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=600)
+    told = warm.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=600)
     assert f'--plugin {part}' in told.stdout, told.stdout + told.stderr

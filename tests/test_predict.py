@@ -2,7 +2,6 @@
 of file a picture is; what cannot be read is listed; what is no model is one line."""
 
 import json
-import subprocess
 import sys
 import zipfile
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import warm
 import torch
 from PIL import Image
 from dnas_nb.core import UserError
@@ -156,7 +156,7 @@ def test_a_run_from_before_rules_were_kept_still_answers(home, raw):
 def command(*words, cwd):
     "The command of that name in a process of its own"
     code = 'import sys; from dnas_nb.running.cli import dnas_predict; sys.argv[0] = "dnas_predict"; dnas_predict()'
-    return subprocess.run(
+    return warm.run(
         [sys.executable, '-c', code, *map(str, words)], cwd=cwd, capture_output=True, text=True
     )
 

@@ -1,10 +1,11 @@
 "Names that other packages keep to themselves move without notice: which ones are used, and what happens when they have moved."
 
-import ast, json, os, subprocess, sys
+import ast, json, os, sys
 
 import torch
 
 from conftest import ROOT, fails
+import warm
 from dnas_nb import trees
 from dnas_nb.running import memory
 from dnas_nb.running.experiment import run
@@ -103,7 +104,7 @@ said = []
 r = run({str(tmp_path/'r')!r}, tell=said.append, **{TINY!r})
 print(json.dumps([said, json.loads((r.out/'run.json').read_text())['predicted_mb']]))
 '''
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, '-c', code],
         capture_output=True,
         text=True,

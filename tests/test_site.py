@@ -75,6 +75,7 @@ IMAGES = '''Promise.all([...document.images].map(i => { i.loading = "eager"; ret
             .then(() => [...document.images].filter(i => i.offsetParent && !i.naturalWidth).map(i => i.src))'''
 
 
+ROOT_OF_SITE = settings['doc_baseurl'] + '/'
 KATEX = 'https://cdn.jsdelivr.net/npm/katex'  # where pages look for it that were built without it
 
 
@@ -130,7 +131,7 @@ def test_the_sidebar_knows_where_it_is(written):
 
 def test_no_such_page(written):
     "What a wrong address shows: its style and its links are found from any folder, and it says where to go on."
-    root = settings['doc_baseurl'] + '/'
+    root = ROOT_OF_SITE
     links = re.findall(r'<(?:a|link|script) [^>]*(?:href|src)="([^"#]+)', written['404.html'])
     inside = [link for link in links if not re.match(r'\w+:', link)]
     assert len(inside) > 100 and all(link.startswith(root) for link in inside), inside
@@ -285,6 +286,8 @@ def test_every_link_leads_somewhere(written, folder):
                 continue
             path = unquote(path.partition('?')[0])
             target = os.path.normpath(PurePosixPath(page).parent / path) if path else page
+            if path.startswith(ROOT_OF_SITE):  # on the page of no address
+                target = path.removeprefix(ROOT_OF_SITE)
             if not (folder / target).exists():
                 wrong.add(f'{page}: {href}')
             elif anchor and target in ids and unquote(anchor) not in ids[target]:
@@ -303,7 +306,7 @@ def test_every_picture_says_what_it_shows(written):
 
 
 def test_every_page_describes_itself(written):
-    quiet = {'genindex.html', 'search.html', 'py-modindex.html'}
+    quiet = {'404.html', 'genindex.html', 'search.html', 'py-modindex.html'}
     wrong = [n for n, text in written.items() if not re.search(r'<meta content="[^"]{8,}" name="description"', text)]
     assert not set(wrong) - quiet
 

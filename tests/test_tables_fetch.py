@@ -1,9 +1,10 @@
 "Downloads from a server that misbehaves, and the command `dnas_table`."
 
-import contextlib, hashlib, http.server, os, socket, struct, subprocess, sys, time
+import contextlib, hashlib, http.server, os, socket, struct, sys, time
 import numpy as np
 import pytest
 from conftest import ROOT, fails
+import warm
 from servers import serving as server
 from dnas_nb.bench import tablefile as tf
 from dnas_nb.running.cli import dnas_table
@@ -296,7 +297,7 @@ def test_list(mine, tmp_path):
         'from dnas_nb.running.cli import dnas_table\nif __name__ == "__main__": dnas_table()\n'
     )
     env = {**os.environ, 'DNAS_DATA': str(mine), 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, tmp_path / 'dnas_table', 'list', '--measure'],
         capture_output=True,
         text=True,

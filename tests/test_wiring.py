@@ -1,6 +1,6 @@
 "Wiring: costs are those of autograd and leave no trace, shapes obey their definitions, and bad histories are one line each."
 
-import json, subprocess, sys
+import json, sys
 from itertools import product
 from pathlib import Path
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import fails
+import warm
 from dnas_nb.bilevel import Plan, search, start
 from dnas_nb.core import generator, seeded
 from dnas_nb.sources import load_data
@@ -250,7 +251,7 @@ def test_stored_runs():
 
 
 def test_command():
-    p = subprocess.run(
+    p = warm.run(
         [sys.executable, str(ROOT / 'nbs' / 'studies' / 'wiring' / 'run.py'), 'DSNAS', '0'],
         capture_output=True,
         text=True,
