@@ -1,6 +1,6 @@
 "What every test shares: the notebooks, their flags, and the count of skipped cells at the end of the run."
 
-import gc, importlib.util, os, subprocess, sys
+import base64, gc, importlib.util, os, subprocess, sys
 from collections import Counter
 from pathlib import Path
 import pytest
@@ -65,6 +65,22 @@ def skip_flags() -> list:
     skip = {'slow': True, 'cuda': not has_gpu(), 'data': not data.is_dir()}
     force = os.environ.get('DNAS_FLAGS', '').replace(',', ' ').split()
     return [flag for flag, on in skip.items() if on and flag not in force]
+
+
+DOT = base64.b64decode(  # a picture of one pixel
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+)
+
+
+@pytest.fixture(autouse=True)
+def figures_without_pixels(request, monkeypatch):
+    "Reports of searches in tests: each figure is made, its pixels are not, but for `@pytest.mark.pixels`"
+    if 'pixels' not in request.keywords:
+        monkeypatch.setattr('dnas_nb.running.report._png', lambda fig, dpi=140: DOT)
+
+
+def pytest_configure(config):
+    config.addinivalue_line('markers', 'pixels: reports show real pictures')
 
 
 def pytest_collection_modifyitems(items):

@@ -5,6 +5,7 @@ import json
 import tempfile
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 import pytest
 import torch
@@ -15,7 +16,9 @@ from dnas_nb.dialects import parse
 from dnas_nb.genotype import all_archs, draw, from_json, from_ops, neighbours, to_json, to_ops
 from dnas_nb.methods import METHODS, ROWS
 from dnas_nb.modules import Depth, Gate, Mixed, Wide, space_of
+from dnas_nb.running import experiment
 from dnas_nb.running.experiment import run
+from dnas_nb.running.referee import trainer
 from dnas_nb.running.retrain import retrain
 from dnas_nb.space import Choice, Group, Space, toy
 from dnas_nb.supernet import Spec
@@ -78,8 +81,9 @@ def files(out):
 
 
 @pytest.mark.parametrize('method', ANY)
-def test_every_row_searches_a_module_and_is_resumed_to_the_same_bits(method, tmp_path):
+def test_every_row_searches_a_module_and_is_resumed_to_the_same_bits(method, tmp_path, monkeypatch):
     "Stopped after its first epoch and continued, it is the undisturbed run; what was found is a plain module"
+    monkeypatch.setattr(experiment, 'trainer', partial(trainer, least=15))  # a tenth of the steps of a candidate
     whole = go(tmp_path / 'whole', method)
     with pytest.raises(Killed):
         go(tmp_path / 'cut', method, on_epoch=kill)

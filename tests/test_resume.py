@@ -281,6 +281,7 @@ def test_no_rows_of_a_deleted_checkpoint(copied):
 # 3. a finished run once more
 
 
+@pytest.mark.pixels
 @pytest.mark.parametrize(
     'name', ['report.html', 'curves.png', 'arrays.npz', 'genotype.json', 'history.csv']
 )
@@ -291,6 +292,7 @@ def test_finished_run_writes_what_is_missing(copied, found, name):
     assert result.found == account(found)['result'] and len(result.trace) == 3
 
 
+@pytest.mark.pixels
 def test_report_cut_off_is_drawn_on_resume(tmp_path, monkeypatch, found, capsys):
     from dnas_nb.running.cli import dnas_search
 

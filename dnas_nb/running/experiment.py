@@ -509,7 +509,7 @@ def _foresee(job, keeper, whole, tell, here):
     state = dataclasses.replace(job.fresh(), parts=1)
     need = predicted_mb(state, job.method, job.split, at_once, dev, bf16)
     if tell:
-        tell(forecast(need, resident(dev), free_mb(dev)))
+        tell(forecast(need, resident(dev, tidy=False), free_mb(dev)))
     forget_peak(dev)
     keeper.note(predicted_mb=need and round(need))
 

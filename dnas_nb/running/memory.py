@@ -66,11 +66,13 @@ class Held(TorchDispatchMode or object):
 # %% ../../nbs/running/34_memory.ipynb #aa362195
 def resident(
     dev=None,  # torch device; None or CPU: of the process
+    tidy=True, # look for garbage first: a quarter of a second where many libraries are
 ) -> float:
     "MB held now: allocated on the GPU, resident in the process otherwise"
     if _on_gpu(dev):
         return torch.cuda.memory_allocated(dev)/2**20
-    gc.collect()
+    if tidy:
+        gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError, TypeError):
@@ -221,7 +223,7 @@ def predicted_mb(
     "Peak memory of a search in this process, before it starts: by a trial, unless it is small"
     if TorchDispatchMode is None:
         return None
-    here = resident(dev)
+    here = resident(dev, tidy=False)     # garbage makes it too large, never too small
     if isinstance(state.net, SuperNet):
         most = _at_most(state.net, split, batch)
         if most < _SMALL*here:
