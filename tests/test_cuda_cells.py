@@ -80,3 +80,15 @@ def test_trainings_of_the_project_say_what_they_take():
             said = 'has not been made yet on a GPU' in ''.join(before['source'])
             assert said != bool(cell['outputs']), path.name
     assert found >= 6
+
+
+def test_a_styled_table_is_the_same_text_in_each_run():
+    "pandas names it by chance; in an output it has the name of its cell"
+    import pandas as pd
+
+    def shown(k):
+        return [dict(data={'text/html': pd.DataFrame(dict(a=[1])).style._repr_html_()})]
+
+    first, second = (run_notebooks.named(shown(k), 'c0ffee') for k in range(2))
+    assert first == second and 'T_c0ffee0_row0_col0' in ''.join(first[0]['data']['text/html'])
+    assert shown(0) != shown(1)

@@ -44,7 +44,7 @@ WAITS = {
 
 
 def places(method, space='toy'):
-    waits, *_ = synchronisations(method, space)
+    waits, *_ = synchronisations(method, space, steps=2)
     return {w.place for w in waits if w.phase != 'epoch'}
 
 

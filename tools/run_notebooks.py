@@ -32,6 +32,15 @@ def smaller(outputs):
     return outputs
 
 
+def named(outputs, name):
+    "A styled table has a random name, other text in each run: here it is that of its cell"
+    for k, o in enumerate(outputs):
+        if html := ''.join(o.get('data', {}).get('text/html', '')):
+            fixed = re.sub(r'\bT_[0-9a-f]{5}(?=[_" ])', f'T_{name}{k}', html)
+            o['data']['text/html'] = fixed.splitlines(keepends=True)
+    return outputs
+
+
 def has_cuda() -> bool:
     import torch
 
@@ -70,7 +79,8 @@ def execute(path: Path, cuda=False) -> bool:
     for cell in nb.cells:
         if passed_over(cell, gpu, cuda):
             continue
-        outputs = smaller(shell.run(source(cell), stdout=True, stderr=False) or [])
+        outputs = shell.run(source(cell), stdout=True, stderr=False) or []
+        outputs = named(smaller(outputs), cell.id)
         if shell.exc:
             import traceback
 

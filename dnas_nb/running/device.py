@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 import torch
 from torch.overrides import TorchFunctionMode
@@ -189,13 +190,17 @@ _PHASES = dict(arch_step='arch step', weight_step='weight step', _one_step='arou
 _HERE = str(Path(sys.modules['dnas_nb'].__file__).parent)
 _OURS = 'device', 'waiting'   # modules that are never the place
 
+@cache
+def _module_of(file) -> str: # '' for a file that is not of the package
+    return Path(file).stem if file.startswith(_HERE) else ''
+
 def _where(frame) -> tuple: # (phase, place)
     "The part of a search, and the function of the package, that a frame belongs to"
     phase, place = 'before', '–'
     while frame is not None:
         code = frame.f_code
-        if code.co_filename.startswith(_HERE):
-            module = Path(code.co_filename).stem
+        module = _module_of(code.co_filename)
+        if module:
             if place == '–' and module not in _OURS:
                 place = f'{module}.{code.co_qualname}'.replace('.<locals>', '')
             if module == 'bilevel' and code.co_name in _PHASES:
