@@ -32,12 +32,13 @@ def moved_in(cwd, env, out, err):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), standard)
 
 
-def run(command, cwd=None, env=None, timeout=1800, check=False, **always) -> subprocess.CompletedProcess:
-    "As `subprocess.run(command, capture_output=True, text=True)`, of `sys.executable` and -c, -m or a file"
+def run(command, cwd=None, env=None, timeout=1800, check=False, capture_output=True, text=True):
+    "As `subprocess.run`, of `sys.executable` and -c, -m or a file; what it says is always captured, as text"
     command = [str(word) for word in command]
     if not CAN_FORK:
-        always = dict(capture_output=True, text=True)
-        return subprocess.run(command, cwd=cwd, env=env, timeout=timeout, check=check, **always)
+        return subprocess.run(
+            command, cwd=cwd, env=env, timeout=timeout, check=check, capture_output=True, text=True
+        )
     with TemporaryDirectory() as folder:
         out, err = Path(folder) / 'out', Path(folder) / 'err'
         where = str(cwd or os.getcwd()), dict(env or os.environ), str(out), str(err)
