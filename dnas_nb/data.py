@@ -311,7 +311,7 @@ def _wrong_inputs(x) -> str:
         if t.dtype not in (torch.uint8, torch.float32, torch.int64, torch.bool):
             return f'x must be uint8 or float32 (int64 or bool for codes), it is {t.dtype}'
         if t.is_floating_point() and not t.isfinite().all():
-            return 'x contains NaN or infinite values'
+            return 'x contains NaN or infinite values: leave them out or fill them in'
     lengths = sorted({len(t) for t in tensors_in(x)})
     if len(lengths) != 1:
         return f'the tensors of x are of different lengths: {brief(lengths)}'

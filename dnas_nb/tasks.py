@@ -124,7 +124,7 @@ def _no_numbers(y, K) -> str:
         shape = '(examples,)' if K == 1 else f'(examples, {K})'
         return f'regression: y must be {shape} floating-point numbers, it is {_told(y)}'
     if not y.isfinite().all():
-        return 'regression: y contains NaN or infinite values'
+        return 'regression: y contains NaN or infinite values: leave them out or fill them in'
     return ''
 
 def _in_units_of(

@@ -98,7 +98,7 @@ def test_series_know_nothing_of_the_test_part():
         (np.zeros((3, 5)), ['series 3 has 3 channels', 'has 2']),
         (np.zeros((1, 2, 3)), ['series 3 is (1, 2, 3)']),
         ('text', ['series 3 holds no numbers']),
-        (np.full((2, 4), np.inf), ['NaN or infinite']),
+        (np.full((2, 4), np.inf), ['NaN or infinite', 'fill them in']),
     ],
 )
 def test_series_that_do_not_fit(bad, parts):

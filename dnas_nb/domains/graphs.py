@@ -464,7 +464,7 @@ def _wrong_links(graph) -> str:
         last = n - 1
         return f'the link {a} → {b} leads nowhere: there are {n} nodes (0 to {last})'
     if not graph.features.values.isfinite().all():
-        return 'features contain NaN or infinite values'
+        return 'features contain NaN or infinite values: leave them out or fill them in'
     return ''
 
 def _wrong_classes(labelled) -> str:

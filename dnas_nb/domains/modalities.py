@@ -58,7 +58,7 @@ def _one_clip(clip, where) -> torch.Tensor: # (samples,) float32
     if len(t) < _WINDOW:
         raise UserError(f'{where} has {len(t)} samples, fewer than a window of {_WINDOW}')
     if not t.isfinite().all():
-        raise UserError(f'{where} contains NaN or infinite values')
+        raise UserError(f'{where} contains NaN or infinite values: leave them out or fill them in')
     return t.float()
 
 def spectrogram(
