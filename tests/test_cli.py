@@ -311,33 +311,20 @@ def test_retraining_killed_and_resumed(tmp_path, whole):
     found = tmp_path / 'genotype.json'
     found.write_bytes(whole[1])
 
-    def start(out, *more, **kw):
-        return subprocess.Popen(
-            [
-                TRAIN,
-                str(found),
-                *'--images 160 --epochs 10 --channels 2 --device cpu --out'.split(),
-                str(tmp_path / out),
-                *more,
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def line(out, *more):
+        words = '--images 160 --epochs 10 --channels 2 --device cpu --out'.split()
+        return [sys.executable, TRAIN, found, *words, tmp_path / out, *more]
 
-    straight = start('straight')
-    straight.communicate()
-    p = start('killed')
+    straight = warm.run(line('straight'))
+    p = subprocess.Popen(line('killed'), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(tmp_path / 'killed' / 'run.json', 3, p)
     p.send_signal(signal.SIGKILL)
     p.communicate()
     assert (straight.returncode, p.returncode) == (0, -signal.SIGKILL)
-    refused = start('killed')
-    _, err = refused.communicate()
-    assert refused.returncode == 2 and '--resume' in err.strip().splitlines()[-1]
-    p = start('killed', '--resume')
-    out, _ = p.communicate()
-    assert p.returncode == 0 and 'alone     test' in out
+    refused = warm.run(line('killed'))
+    assert refused.returncode == 2 and '--resume' in refused.stderr.strip().splitlines()[-1]
+    p = warm.run(line('killed', '--resume'))
+    assert p.returncode == 0 and 'alone     test' in p.stdout
     assert [(tmp_path / k / 'history.csv').read_bytes() for k in ('killed',)] == [
         (tmp_path / 'straight' / 'history.csv').read_bytes()
     ]

@@ -182,7 +182,7 @@ def test_killed_and_resumed(tmp_path):
     p.wait()
     before = {f: f.stat().st_mtime_ns for f in tmp_path.glob('*.npz')}
     assert len(before) == 1
-    done = subprocess.run(command, cwd=ROOT, env=ENV, capture_output=True, text=True, timeout=1200)
+    done = warm.run(command, cwd=ROOT, env=ENV, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]
     assert all(
         f.stat().st_mtime_ns == t for f, t in before.items()

@@ -1,7 +1,9 @@
 "The script for a GPU takes its whole path on the CPU, in small, goes on where it stopped, and loses one part at most."
 
-import json, subprocess, sys
+import json, sys
 from pathlib import Path
+
+import warm
 
 TOOLS = Path(__file__).resolve().parent.parent / 'tools'
 
@@ -12,7 +14,7 @@ def rows(out):
 
 def test_the_whole_path_in_small(tmp_path):
     command = [sys.executable, TOOLS / 'gpu.py', '--out', tmp_path, '--device', 'cpu', '--quick']
-    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    warm.run(command, check=True, timeout=600)
     first = rows(tmp_path)
     assert not [r for r in first if 'failed' in r]
     names = [r['name'] for r in first]
@@ -22,7 +24,7 @@ def test_the_whole_path_in_small(tmp_path):
     assert '|' in first[-1]['cell'] and first[-1]['epochs'] == 2
     with open(tmp_path / 'gpu.jsonl', 'a') as f:
         f.write('{"name": "half a li')  # killed here
-    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    warm.run(command, check=True, timeout=600)
     lines = (tmp_path / 'gpu.jsonl').read_text().splitlines()
     assert lines[-1] == '{"name": "half a li' and len(lines) == len(first) + 1  # nothing twice
 

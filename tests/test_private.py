@@ -95,6 +95,7 @@ def test_without_the_dispatch_mode(tmp_path):
     "The module imports, and a search runs without a forecast."
     code = f'''
 import json, sys, torch
+for name in [name for name in sys.modules if name.startswith('dnas_nb')]: del sys.modules[name]
 held, sys.modules['torch.utils._python_dispatch'] = sys.modules['torch.utils._python_dispatch'], None
 from dnas_nb.running import memory
 sys.modules['torch.utils._python_dispatch'] = held   # PyTorch itself needs it later

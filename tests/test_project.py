@@ -2,6 +2,7 @@
 
 import json, re, subprocess, sys
 import pytest
+import warm
 from conftest import NBS, ROOT
 import architecture, first_issues
 
@@ -14,11 +15,7 @@ def test_the_architecture_has_no_import_from_a_later_chapter():
 
 
 def test_the_picture_is_drawn(tmp_path):
-    done = subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'architecture.py', tmp_path / 'a.svg'],
-        capture_output=True,
-        text=True,
-    )
+    done = warm.run([sys.executable, ROOT / 'tools' / 'architecture.py', tmp_path / 'a.svg'])
     assert done.returncode == 0 and 'modules' in done.stdout, done.stderr
     assert '<svg' in (tmp_path / 'a.svg').read_text(encoding='utf-8')
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 from conftest import fails
 
 from dnas_nb import ranks
@@ -36,7 +37,7 @@ def free_port() -> str:
 
 
 def two(task, *args):
-    "Two processes that know of each other run `task(*args)` of this file; their Popen objects"
+    "Two processes that know of each other run `task(*args)` of this file"
     group = dict(
         TORCHELASTIC_RUN_ID='test',
         WORLD_SIZE='2',
@@ -47,11 +48,7 @@ def two(task, *args):
         OMP_NUM_THREADS='1',
     )
     line = [sys.executable, __file__, task, *map(str, args)]
-    pipe = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return [
-        subprocess.Popen(line, env=os.environ | group | dict(RANK=str(rank)), **pipe)
-        for rank in range(2)
-    ]
+    return [warm.start(line, env=os.environ | group | dict(RANK=str(rank))) for rank in range(2)]
 
 
 def ended(processes, codes=(0, 0)) -> list:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import warm
 from conftest import fails
 
 from dnas_nb import checkpoint, core
@@ -649,9 +650,7 @@ def test_file_too_large_is_one_line(tmp_path, found):
     "The system's word, not torch's; run.json says stopped; the same command goes on when there is room"
     size = (found / 'last.pt').stat().st_size
     code = LIMITED.format(size - 1000, TINY)
-    p = subprocess.run(
-        [sys.executable, '-c', code, str(tmp_path / 'r')], capture_output=True, text=True
-    )
+    p = warm.run([sys.executable, '-c', code, tmp_path / 'r'])
     said = p.stderr.replace('\r', '\n').strip().splitlines()
     assert p.returncode == 2 and 'Traceback' not in p.stderr
     assert said[-1] == f"dnas_search: cannot write {tmp_path/'r'/'last.pt'}: File too large"

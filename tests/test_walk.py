@@ -16,9 +16,10 @@ before the first one too.
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
+
+import warm
 from dnas_nb.sources import find_data
 
 LIMITS = dict(before=224, step=86, after=232)  # of all
@@ -82,9 +83,7 @@ def offered(names) -> list:
 
 def counted(tmp_path) -> dict:
     "The same in a process of its own, where nothing is remembered from before"
-    p = subprocess.run(
-        [sys.executable, __file__, '--json', str(tmp_path / 'run')], capture_output=True, text=True
-    )
+    p = warm.run([sys.executable, __file__, '--json', tmp_path / 'run'])
     assert p.returncode == 0, p.stderr[-2000:]
     return json.loads(p.stdout.splitlines()[-1])
 
