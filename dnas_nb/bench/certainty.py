@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 import numpy as np
+import torch
 from ..core import UserError
 
 # %% ../../nbs/bench/19a_certainty.ipynb #ce190006
@@ -32,11 +33,8 @@ def _chances(
 ) -> np.ndarray: # (F, K), rows sum to 1
     "Of every value, for every form (Bayes)"
     n, total = (~np.isnan(z)).sum(1), np.nansum(z - seeds, 1)
-    fit = np.outer(total, grid) - .5*np.outer(n, grid**2)
-    fit /= sigma**2
-    fit -= fit.max(1, keepdims=True)
-    chance = np.exp(fit)*prior
-    return chance/chance.sum(1, keepdims=True)
+    fit = np.stack([total, -.5*n], 1) @ np.stack([grid, grid**2])/sigma**2
+    return (torch.from_numpy(fit) + torch.from_numpy(prior).log()).softmax(1).numpy()
 
 # %% ../../nbs/bench/19a_certainty.ipynb #ce190012
 def _spread(z) -> float:
@@ -71,12 +69,12 @@ def _fitted(
     for _ in range(turns):
         prior = np.maximum(share @ kernel, 1e-200)
         chance = _chances(z, seeds, sigma, grid, prior)
-        mean = chance @ grid
+        mean, square = (chance @ np.stack([grid, grid**2], 1)).T
         seeds = np.nanmean(z - mean[:, None], 0)
         seeds -= seeds.mean()
-        over = (chance @ grid**2 - mean**2)[:, None] + (z - seeds - mean[:, None])**2
+        over = (square - mean**2)[:, None] + (z - seeds - mean[:, None])**2
         sigma = float(np.sqrt(np.nanmean(over[repeated])))   # the others say nothing of it
-        share *= (chance[measured]/prior).mean(0) @ kernel.T
+        share *= (chance[measured].mean(0)/prior) @ kernel.T
     return sigma, grid, _chances(z, seeds, sigma, grid, share @ kernel)
 
 # %% ../../nbs/bench/19a_certainty.ipynb #ce190014
