@@ -777,7 +777,10 @@ SOURCES = dict(BUILT_IN_DATA)   # known by name in this process: these, and what
 def is_file(
     name, # of a data set, or a path
 ) -> bool:
-    "Does the name of a data set mean a file or a folder?"
+    "Does the name of a data set mean a file or a folder? Raises `UserError` for what is no name"
+    if name is not None and not isinstance(name, (str, Path)):
+        raise UserError('data must be a name, a file, a folder or `Data`, which from_tensors(x, y) '
+                        f'makes of tensors, not a {type(name).__name__}')
     text = str(name)
     if text in SOURCES:
         return False

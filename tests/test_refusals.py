@@ -13,12 +13,14 @@ from dnas_nb.domains.graphs import Labelled
 from dnas_nb.loaders import from_dataset
 from dnas_nb.modules import Depth, Gate, Mixed, Wide, space_of
 from dnas_nb.running.experiment import run
+from dnas_nb.running.retrain import retrain
 from dnas_nb.sources import load_data
 from dnas_nb.spaces import macro
 from dnas_nb.suite import SUITE
 from dnas_nb.tasks import multilabel, regression, segmentation
 
 torch.set_num_threads(1)
+CELL = '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|'
 TINY = dict(method='darts', epochs=1, batch=8, device='cpu', report=False)
 
 
@@ -341,3 +343,30 @@ def test_a_row_that_does_not_fit_how_networks_are_built(method, space, part, tmp
     "Before the first step, and never by losing what the space is about"
     brief = dict(data='digits', images=80, channels=8, cells=1, epochs=1, batch=16, device='cpu')
     fails(lambda: run(tmp_path / 'run', method=method, space=space(), **brief), part)
+
+
+# --- the door
+
+
+def test_what_is_searched_is_a_name_or_data(tmp_path):
+    "Arrays and tensors are no `Data` yet; `Data` may stand where a name does"
+    for thing, kind in (torch.rand(20, 6), 'Tensor'), (dict(x=1), 'dict'), ((1, 2), 'tuple'):
+        fails(lambda: run(tmp_path / 'x', data=thing, **TINY), 'from_tensors(x, y)', f'not a {kind}')
+        fails(lambda: retrain(CELL, data=thing, out=tmp_path / 'x'), 'from_tensors', f'not a {kind}')
+    digits = load_data('digits', images=40)
+    small = dict(TINY, space='toy', channels=2)
+    named, split = (run(tmp_path / k, **small, **{k: digits}) for k in ('data', 'split'))
+    assert named.genotype == split.genotype and named.settings == split.settings
+    few = dict(epochs=1, C=2, batch=8, device='cpu')
+    again = retrain(CELL, data=digits, out=tmp_path / 'alone', **few)
+    assert again.history == retrain(CELL, split=digits, out=tmp_path / 'too', **few).history
+
+
+def test_a_method_where_the_folder_belongs(tmp_path, monkeypatch):
+    "`search('gdas')` is no search by GDAS: the first word is the folder"
+    monkeypatch.chdir(tmp_path)
+    few = dict(space='toy', images=40, batch=8, epochs=1, channels=2, device='cpu', report=False)
+    fails(lambda: run('gdas', **few), "give method='gdas'", "out='./gdas'")
+    assert run('./gdas', **few).settings.method == 'danas'
+    assert run('gdas', resume=True, **few).settings.method == 'danas'
+    assert run('drnas', method='drnas', **few).settings.method == 'drnas'

@@ -34,7 +34,7 @@ from .identity import (about as data_of, absolute, ask_for_split, described,
                               folder_name, given_again, named, placed, same_run, space_named)
 from .memory import (forecast, forget_peak, free_mb, halving, peak, predicted_mb,
                                     resident)
-from ..methods import find_method
+from ..methods import METHODS, find_method
 from ..reading.answers import KINDS
 from ..growing import blueprint, reshape
 from ..hypergrad import first_order, single_level
@@ -216,14 +216,17 @@ def _worth(t) -> str:
 # %% ../../nbs/running/40_experiment.ipynb #a69cd487
 def _asked(out, split, given) -> Settings:
     "What a call of `run` asks for. Raises `UserError` for values that cannot work"
-    begun = account(out) if out else {}
+    begun, data = account(out) if out else {}, given.get('data')
     if begun:
         given_again(out, given)
+    elif out in METHODS and given.get('method') is None:
+        raise UserError(f'out={out!r} would be the folder, and there is a method of that name: '
+                        f'give method={out!r}, or out={"./" + out!r} for the folder')
     if split is not None:
         return _of_split(split, given)
-    if given.get('data') is None and begun.get('dataset'):
+    if data is None and begun.get('dataset'):
         ask_for_split(out)
-    data = given.get('data') or Settings.data
+    data = Settings.data if data is None or data == '' else data
     if is_file(data):
         data = placed(data, out)
     elif data not in SOURCES:
@@ -388,11 +391,11 @@ def run(
     on_epoch=None,  # called with (state, settings) after every epoch: a function, or several
     report=True,    # write pictures and report.html at the end?
     tell=None,      # called with a line now and then: memory needed, a batch that was halved
-    **given,        # fields of `Settings`: method, space, task (names or values), data, epochs ...
+    **given,        # fields of `Settings`: method, space, data, task (names or values), epochs ...
 ) -> Result:
     "Search, and write the run folder. Raises `UserError` for anything a user can mend"
     on_epoch = one_call(on_epoch)
-    s, dev = _together(out, split, given, device)
+    s, dev, split = _together(out, split, given, device)
     out = Path(out) if out else from_first(_folder, s, resume)
     with owning(out), on_threads(s.threads, s.precision):   # ours first of all: what is read stays
         whole, begun = from_first(_standing, out, resume, s)
@@ -400,23 +403,24 @@ def run(
         if begun.get('status') == 'finished':
             return _again(job, out, whole, report, tell)
         keeper = _keeper(job, out, whole)
-        here = world()
         with keeper.watching():
-            only_first(_foresee, job, keeper, whole, tell, here)
+            only_first(_foresee, job, keeper, whole, tell, world())
             state = _search(job, keeper, on_epoch, tell)
-            verdict = _conclude(job, keeper, state, None if here.rank else tell)
+            verdict = _conclude(job, keeper, state, None if world().rank else tell)
             keeper.about = from_first(_write, job, keeper, state, verdict)
         if report:
             only_first(_draw, keeper)
         return _result(job, keeper, state.trace, verdict.genotype)
 
-def _together(out, split, given, device) -> tuple: # (Settings, device)
+def _together(out, split, given, device) -> tuple: # (Settings, device, `Data` or None)
     "What all ranks are asked for, and where this one computes. Raises `UserError`"
     join()
+    if split is None and isinstance(given.get('data'), Data):   # a value in the place of a name
+        split = given.pop('data')
     s, dev = all_or_none(_asked, out, split, given), all_or_none(own_device, device)
     agree(asdict(s) | versions(), 'start all ranks with the same command')
     all_or_none(share, s.batch)
-    return s, dev
+    return s, dev, split
 
 def _standing(out, resume, s) -> tuple: # (checkpoint or None, run.json)
     "What is in the folder already. Raises `UserError` for what cannot be continued"

@@ -175,7 +175,7 @@ def _note(folder, split):
 def retrain(
     arch,           # see `find_arch`
     space=None,     # name of its space, or a `Space`, where the text does not say
-    data=None,      # None: the data of the run that found it; without a run the digits
+    data=None,      # a name or `Data`; None: those of the run that found it, else the digits
     preset='small', # a name in `evaluate.RECIPES`
     size=None,      # pixels; None: in published recipes as the data are, in 'small' as searched
     images=None,    # for training; None: likewise
@@ -192,6 +192,8 @@ def retrain(
 ) -> Trained:
     "Train a found cell from scratch, into a run folder. Raises `UserError` for what can be mended"
     join()
+    if split is None and isinstance(data, Data):   # a value in the place of a name
+        split, data = data, None
     wanted = _Wanted(split, data, size, images, layout)
     _check(wanted, threads, seed, recipe)
     found = find_arch(arch, space)
@@ -208,7 +210,8 @@ def retrain(
                               tell, held=True, task=task)
 
 def _check(wanted, threads, seed, recipe):
-    "Raise `UserError` for numbers that cannot be, and for fields that a recipe lacks"
+    "Raise `UserError` for data without a name, impossible numbers, and fields a recipe lacks"
+    is_file(wanted.data)   # raises for what is no name
     counted(threads, 'threads', LARGEST['threads'])
     for k, v in wanted.cut().items():
         counted(v, k, LARGEST[k])
