@@ -274,6 +274,8 @@ def test_version_2_goes_on_from_its_table(tmp_path):
     assert (right[:3] == old.swapaxes(0, 1)).all() and (right[3:] < 0).all()
     seed, rows = measured.more(right, header['sizes'][2])[0]
     assert (right[seed, rows] < 0).all() and (right[:seed, rows] >= 0).all()
+    asked = measured.open_forms(right, header['sizes'][2], among=[7, 4000])
+    assert sorted(asked) == [7, 4000] and not {7, 4000} <= set(rows)
     out = dict(
         rows=np.array(rows),
         seed=np.array(seed),

@@ -4,9 +4,10 @@ tools/make_digits201.py --workers 2         train, then write the table
 tools/make_digits201.py --pack              write the table from what there is
 tools/make_digits201.py --row 2500 --seed 1 train one row again and compare it with the table
 tools/make_digits201.py --version 2         add seeds where ranks are decided, to a table of its own
+tools/make_digits201.py --version 2 --cells FILE      to the cells that a study's CSV names
 """
 
-import argparse, os, platform, sys
+import argparse, csv, os, platform, sys
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -28,6 +29,9 @@ from dnas_nb.bench.measured import (
     save_chunk,
 )
 from dnas_nb.bench import measured
+from dnas_nb.dialects import parse
+from dnas_nb.equality import canon
+from dnas_nb.space import nb201
 
 PARTS = ('train', 'valid', 'test')
 SIZES = 626, 627, 544
@@ -45,7 +49,7 @@ def left(a):
     "The chunks to do, of all forms or of the first few; of version 2 those before it asks again."
     if a.version == 2:
         right, _ = all_trainings(a.folder, a.to)
-        return more(right, SIZES[2], a.chunk)[: 8 * a.workers]
+        return more(right, SIZES[2], a.chunk, among=forms_in(a.cells))[: 8 * a.workers]
     right = finished(a.folder)[0]
     if a.first is None:
         return missing(right, a.chunk, a.all)
@@ -56,6 +60,16 @@ def left(a):
         )
         if s == 0
     ]
+
+
+def forms_in(path):
+    "Numbers of the forms whose cells the column `cell` of a CSV file names; None where there is none"
+    if path is None:
+        return None
+    known = {text: k for k, text in enumerate(forms().texts)}
+    space = nb201()
+    with open(path, encoding='utf-8', newline='') as f:
+        return [known[canon(parse(row['cell'], space), space)] for row in csv.DictReader(f)]
 
 
 def fill(a):
@@ -137,6 +151,7 @@ def main():
         help='every seed for every form, not only for the best 500 and 500 random ones',
     )
     p.add_argument('--version', type=int, default=1, choices=[1, 2], help='2: more seeds')
+    p.add_argument('--cells', help='of version 2: only the forms in the column `cell` of this CSV file')
     p.add_argument('--pack', action='store_true', help='write the table from what there is')
     p.add_argument('--row', type=int, help='train this form again')
     p.add_argument('--seed', type=int, default=0, help='of --row')

@@ -124,14 +124,18 @@ def open_forms(
     top=100,     # forms whose places should be known
     enough=.3,   # standard error in points
     chance=.05,  # of belonging to the best: below it a form is given up
+    among=None,  # numbers of forms: these instead, whatever their chance
 ) -> np.ndarray: # numbers of forms, the most promising first
-    "Forms that may belong to the best and are not known well"
+    "Forms that may belong to the best, or are asked for, and are not known well"
     belief = believe(right[:, :, 2].T, of)
     bars = np.sort(belief.draws, axis=1)[:, -top]
     likely = (belief.draws >= bars[:, None]).mean(0)
     unknown = (belief.error > enough) & (right[-1, :, 0] < 0)
     order = np.argsort(-likely, kind='stable')
-    return order[(unknown & (likely >= chance))[order]]
+    asked = likely >= chance
+    if among is not None:
+        asked = np.isin(np.arange(len(likely)), among)
+    return order[(unknown & asked)[order]]
 
 def more(
     right,     # (seeds, F, 3)
