@@ -480,6 +480,10 @@ def draw(
 ): # the axes
     "Draw one cell, a colour per operation. Raises `UserError` for a cell that it does not have"
     from dnas_nb.viz import draw_dag
+    g = getattr(g, 'genotype', g)      # of what a search or a training returned
+    if not isinstance(g, Genotype):
+        raise UserError('draw takes a Genotype, which parse makes of text, or what a search '
+                        f'returned, not a {type(g).__name__}')
     if not g.cells:
         raise UserError(f'space {brief(g.space)} has no cells: there is no wiring to draw')
     cell = cell or g.cells[0][0]

@@ -1,8 +1,12 @@
 "What people give by mistake when they search their own module, data and loss: each a line that names the place, from the door to the last check."
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import dnas_nb as nas
 from conftest import fails
 from PIL import Image
 from torch import nn
@@ -370,3 +374,24 @@ def test_a_method_where_the_folder_belongs(tmp_path, monkeypatch):
     assert run('./gdas', **few).settings.method == 'danas'
     assert run('gdas', resume=True, **few).settings.method == 'danas'
     assert run('drnas', method='drnas', **few).settings.method == 'drnas'
+
+
+def test_what_a_run_returned_stands_for_its_folder(tmp_path, monkeypatch):
+    "From a search to answers, without a path in between; and what has no folder says so in a line"
+    monkeypatch.chdir(tmp_path)
+    few = dict(space='toy', images=40, batch=8, epochs=1, channels=2, device='cpu', report=False)
+    found = nas.search('found', method='darts', **few)
+    alone = nas.retrain(found, epochs=1, C=2, batch=8, device='cpu', out='alone')
+    named = nas.retrain('found', epochs=1, C=2, batch=8, device='cpu', out='named')
+    assert alone.history == named.history and alone.genotype == found.genotype
+    cell = nas.retrain(found.genotype, epochs=1, C=2, batch=8, images=40, device='cpu', out='cell')
+    assert cell.genotype == found.genotype and cell.data == 'digits'
+    assert 'net.py' in nas.export(alone, formats=['py'])
+    x = torch.randint(0, 255, (3, 1, 8, 8), dtype=torch.uint8)
+    assert nas.predict(alone, x).equals(nas.predict('alone', x))
+    assert nas.report(found) == Path('found/report.html') and nas.draw(found).texts
+    fails(lambda: nas.export(found), 'found holds a search', 'train the cell first')
+    fails(lambda: nas.predict(found, x), 'found holds a search')
+    fails(lambda: nas.export(replace(alone, out=None)), 'wrote no folder')
+    fails(lambda: nas.draw('|skip_connect~0|'), 'draw takes a Genotype', 'not a str')
+    fails(lambda: nas.compare('found'), 'frame of a study', 'not a str')

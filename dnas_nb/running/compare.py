@@ -57,6 +57,9 @@ def groups(
     block='seed', # column of the repetitions
 ):
     "(blocks, groups) DataFrame of finished runs. Raises `UserError` for single seeds and doubles"
+    if not hasattr(f, 'columns'):
+        raise UserError('give the frame of a study, frame(folder) of dnas_nb.running.study, or '
+                        f'another DataFrame, not a {type(f).__name__}')
     by = [by] if isinstance(by, str) else list(by)
     for column in (value, block, *by):
         choose(column, list(f.columns), 'column')

@@ -351,6 +351,11 @@ class Trained:
     def train_acc(self):
         return self.history[-1]['train_acc']
 
+    def __fspath__(self):   # it may stand where its folder does: export(trained), predict(trained)
+        if self.out is None:
+            raise UserError('this training wrote no folder: give it out=')
+        return str(self.out)
+
     def __repr__(self):
         test, train, weights = 100*self.test_acc, 100*self.train_acc, self.weights/1e6
         return (f'Trained(seed {self.seed}: test {test:.2f} %, train {train:.2f} %; '

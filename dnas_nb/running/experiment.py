@@ -185,6 +185,9 @@ class Result:
         state = self.job.begin(read(self.out/'last.pt'))
         return self.space.extract(self.genotype, state.net)
 
+    def __fspath__(self):   # it may stand where its folder does: retrain(result), report(result)
+        return str(self.out)
+
     def __repr__(self):
         test = self.found['test_acc']
         return (f"Result({self.genotype.space}: {self.found['arch']}, test {test:.2%} "

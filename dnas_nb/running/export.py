@@ -1075,7 +1075,8 @@ def _trained(
     split=None, # `Data` that should be the data of the run
 ) -> tuple: # (network, what the run says about its data)
     "The network of a finished retraining. Raises `UserError` for another folder, or other data"
-    if not Path(run).is_dir():
+    run = Path(run)
+    if not run.is_dir():
         raise UserError(f'there is no folder {run}: give one that dnas_train wrote')
     about = account(run)
     if not about:
@@ -1132,7 +1133,8 @@ def export_run(
         raise UserError('give both --mean and --std, or neither')
     out = Path(out or Path(run)/'export')
     norm = None if mean is None else (_numbers(mean, 'mean'), _numbers(std, 'std'))
-    about = export(run, out, formats.split(','), size, norm)
+    formats = formats.split(',') if isinstance(formats, str) else formats
+    about = export(run, out, formats, size, norm)
     shape = ' × '.join(map(str, about['input']))
     counts = f"{about['classes']} classes, {about['parameters']:,} parameters"
     lines = [f"input     {shape}, {about['takes']}; {counts}"]

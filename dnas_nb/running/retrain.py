@@ -8,6 +8,7 @@ __all__ = ['Found', 'find_arch', 'retrain']
 
 # %% ../../nbs/running/41_retrain.ipynb #rt00imp0
 import dataclasses
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +39,15 @@ class Found:
     folder: Path = None # of that run
 
 def find_arch(
-    arch,       # run folder, genotype.json, architecture text, or the name of a published cell
+    arch,       # what a search returned, its folder, a genotype.json, a `Genotype`, architecture
+                # text, or the name of a published cell
     space=None, # name of its space, or a `Space`; None: as the run or the file says, else nb201
 ) -> Found:
     "The architecture that is meant. Raises `UserError` that says what it looked for"
-    arch = str(arch).strip()
+    if isinstance(arch, Genotype):
+        s = space_named(space or arch.space)
+        return Found(parse(str(arch), s), s, {})
+    arch = os.fspath(arch) if isinstance(arch, os.PathLike) else str(arch).strip()
     path = _as_path(arch)
     if path and has_dir(path):
         return _of_file(path/'genotype.json', space, arch)
