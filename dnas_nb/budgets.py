@@ -18,6 +18,7 @@ from .core import Described, UserError, brief, choose
 from .cost import cost_table, evaluating, with_cost
 from .genotype import Genotype, from_ops, one_hot
 from .modules import parts_of
+from .space import Space
 from .supernet import Spec, stored
 
 # %% ../nbs/09b_budgets.ipynb #cfc41d82
@@ -554,6 +555,9 @@ def within(
     spec=Spec(), # what networks are built from
 ) -> Within:
     "Limits that a derived architecture keeps. Raises `UserError` without a limit"
+    if not isinstance(space, Space):
+        raise UserError("within: give a Space, such as all_spaces()['nb201'](), or space_of(module), "
+                        f'not a {type(space).__name__}')
     given = dict(params=params, macs=macs)
     given = {what: limit for what, limit in given.items() if limit is not None}
     if not given:

@@ -380,6 +380,7 @@ def test_what_a_run_returned_stands_for_its_folder(tmp_path, monkeypatch):
     "From a search to answers, without a path in between; and what has no folder says so in a line"
     monkeypatch.chdir(tmp_path)
     few = dict(space='toy', images=40, batch=8, epochs=1, channels=2, device='cpu', report=False)
+    digits = load_data('digits', images=40)
     found = nas.search('found', method='darts', **few)
     alone = nas.retrain(found, epochs=1, C=2, batch=8, device='cpu', out='alone')
     named = nas.retrain('found', epochs=1, C=2, batch=8, device='cpu', out='named')
@@ -392,6 +393,11 @@ def test_what_a_run_returned_stands_for_its_folder(tmp_path, monkeypatch):
     assert nas.report(found) == Path('found/report.html') and nas.draw(found).texts
     fails(lambda: nas.export(found), 'found holds a search', 'train the cell first')
     fails(lambda: nas.predict(found, x), 'found holds a search')
+    own = replace(digits, about=replace(digits.about, name='own', source=None))
+    mine = nas.search('mine', data=own, **dict(few, images=None))
+    fails(lambda: nas.search(mine, resume=True, **few), 'mine', 'give split= or data=')
+    fails(lambda: nas.retrain(mine, epochs=1, device='cpu', out='x'), 'give split= or data=')
+    fails(lambda: nas.within('nb201', params=9), 'give a Space', 'not a str')
     fails(lambda: nas.export(replace(alone, out=None)), 'wrote no folder')
     fails(lambda: nas.draw('|skip_connect~0|'), 'draw takes a Genotype', 'not a str')
     fails(lambda: nas.compare('found'), 'frame of a study', 'not a str')

@@ -10,6 +10,7 @@ __all__ = ['PRESETS', 'Settings', 'settings', 'Result', 'row_and_space', 'Job', 
 # %% ../../nbs/running/40_experiment.ipynb #9eb6a09d
 import contextlib
 import dataclasses
+import os
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -219,6 +220,7 @@ def _worth(t) -> str:
 # %% ../../nbs/running/40_experiment.ipynb #a69cd487
 def _asked(out, split, given) -> Settings:
     "What a call of `run` asks for. Raises `UserError` for values that cannot work"
+    out = out and os.fspath(out)   # of what a search returned: its folder
     begun, data = account(out) if out else {}, given.get('data')
     if begun:
         given_again(out, given)
