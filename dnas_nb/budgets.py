@@ -556,7 +556,7 @@ def within(
 ) -> Within:
     "Limits that a derived architecture keeps. Raises `UserError` without a limit"
     if not isinstance(space, Space):
-        raise UserError("within: give a Space, such as all_spaces()['nb201'](), or space_of(module), "
+        raise UserError("within: give a Space, all_spaces()['nb201']() or space_of(module), "
                         f'not a {type(space).__name__}')
     given = dict(params=params, macs=macs)
     given = {what: limit for what, limit in given.items() if limit is not None}
