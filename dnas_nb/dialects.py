@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .core import UserError, brief, choose
 from .genotype import Genotype, from_ops, pick_op
 from .safe import brief_line
-from .space import Cell, darts
+from .space import Cell, Space, darts
 
 # %% ../nbs/04a_dialects.ipynb #44c88a26
 def _fail_at(
@@ -189,6 +189,9 @@ def parse(
     space, # the `Space` it belongs to
 ) -> Genotype:
     "Read an architecture in any dialect. Raises `UserError` with the position of the first mistake"
+    if not isinstance(space, Space):
+        raise UserError("an architecture is read in a Space, such as all_spaces()['nb201'](), "
+                        f'not a {type(space).__name__}')
     if len(space.cells) < len(space.groups):
         return _parse_words(_checked(text), space)
     if 'Genotype' in _checked(text):

@@ -397,6 +397,7 @@ def test_what_a_run_returned_stands_for_its_folder(tmp_path, monkeypatch):
     mine = nas.search('mine', data=own, **dict(few, images=None))
     fails(lambda: nas.search(mine, resume=True, **few), 'mine', 'give split= or data=')
     fails(lambda: nas.retrain(mine, epochs=1, device='cpu', out='x'), 'give split= or data=')
+    fails(lambda: nas.parse('|skip_connect~0|', 'toy'), 'read in a Space', 'not a str')
     fails(lambda: nas.within('nb201', params=9), 'give a Space', 'not a str')
     fails(lambda: nas.export(replace(alone, out=None)), 'wrote no folder')
     fails(lambda: nas.draw('|skip_connect~0|'), 'draw takes a Genotype', 'not a str')
