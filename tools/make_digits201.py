@@ -141,7 +141,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument('--folder', help='where chunks are kept; default: runs/digits201, or _2')
-    p.add_argument('--to', help='the table; default: in the package, of version 2 in its study')
+    p.add_argument('--to', help='the table; default: in the package')
     p.add_argument('--workers', type=int, default=1, help='processes, one core each')
     p.add_argument('--chunk', type=int, default=16, help='networks trained at once')
     p.add_argument('--first', type=int, help='a rehearsal: only the first forms, seed 0, no table')
@@ -157,8 +157,6 @@ def main():
     p.add_argument('--seed', type=int, default=0, help='of --row')
     a = p.parse_args()
     a.folder = a.folder or ('runs/digits201' if a.version == 1 else 'runs/digits201_2')
-    if a.version == 2:  # not in the package until it is complete
-        a.to = a.to or ROOT / 'nbs' / 'studies' / 'digits2' / 'digits201_2.npz'
     if a.row is not None:
         return again(a)
     if not a.pack:

@@ -320,7 +320,7 @@ def from_table(
     from dnas_nb.bench.tables import load, summary
     tables = ['nasbench201']
     if is_digits(split):
-        tables.insert(0, 'digits201')
+        tables.insert(0, 'digits201_2')
     found = []
     why = ''
     for name in tables:
