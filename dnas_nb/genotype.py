@@ -473,14 +473,14 @@ def mutate(
 
 # %% ../nbs/04_genotype.ipynb #677d2f6a
 def draw(
-    g,             # a `Genotype`
+    g,             # a `Genotype`, or what a search or a training returned
     ax=None,       # Matplotlib axes, or None for new ones
     cell=None,     # name of the cell type to draw; None: the first
     output=None,   # 'last' or 'concat'; None: 'concat' with several inputs, as in DARTS
 ): # the axes
     "Draw one cell, a colour per operation. Raises `UserError` for a cell that it does not have"
     from dnas_nb.viz import draw_dag
-    g = getattr(g, 'genotype', g)      # of what a search or a training returned
+    g = getattr(g, 'genotype', g)
     if not isinstance(g, Genotype):
         raise UserError('draw takes a Genotype, which parse makes of text, or what a search '
                         f'returned, not a {type(g).__name__}')

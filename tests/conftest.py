@@ -1,10 +1,11 @@
 "What every test shares: the notebooks, their flags, and the count of skipped cells at the end of the run."
 
-import base64, gc, importlib.util, os, subprocess, sys
+import gc, importlib.util, os, subprocess, sys
 from collections import Counter
 from pathlib import Path
 import pytest
 from dnas_nb.core import UserError
+from dot import DOT
 from wheels import built, environment, unpacked  # noqa: F401, fixtures of two files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,11 +66,6 @@ def skip_flags() -> list:
     skip = {'slow': True, 'cuda': not has_gpu(), 'data': not data.is_dir()}
     force = os.environ.get('DNAS_FLAGS', '').replace(',', ' ').split()
     return [flag for flag, on in skip.items() if on and flag not in force]
-
-
-DOT = base64.b64decode(  # a picture of one pixel
-    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
-)
 
 
 @pytest.fixture(autouse=True)

@@ -1,19 +1,16 @@
 "Run one notebook with nbdev's runner and print what happened as JSON: `python tests/run_notebook.py NOTEBOOK SKIP_FLAG ...`."
 
-import base64, json, sys, traceback
+import json, sys, traceback
 from collections import Counter
 from pathlib import Path
 import nbdev.test
 from execnb.nbio import read_nb
 from IPython.core import pylabtools
 from matplotlib.backend_bases import FigureCanvasBase
+from dot import DOT, DOT_TEXT
 from warm import moved_in
 
 TRACE = 6  # the last frames of a failure that are shown
-DOT_TEXT = (  # a picture of one pixel
-    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
-)
-DOT = base64.b64decode(DOT_TEXT)
 
 
 class Shell(nbdev.test.CaptureShell):

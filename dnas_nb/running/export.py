@@ -1121,9 +1121,9 @@ def _numbers(
     raise UserError(f'--{name} takes numbers with commas between them, not {brief(text)}')
 
 def export_run(
-    run,                   # folder that dnas_train wrote
+    run,                   # folder that dnas_train wrote, or what `retrain` returned
     out=None,              # folder to write (RUN/export)
-    formats='pt2,onnx,py', # which of pt2, onnx, py
+    formats='pt2,onnx,py', # which of pt2, onnx, py: words with commas, or a list
     size=None,             # height and width of the images (as in the run)
     mean=None,             # '0.5,0.4,0.4': the exported network normalises images in [0, 1] itself
     std=None,              # likewise

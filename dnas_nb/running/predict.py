@@ -187,7 +187,7 @@ def picture_files(
     return files
 
 def predict(
-    run,        # folder of a retraining, the .onnx file of an export, or a `Model`
+    run,        # folder of a retraining or what it returned, an exported .onnx file, or a `Model`
     inputs,     # pictures: a tensor, an array, a `Part`; or files: a path, a list, a folder
     batch=256,  # pictures at a time; changes nothing but memory
     space=None, # a `Space` of the caller's that the run was made in

@@ -1453,7 +1453,7 @@ def draw_all(
     return [*(path.name for path in paths), 'report.html']
 
 def report(
-    folder, # run folder
+    folder, # of the run, or what the search returned
 ) -> Path:  # of report.html
     "`draw_all` under the lock of the folder. Raises `UserError` for no run, or a busy one."
     read_run(folder)
