@@ -469,19 +469,18 @@ def _head(
 
 def _to_run(
     theta,      # (E, O) mixing weights
-    live=None,  # (E, O) bool mask or None
+    live=None,  # (E, O) bool mask, the same as rows of Python's values, or None
     full=False, # also those of weight 0?
 ) -> list:      # per edge, the indices of the operations that must run
     "Which operations have to be computed: weight not exactly zero, mask on"
-    if full:
-        on = torch.ones(theta.shape, dtype=torch.bool)
-    else:
-        on = (theta.detach() != 0).cpu()   # a device is waited for
-    if live is not None:
-        on &= live.cpu()
+    E, O = theta.shape
+    every = [[True]*O]*E
+    on = every if full else (theta.detach() != 0).cpu().tolist()   # a device is waited for
+    if isinstance(live, torch.Tensor):
+        live = live.cpu().tolist()
     out = []
-    for row in on.tolist():
-        out.append([o for o, runs in enumerate(row) if runs])
+    for row, mask in zip(on, live or every):
+        out.append([o for o in range(O) if row[o] and mask[o]])
     return out
 
 # %% ../nbs/05_supernet.ipynb #5f760030
@@ -543,7 +542,7 @@ class SuperNet(nn.Module):
     def forward(self,
         x,           # (B, in_ch, H, W) images
         theta=None,  # `Theta`, or {group: (E, O) mixing weights}; None: plain sums
-        live=None,   # {group: (E, O) bool}: what to compute besides non-zero weights
+        live=None,   # {group: (E, O) bool, or rows}: what to compute besides non-zero weights
         recompute=False, # keep what enters a block, and compute the rest again when it is needed?
     ):
         "Logits (B, classes); with an auxiliary head and in training also its logits"

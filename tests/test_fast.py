@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from dnas_nb import fast as module
 from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.fast import FastCell, fast, is_compiled, is_fast, kind, plan_of, worth_compiling
-from dnas_nb.space import SPACES, nb201
+from dnas_nb.space import SPACES, nb201, toy
 from dnas_nb.supernet import SuperNet, Theta, batch_stats
 
 torch.set_num_threads(1)
@@ -171,6 +171,26 @@ def test_a_cell_is_one_graph(monkeypatch):
     theta = {'cell': torch.rand(6, 5, generator=generator(7)).double() + 0.1}
     assert gap(derivatives(plain, theta), derivatives(fast(net, compile=True), theta)) < 1e-10
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize('quick', [False, True], ids=['plain', 'fast'])
+def test_a_pass_is_one_graph(quick):
+    "Where no weight is looked at, the whole network is traced without a break, and derived the same"
+    plain, net = nets(toy(), C=4)
+    rows = [[True, False, True], [True, True, True], [False, True, True]]
+    weights = torch.rand(3, 3, generator=generator('one graph')).double()
+    whole = torch.compile(net if quick else plain, backend='aot_eager', fullgraph=True)
+    mask, x = {'cell': torch.tensor(rows)}, torch.randn(4, 3, 9, 12, generator=generator('x')).double()
+
+    def derived(forward, of, live):
+        w = weights.clone().requires_grad_()
+        logits = forward(x, Theta({'cell': w}, full=('cell',)), live)
+        loss = F.cross_entropy(logits, torch.arange(4))
+        return [loss, *torch.autograd.grad(loss, [w, *of.parameters()], materialize_grads=True)]
+
+    own = net if quick else plain
+    derived(own, own, mask)   # the fast one has planned now what it computes together
+    assert gap(derived(plain, plain, mask), derived(whole, own, {'cell': rows})) < 1e-10
 
 
 def test_flags():
