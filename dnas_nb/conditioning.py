@@ -83,7 +83,7 @@ def _observed(
 def condition(
     D,             # `CorrelatedNormal`
     fixed,         # dict edge -> op, indices
-    kappa=1.,      # the winner's logit is observed κ standard deviations above its mean
+    kappa=1.,      # the winner's logit is observed κσ above its mean (σ: before any observation)
     pin=True,      # leave the fixed edges only their op; False: keep their others, to score them
     jitter=1e-6,   # for the solve and the Cholesky factor
 ) -> CorrelatedNormal:

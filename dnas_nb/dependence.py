@@ -387,6 +387,9 @@ def logdet(self:CorrelatedNormal) -> Tensor: # scalar
     part = self.gram[at][:, at]
     return torch.linalg.slogdet(part)[1]
 
+def _log(sigma):
+    return math.log(sigma) if sigma else -math.inf   # a width that has gone to 0
+
 @patch(as_prop=True)
 def n_free(self:CorrelatedNormal) -> int:
     "How many logits are random"
@@ -395,7 +398,7 @@ def n_free(self:CorrelatedNormal) -> int:
 @patch
 def entropy(self:CorrelatedNormal) -> Tensor: # scalar, nats
     "Differential entropy of the random logits"
-    each = math.log(2*math.pi*math.e*self.sigma**2)
+    each = math.log(2*math.pi*math.e) + 2*_log(self.sigma)
     return (self.logdet() + self.n_free*each)/2
 
 # %% ../nbs/11_dependence.ipynb #8f881278
@@ -415,7 +418,7 @@ def kl_scale(self:CorrelatedNormal) -> Tensor: # scalar
     "What remains of the KL: 0 for σ = 1 and unit variances, else a constant of σ"
     n = self.n_free
     tr = n if self.factor.unit else self.gram.trace()
-    return (self.sigma**2*tr - n)/2 - n*math.log(self.sigma)
+    return (self.sigma**2*tr - n)/2 - n*_log(self.sigma)
 
 @patch
 def kl(self:CorrelatedNormal) -> Tensor: # scalar, nats

@@ -47,6 +47,9 @@ from .zeroorder import gld, mgs, zero_order
 # %% ../nbs/18_methods.ipynb #b952c27b
 _FREE = partial(adam, wd=0)   # where a penalty or a distribution does the work of weight decay
 
+_OF_DRNAS = ('as released, but the mean of the Dirichlet chooses (the softmax of its parameters: '
+             'another order of inputs)')
+
 _RELAXATIONS = (
     Method('random', 'Li & Talwalkar 2019; RSPS in NAS-Bench-201',
            relax=relax_uniform,
@@ -85,7 +88,8 @@ _RELAXATIONS = (
            whose='from the paper: candidates are drawn '
                  '(the released code of today takes the 100 most probable)'),
     Method('drnas', 'Chen et al. 2021; l2 to the flat Dirichlet as in the released code',
-           relax=relax_dirichlet),
+           relax=relax_dirichlet,
+           whose=_OF_DRNAS),
     Method('gaussian', 'independent logistic-normal; ours',
            init=init_gaussian,
            relax=Gaussian(),
@@ -97,7 +101,7 @@ _RELAXATIONS = (
            relax=BaLeNAS(),
            arch_opt=VAdam,
            buffers=('s',),
-           whose='from the text of the paper'),
+           whose='ours after its abstract: the generic form of its optimiser'),
     Method('fairdarts', 'Chu et al. 2020; squared zero-one loss with weight 10',
            init=partial(init_alpha, scale=0.),
            relax=relax_sigmoid,
@@ -143,18 +147,20 @@ _ZARTS = Method('zarts', 'Wang et al. 2022',   # what its searchers share
                 every=10,
                 inner=10,
                 calendar=Calendar(wait=.2),
-                whose='from the text of the paper')
+                whose='from the abstract and the code of its third searcher; this one in its '
+                      'generic form')
 
 _GRADIENTS = (
     Method('darts2', 'Liu et al. 2019, second order',
-           grad=second_order),
+           grad=second_order,
+           whose='as released, but the step ahead is plain (it has momentum and weight decay)'),
     Method('amended', 'Bi et al. 2019; eta 0.1',
            grad=amended,
-           whose='from the text of the paper'),
+           whose='from the code of others, who name the paper as their source'),
     Method('idarts', 'Zhang et al. 2021; K = 2, 5 weight steps per architecture step',
            grad=partial(neumann, K=2),
            every=5,
-           whose='from the text of the paper'),
+           whose='as released, but products with the Hessian are exact (a diagonal in its place)'),
     replace(_ZARTS, name='zarts-rs', source='Wang et al. 2022, random search',
             grad=zero_order,
             arch_opt=adam),
@@ -266,7 +272,7 @@ _FACTORISED = (
            init=init_factor,
            relax=relax_factor,
            adapt=_with_relu,
-           whose='from the text of the paper'),)
+           whose='ours after its abstract'),)
 
 # %% ../nbs/18_methods.ipynb #shr00002
 _WEIGHTS = (
@@ -291,7 +297,8 @@ _PRUNING = (
            relax=relax_dirichlet,
            stages=(progressive(),),
            calendar=Calendar(2, .2),
-           partial=4),
+           partial=4,
+           whose=_OF_DRNAS),
     Method('pc-darts', 'Xu et al. 2020',
            init=init_edges,
            relax=OnEdges(),
@@ -315,7 +322,7 @@ _PRUNING = (
            whose='as released, but the batch stays (grows by 8 after a decision)'),
     Method('darts+', 'Liang et al. 2019',
            stop=any_of(stop_on_skips(), stop_on_ranking()),
-           whose='from the text of the paper'),
+           whose='ours: its two rules as recalled, neither text nor code was readable'),
     Method('oles', 'Jiang et al. 2023; weights of operations rest below a score of 0.4',
            w_extra=resting(),
            whose='from the code of confopt, but the validation gradient is that of the mixing '

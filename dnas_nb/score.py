@@ -75,7 +75,7 @@ def score_function(
     p,           # `Point`; its loss has sample(phi), at(w, theta, batch), log_prob(phi, theta)
     samples=1,   # one-hot samples, averaged
     on='train',  # the batch that is used: 'train' (DSNAS searches on one level) or 'valid'
-    clamp=None,  # bound on the size of an edge's cost; the released DSNAS code uses 5
+    clamp=None,  # bound on the size of an edge's cost; the code of the wiring analysis uses 5
     key=None,    # noise of the samples; None: the present state of torch's generator
 ) -> dict:
     "DSNAS (arXiv 2002.09128): gradient of log p(sampled operation) times its cost dL/dtheta"

@@ -146,3 +146,13 @@ def test_stored_runs_are_whole():
     assert (runs.groupby('search').table.nunique() == 16).all() and set(FORMS) <= set(runs.search)
     size = runs[runs.table.str.startswith('size')]
     assert (size.valid_100 == size.test_100).all()
+
+
+def test_live_options_may_stand_anywhere():
+    "Uniform cells and those of a belief hold options that exist, not the first so many columns"
+    gaps = torch.tensor([[False, True, True], [True, False, True]])
+    search = Queries(gaps, Rule(), generator('gaps'))
+    while len(cells := search.ask(2)):
+        assert gaps[torch.arange(2), cells].all()
+        search.tell(cells, cells.sum(-1))
+    assert len(search.cells) == 4

@@ -287,7 +287,9 @@ class Queries:
 
     def uniform(self, *shape) -> Tensor: # (*shape, E)
         place = torch.rand(*shape, len(self.live), generator=self.generator)
-        return (place*self.live.sum(1)).long()
+        among = (place*self.live.sum(1)).long()
+        columns = self.live.int().argsort(dim=1, descending=True, stable=True)   # live first
+        return columns[torch.arange(len(columns)), among]
 
     def draws(self, n) -> _Draws:
         "n draws of the belief"
