@@ -6,7 +6,7 @@ looked at once."""
 # %% auto #0
 __all__ = ['classification', 'PARTS', 'JUDGED', 'mapped', 'tensors_in', 'pieces', 'fingerprints',
            'Task', 'in_numbers', 'averages', 'Change', 'About', 'Part', 'to_float', 'moments',
-           'Data', 'deal', 'normalise', 'augment', 'prepared']
+           'as_array', 'to_single', 'Data', 'deal', 'normalise', 'augment', 'prepared']
 
 # %% ../nbs/06_data.ipynb #57d96e8d
 import copy, hashlib, json
@@ -110,8 +110,12 @@ class Task:
     fit: Callable = None   # y of the training part -> the task in their units; None: it has none
     places: bool = False   # one input for all parts, which ask for different places of it?
 
-def _too_few(output, y) -> UserError:
-    "What PyTorch calls a target that is out of bounds"
+def _no_logits(output, y) -> UserError:
+    "What PyTorch calls a target that is out of bounds, and Python what is no tensor"
+    if not isinstance(output, torch.Tensor):
+        return UserError(f'the network answers with a {type(output).__name__}, and a class needs '
+                         'one tensor (batch, classes): return that alone, or give a task of your '
+                         'own (task=)')
     K, high = output.shape[1], int(y.max())
     return UserError(f'the network answers with {K} numbers for an input, and a label is {high}: '
                      f'its last layer needs one for each class, at least {high + 1}')
@@ -122,12 +126,12 @@ def _class_loss(
     smoothing=0.,  # part of the label that is spread over all classes
 ) -> torch.Tensor: # scalar
     "Cross-entropy, the mean over the batch; in bfloat16 it would be rounded too far"
-    if output.dtype == torch.bfloat16:
-        output = output.float()
     try:
+        if output.dtype == torch.bfloat16:
+            output = output.float()
         return F.cross_entropy(output, y, label_smoothing=smoothing)
-    except IndexError:
-        raise _too_few(output, y) from None
+    except (IndexError, AttributeError):
+        raise _no_logits(output, y) from None
 
 def _class_of(output):
     "The class with the largest logit"
@@ -138,12 +142,12 @@ def _class_scores(
     y,       # (B,) labels
 ) -> dict:   # sums over the batch: of pictures, of their losses, of right answers
     "What adds up to mean loss and accuracy"
-    if output.dtype == torch.bfloat16:
-        output = output.float()
     try:
+        if output.dtype == torch.bfloat16:
+            output = output.float()
         loss = F.cross_entropy(output, y, reduction='sum')
-    except IndexError:
-        raise _too_few(output, y) from None
+    except (IndexError, AttributeError):
+        raise _no_logits(output, y) from None
     right = (output.argmax(-1) == y).sum()
     return dict(n=len(y), loss=loss, acc=right)   # `averages` reads them
 
@@ -157,6 +161,8 @@ def _no_classes(
         return f'y must be one int64 label per image, it is {told}'
     if K < 2:
         return f'a classifier needs at least 2 classes, there is {K}'
+    if not y.numel():
+        return 'there are no labels'
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= K:
         return f'labels run from {low} to {high} but there are {K} classes (0 to {K - 1})'
@@ -392,6 +398,31 @@ def moments(
     "Mean and deviation of each channel over its pixels, in float64; a constant one deviates by 1"
     means = mapped(_means, x)
     return means, mapped(_deviations, x, means)
+
+# %% ../nbs/06_data.ipynb #sgl00002
+def as_array(value):
+    "A frame or a series of pandas as its numbers, anything else as it is"
+    return np.array(value.to_numpy()) if hasattr(value, 'to_numpy') else value
+
+def to_single(
+    x,    # (N, ...) numbers
+    name, # for the message
+) -> torch.Tensor: # float32
+    "Numbers in 32 bits. Raises `UserError` where these could not tell apart what 64 bits can"
+    if x.dtype != torch.float64 or not x.numel():
+        return x.float()
+    low, high = torch.aminmax(x, dim=0)
+    size = torch.maximum(low.abs(), high.abs())
+    spread = x.std(0, unbiased=False)
+    rounded = size*2.**-24 > .01*spread          # by up to half of the last of 24 bits
+    told_apart = spread > 1e-12*size             # else it is what 64 bits rounded
+    lost = (rounded & told_apart).flatten().nonzero()
+    if len(lost):
+        k = int(lost[0])
+        raise UserError(f'{name}: numbers around {high.flatten()[k]:.3g} that differ by some '
+                        f'{spread.flatten()[k]:.2g} are rounded by 32 bits: '
+                        'subtract an offset first, such as their mean')
+    return x.float()
 
 # %% ../nbs/06_data.ipynb #50e858d4
 PARTS = 'train', 'valid', 'test'

@@ -312,7 +312,7 @@ def _refuse_odd(
             i = bad[0].item()
             where = _place(key, i, v.shape, O)
             raise UserError(f"{key} is {flat[i]:g} at {where}: "
-                            "lower the architecture learning rate")
+                            "lower the learning rates, of weights or architecture")
 
 # %% ../nbs/11_dependence.ipynb #bed08382
 def _make_factor(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from .core import UserError, brief
 from .data import Part
-from .safe import has_dir, path_text, picture, read_bytes
+from .safe import has_dir, has_file, path_text, picture, read_bytes
 
 # %% ../nbs/06_folders.ipynb #fol00008
 SUFFIXES = '.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif'   # of files that hold pictures
@@ -87,6 +87,8 @@ def list_folder(
 ) -> Folder:
     "What a folder of pictures holds. Raises `UserError` for none, one class, a link out of it"
     if not has_dir(path):
+        if has_file(path):
+            raise UserError(f'{path_text(path)} is a file, and neither a picture folder nor .npz')
         raise UserError(f'there is no folder {path_text(path)}')
     root = Path(path).resolve()
     found, skipped = {}, []

@@ -85,7 +85,7 @@ def _rebuild(
         return new.to(next(net.parameters()))
     for c, e, edge in edges_of(new):
         held = plan['held'][f'{c}/{e}']
-        for op in set(edge).difference(held):
+        for op in [op for op in edge if op not in held]:
             del edge[op]
     if plan['drop'] is not None:
         _skip_dropout(new, 1.)       # 0 would not wrap them

@@ -467,6 +467,10 @@ def from_dataset(
         parts['train'], parts['test'] = _held_out(parts['train'], .3, ('test', 'own'))
     if valid is None:
         parts['train'], parts['valid'] = _held_out(parts['train'], .5, ('sides', 'own', seed))
+    for part, held in parts.items():
+        if not len(held):
+            raise UserError(f'{name}: nothing is left for {part} ({dropped} items are copies of '
+                            'others): give more that differ')
     mean, std = _moments_of(parts['train'])
     about = About(name, names, mean, std, flip, shift, dropped, task=task)
     return Data(parts['train'], parts['valid'], parts['test'], about)

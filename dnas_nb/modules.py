@@ -10,11 +10,14 @@ __all__ = ['Mixed', 'Depth', 'Wide', 'Gate', 'Modules', 'space_of', 'ModuleNet',
 # %% ../nbs/09a_modules.ipynb #0d3b7ed9
 import copy
 import itertools
+from contextlib import contextmanager
 import operator
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from .core import UserError, brief, seeded
 from .cost import evaluating
 from .genotype import to_ops
@@ -597,7 +600,9 @@ class _Cuts(_Chooser):
         for k, cut in enumerate(self.cuts):
             if not self._decided(cut):
                 continue   # no search: the whole layer
-            for name in tensors.keys() - {'running_mean', 'running_var'}:
+            for name in tensors:
+                if name in ('running_mean', 'running_var'):
+                    continue
                 factor = _factor(layout, k, self.axes[name], self.decisions)
                 tensor = tensors[name].to(factor.device)
                 tensors[name] = tensor*factor.to(tensor.dtype)
@@ -951,12 +956,23 @@ class _Copied:
     def __call__(self):
         return copy.deepcopy(self.module)
 
+@contextmanager
+def _numpy_as_torch():
+    "NumPy draws by the seed that PyTorch draws by: what builds a module may use either"
+    before = np.random.get_state()
+    np.random.seed(torch.initial_seed() % 2**32)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
+
 def _build(
     source, # class or function that builds the module
 ) -> nn.Module:
     "A module with its choices settled. Raises `UserError` for a source of another kind"
     try:
-        module = source()
+        with _numpy_as_torch():
+            module = source()
     except TypeError as e:
         if 'argument' not in str(e):
             raise
@@ -964,6 +980,10 @@ def _build(
                         f'{e}') from None
     if not isinstance(module, nn.Module):
         raise UserError(f'{_called(source)} should return a module, not {brief(module)}')
+    for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+        if is_lazy(tensor):
+            raise UserError(f'{_called(source)}: {name} has no shape yet, as in lazy layers: '
+                            'give the layer its sizes')
     return _settle(module, _found(module))
 
 def _called(source) -> str:

@@ -117,24 +117,27 @@ def register(*,
     given = {kind: value for kind, value in given.items() if value is not None}
     if len(given) != 1:
         raise UserError('register takes one thing: method=, space=, operation=, data= or task=')
-    kind, value = next(iter(given.items()))
-    value = _CHECKS[kind](value)
+    kind, asked = next(iter(given.items()))
+    value = _CHECKS[kind](asked)
     name = name or _name_of(value)
     if not isinstance(name, str) or not name.strip() or name == '<lambda>':
         raise UserError(f'a {kind} without a name: register({kind}=…, name=…)')
     entry = Entry(kind, name, _LOADING[-1] if _LOADING else '')
-    _refuse_taken(entry)
+    _refuse_taken(entry, asked)
     _table(kind)[name] = value
     _ENTRIES[kind, name] = entry
     return entry
 
-def _refuse_taken(entry):
+def _refuse_taken(entry, value):
     "Raise `UserError` if the name means something else already; the same file may say it again"
     before = _ENTRIES.get((entry.kind, entry.name))
     if before is None and not _known(entry.kind, entry.name): return
+    known = _table(entry.kind).get(entry.name)   # also what a search was given as a value
+    if known is value or isinstance(value, Space) and known and known() is value: return
     if before is not None and before.plugin == entry.plugin: return
+    mine = before or entry.kind == 'space' and entry.name not in BUILT_IN
     owner = path_text(before.plugin) if before and before.plugin else \
-        'this session' if before else 'the package'
+        'this session' if mine else 'the package'
     raise UserError(f'{entry.kind} {brief(entry.name)} is taken, by {owner}: choose another name')
 
 # %% ../nbs/18b_plugins.ipynb #b26a6f27

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from .core import UserError, brief, counted
-from .data import Data, Part, classification, mapped
+from .data import Data, Part, as_array, classification, mapped, to_single
 from .safe import brief_line
 from .sources import Source, split_of
 from .tasks import task_of
@@ -21,7 +21,7 @@ from .tasks import task_of
 def _as_tensor(value) -> torch.Tensor:
     "An array as float32, uint8, bool or int64. Raises `UserError` for anything else"
     try:
-        t = torch.as_tensor(value)
+        t = torch.as_tensor(as_array(value))
     except (TypeError, ValueError, RuntimeError, OverflowError) as e:
         raise UserError(f'x and y must be numeric arrays ({brief_line(e)})') from None
     if t.ndim == 0:
@@ -30,7 +30,7 @@ def _as_tensor(value) -> torch.Tensor:
     if t.is_complex():
         raise UserError('x and y must be real')
     if t.is_floating_point():
-        return t.float()
+        return to_single(t, 'x or y')
     return t if t.dtype in (torch.uint8, torch.bool) else t.long()
 
 def _labels(y):
@@ -51,7 +51,7 @@ def _names(classes, y, task, name) -> tuple:
         return tuple(str(c) for c in classes)
     if not isinstance(y, torch.Tensor) or not y.numel():
         raise UserError(f'{name}: give classes=, the names of the outputs')
-    if y.is_floating_point() or task.name == 'multilabel':
+    if y.is_floating_point() or task.fit or task.name == 'multilabel':
         K = y.shape[1] if y.ndim == 2 else 1
     else:
         K = int(y.max()) + 1

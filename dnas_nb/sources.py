@@ -18,8 +18,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from .core import UserError, brief, choose, generator
-from .data import (About, Data, Part, augment, fingerprints, moments, normalise,
-                          to_float)
+from .data import (About, Data, Part, as_array, augment, fingerprints, moments, normalise,
+                          to_float, to_single)
 from .folders import read_folder
 from .safe import (allowance, brief_line, has_dir, has_file, path_text, picture,
                           read_arrays, read_bytes, webp_size)
@@ -344,7 +344,7 @@ def _as_pixels(
     if x.is_complex():
         raise UserError(f'{name}: x must be real')
     if x.is_floating_point():
-        return x.float()
+        return to_single(x, name)
     if x.dtype == torch.bool:
         return x.to(torch.uint8)*255
     if x.dtype == torch.uint8 or not x.numel():
@@ -379,7 +379,7 @@ def as_images(
 ) -> Part:
     "Arrays or tensors as a `Part`, with the channel axis in its place"
     try:
-        x, y = torch.as_tensor(x), torch.as_tensor(y)
+        x, y = torch.as_tensor(as_array(x)), torch.as_tensor(as_array(y))
     except (TypeError, ValueError, RuntimeError, OverflowError) as e:
         raise UserError(f'{name}: x and y must be numeric arrays ({brief_line(e)})') from None
     if y.ndim != 1:

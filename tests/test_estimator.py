@@ -3,6 +3,7 @@
 import gc
 from dataclasses import dataclass
 import pickle
+import random
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,9 @@ from torch import nn
 from dnas_nb.data import Part, classification
 from dnas_nb.modules import Mixed
 from dnas_nb.running.estimator import SearchClassifier, SearchRegressor, array_space, divided
+from dnas_nb.running.evaluate import recipe_of
 from dnas_nb.running.folder import account
+from dnas_nb.tasks import regression
 
 torch.set_num_threads(1)
 
@@ -115,6 +118,42 @@ def test_a_regressor_answers_in_the_units_of_its_targets():
     said = net.predict(X[:200])
     assert said.shape == (200, 2)
     assert abs(said[:, 1].mean() - both[:200, 1].mean()) < 100
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_steep_targets_do_not_end_a_regression(seed):
+    "Some seeds ended in an infinite loss: the gradients of the short recipe had no bound"
+    Z = np.random.default_rng(0).normal(size=(120, 2))
+    net = SearchRegressor(**dict(TINY, space=None, train_epochs=30, random_state=seed))
+    assert np.isfinite(net.fit(Z, 10 * Z[:, 0]).predict(Z)).all()
+    assert recipe_of('small', regression).clip == 5 and not recipe_of('small', classification).clip
+
+
+def test_the_same_numbers_get_the_same_answers_in_any_dtype():
+    "Bytes that `fit` saw are bytes as floats and lists too; what cannot be bytes is refused"
+    X, y = load_digits(return_X_y=True)
+    few, rest = X[:60].astype(np.uint8), X[60:90]
+    net = SearchClassifier(**TINY).fit(few, y[:60])
+    for same in (rest, rest.tolist(), rest.astype(int)):
+        np.testing.assert_array_equal(net.predict_proba(rest.astype(np.uint8)), net.predict_proba(same))
+    fails(lambda: net.predict(rest / 16), 'samples of fit were bytes', '0 to 255')
+    floats = SearchClassifier(**TINY).fit(X[:60], y[:60])
+    np.testing.assert_array_equal(floats.predict_proba(rest), floats.predict_proba(rest.astype(np.uint8)))
+
+
+def test_numbers_that_32_bits_cannot_tell_apart_are_refused():
+    Z = np.random.default_rng(0).uniform(0, 60, size=(60, 1))
+    fails(lambda: SearchRegressor(**TINY).fit(Z, 1.7e9 + Z[:, 0]), 'y: numbers around', 'offset')
+    fails(lambda: SearchRegressor(**TINY).fit(1.7e9 + Z, Z[:, 0]), 'X: numbers around', 'offset')
+    assert SearchRegressor(**TINY).fit(1e5 + Z, Z[:, 0])
+
+
+def test_fit_draws_nothing_from_the_generators_of_others():
+    X, y = load_iris(return_X_y=True)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    SearchClassifier(**dict(TINY, space=None)).fit(X, y)
+    after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()
+    assert before[0].equal(after[0]) and (before[1] == after[1]).all() and before[2] == after[2]
 
 
 def test_copies_are_searched_once_and_trained_twice():

@@ -1,5 +1,6 @@
 "Two orders of the same pictures, sorted by class and shuffled, give the same figures; a last batch of one picture ends no run."
 
+import ast
 import re
 from dataclasses import replace
 import numpy as np
@@ -398,3 +399,26 @@ def test_referee_with_few_training_pictures(split):
     few = replace(split, train=cut(split.train, 40))
     fresh = trainer(toy(), few, recipe=Recipe(epochs=1, batch=64, lr=0.1, C=4, n=1), least=1)
     assert 0 <= fresh(list(all_archs(toy()))[-1]) <= 1
+
+
+def _has_no_order(node) -> bool:
+    "A set, or keys less other keys"
+    if isinstance(node, (ast.Set, ast.SetComp)):
+        return True
+    if isinstance(node, ast.Call):
+        return getattr(node.func, 'id', '') in ('set', 'frozenset')
+    if not isinstance(node, ast.BinOp):
+        return False
+    sides = node.left, node.right
+    keys = any(isinstance(s, ast.Call) and getattr(s.func, 'attr', '') == 'keys' for s in sides)
+    return keys or any(map(_has_no_order, sides))
+
+
+def test_no_loop_goes_over_a_set():
+    "Texts have another hash in every process, so the order of a set, and of sums over it, changes"
+    found = []
+    for path in sorted((ROOT / 'dnas_nb').rglob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, (ast.For, ast.comprehension)) and _has_no_order(node.iter):
+                found.append(f'{path.name}:{node.iter.lineno} {ast.unparse(node.iter)}')
+    assert not found, found

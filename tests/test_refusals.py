@@ -18,7 +18,8 @@ from dnas_nb.loaders import from_dataset
 from dnas_nb.modules import Depth, Gate, Mixed, Wide, space_of
 from dnas_nb.running.experiment import run
 from dnas_nb.running.retrain import retrain
-from dnas_nb.sources import load_data
+from dnas_nb.sequences import from_arrays
+from dnas_nb.sources import from_tensors, load_data
 from dnas_nb.spaces import macro
 from dnas_nb.suite import SUITE
 from dnas_nb.tasks import multilabel, regression, segmentation
@@ -402,3 +403,72 @@ def test_what_a_run_returned_stands_for_its_folder(tmp_path, monkeypatch):
     fails(lambda: nas.export(replace(alone, out=None)), 'wrote no folder')
     fails(lambda: nas.draw('|skip_connect~0|'), 'draw takes a Genotype', 'not a str')
     fails(lambda: nas.compare('found'), 'frame of a study', 'not a str')
+
+
+def test_networks_that_answer_with_more_and_layers_without_sizes():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = Mixed('one', a=nn.Linear(6, 2), b=nn.Linear(6, 2))
+
+        def forward(self, x):
+            return self.one(x), x
+
+    class Lazy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = Mixed('one', a=nn.LazyLinear(2), b=nn.Linear(6, 2))
+
+        def forward(self, x):
+            return self.one(x)
+
+    space = space_of(Two, 'two-answers')
+    fails(lambda: run(None, split=ROWS, space=space, **TINY), 'answers with a tuple', 'one tensor')
+    fails(lambda: space_of(Lazy), 'one.options.0.weight has no shape yet', 'give the layer its sizes')
+
+
+def test_a_module_may_draw_with_numpy(tmp_path):
+    "It starts from the seed, and leaves NumPy's generator where it was"
+
+    class Drawn(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = Mixed('one', a=nn.Linear(6, 2), b=nn.Linear(6, 2))
+            self.scale = nn.Parameter(torch.tensor(np.random.rand(2)).float())
+
+        def forward(self, x):
+            return self.one(x) * self.scale
+
+    space, losses = space_of(Drawn, 'drawn-by-numpy'), []
+    for k in range(2):
+        before = np.random.get_state()[1].copy()
+        found = run(tmp_path / str(k), split=ROWS, space=space, **TINY)
+        losses.append(found.trace.scalars['train_loss'])
+        assert (before == np.random.get_state()[1]).all()
+        np.random.rand(3)
+    assert losses[0] == losses[1]
+    other = space_of(nn.Sequential(Mixed('two', a=nn.ReLU(), b=nn.Tanh())), 'drawn-by-numpy')
+    fails(lambda: nas.register(space=other), 'is taken, by this session')
+    assert nas.register(space=space).name == 'drawn-by-numpy'   # the search made it known: the same
+
+
+def test_frames_and_series_of_pandas_are_their_numbers():
+    pd = pytest.importorskip('pandas')
+    x = torch.randn(40, 3, generator=generator('numbers'))
+    shuffled = np.random.default_rng(0).permutation(40)
+    frame, y = pd.DataFrame(x.numpy()).iloc[shuffled], pd.Series(np.arange(40) % 2).iloc[shuffled]
+    data, same = from_arrays(frame, y), from_arrays(x[shuffled], torch.tensor(y.to_list()))
+    assert data.train.x.equal(same.train.x) and data.train.y.equal(same.train.y)
+    fails(lambda: from_tensors(frame, y), 'x must be (images, channels')
+    texts = pd.DataFrame(dict(a=['x'] * 40))
+    fails(lambda: from_arrays(texts, y), 'numeric arrays')
+    fails(lambda: from_arrays(1.7e9 + frame.astype(float), y), 'numbers around 1.7e+09', 'offset')
+    whole = torch.arange(40) * 3
+    fails(lambda: from_arrays(x, whole, task='regression'), '(examples,) floating-point', 'int64')
+
+
+def test_sets_of_copies_leave_nothing():
+    items = [(torch.rand(3, generator=generator('item', k)), k % 2) for k in range(30)]
+    fails(lambda: from_dataset(items, test=items, classes='ab'), 'nothing is left for train', '30')
+    fails(lambda: from_dataset(items[:1] * 30, classes='ab'), 'nothing is left for', '29')
+    fails(lambda: load_data(__file__), 'is a file, and neither')

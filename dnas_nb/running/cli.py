@@ -86,9 +86,9 @@ def _watching(words, track, table=False) -> list:
 def whole_numbers(
     text,  # '0' or '0,1,2'
 ) -> list:
-    "The seeds in a comma-separated list"
+    "The seeds in a comma-separated list, each once"
     from dnas_nb.core import UserError, brief
-    try: return [int(t) for t in str(text).split(',')]
+    try: return list(dict.fromkeys(int(t) for t in str(text).split(',')))
     except ValueError: pass
     raise UserError(f'seeds must be whole numbers with commas between them, not {brief(text)}')
 

@@ -23,9 +23,10 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from torch import nn
 from ..bilevel import weight_opt
 from ..core import UserError, brief, choose, counted, device as get_device, seeded
-from ..data import About, Data, Part, classification, fingerprints, moments, normalise
+from ..data import (About, Data, Part, classification, fingerprints, moments, normalise,
+                          to_single)
 from ..modules import Depth, Mixed, Wide, space_of
-from .evaluate import RECIPES, Recipe, channels_of, train_epoch
+from .evaluate import RECIPES, Recipe, channels_of, recipe_of, train_epoch
 from .experiment import on_threads, run
 from ..space import Space
 from ..supernet import subnet
@@ -150,11 +151,15 @@ def _folder(
         yield Path(made)/'run'
 
 def _tensor(
-    X,  # array of numbers, (N, ...)
+    X,     # array of numbers, (N, ...)
+    bytes, # were those of `fit` bytes?
 ) -> torch.Tensor:
-    "Bytes as they are, anything else as float32"
-    kind = np.uint8 if X.dtype == np.uint8 else np.float32
-    return torch.from_numpy(np.array(X, dtype=kind, order='C'))
+    "Bytes as bytes, in whatever numbers they come, anything else as float32"
+    if not bytes:
+        return to_single(torch.from_numpy(np.array(X, dtype=np.float64, order='C')), 'X')
+    if X.dtype != np.uint8 and not ((X >= 0) & (X <= 255) & (X == np.round(X))).all():
+        raise UserError('samples of fit were bytes, these are not: give whole numbers, 0 to 255')
+    return torch.from_numpy(np.array(X, dtype=np.uint8, order='C'))
 
 def _seed(random_state) -> int:
     "A whole number as it is; anything else that scikit-learn takes draws one"
@@ -186,9 +191,9 @@ class _Searcher(BaseEstimator):
         batch=32,           # samples of a step
         lr=.05,             # of the weights, in the search
         arch_lr=.02,        # of the architecture
-        recipe='small',     # of the training: name in `evaluate.RECIPES`, or a `Recipe`
+        recipe='small',     # of the training (lr, clip ...): name in `RECIPES`, or a `Recipe`
         random_state=None,  # whole number, RandomState or None, as in scikit-learn
-        out=None,           # folder of the search; None: one that is removed
+        out=None,           # folder of one search, so not for grids; None: one that is removed
         device='cpu',       # 'auto', 'cpu', 'cuda', 'cuda:1', 'mps'
         threads=1,          # of the CPU: sums in another order are other bits
     ):
@@ -213,7 +218,8 @@ class _Searcher(BaseEstimator):
         X, y = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=self._numeric)
         self._must_work()
         target, outputs = self._target(y)
-        samples = Part(_tensor(X), target)
+        self._bytes = X.dtype == np.uint8
+        samples = Part(_tensor(X, self._bytes), target)
         seed = _seed(self.random_state)
         data = divided(samples, outputs, self._task(), seed)
         found = self._search(data, seed)
@@ -239,7 +245,8 @@ class _Searcher(BaseEstimator):
         "The space to search: a name or a value as given, or made for these samples"
         K = len(about.classes)
         if self.space is None:
-            return array_space(about.shape, K)
+            with seeded('space'):
+                return array_space(about.shape, K)
         if isinstance(self.space, (str, Space)) or not callable(self.space):
             return self.space
         build = _Asked(self.space, tuple(about.shape), K)
@@ -260,7 +267,8 @@ class _Searcher(BaseEstimator):
         "The network of what was found, trained on all samples"
         about = samples.about
         task = self._task().fitted(samples)
-        r = RECIPES[self.recipe] if isinstance(self.recipe, str) else self.recipe
+        by_name = isinstance(self.recipe, str)
+        r = recipe_of(self.recipe, self._task()) if by_name else self.recipe
         r = replace(r, epochs=self.train_epochs, batch=min(self.batch, len(samples)))
         dev = get_device(self.device)
         with seeded('estimator', seed):
@@ -282,7 +290,7 @@ class _Searcher(BaseEstimator):
         if X.shape[1:] != tuple(self._about.shape):
             raise UserError(f'samples are {X.shape[1:]}, those of fit were {self._about.shape}')
         exact = copy.deepcopy(self.network_).double()
-        x = normalise(_tensor(X), self._about)
+        x = normalise(_tensor(X, self._bytes), self._about)
         with torch.no_grad(), on_threads(self.threads):
             return torch.cat([exact(some.double()) for some in x.split(1024)])
 
@@ -329,7 +337,7 @@ class SearchRegressor(RegressorMixin, _Searcher):
         return regression
 
     def _target(self, y) -> tuple: # ((N,) or (N, D) float32, names)
-        y = torch.from_numpy(np.array(y, dtype=np.float32))
+        y = to_single(torch.from_numpy(np.array(y, dtype=np.float64)), 'y')
         names = [f'y{d}' for d in range(y.shape[1])] if y.ndim == 2 else ['y']
         return y, names
 

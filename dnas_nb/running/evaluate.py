@@ -5,7 +5,8 @@ images."""
 
 # %% auto #0
 __all__ = ['LARGEST', 'RECIPES', 'Recipe', 'buildable', 'is_published', 'called', 'train_epoch',
-           'judge', 'Trained', 'channels_of', 'train_arch', 'load_arch', 'seeds_report']
+           'judge', 'Trained', 'channels_of', 'recipe_of', 'train_arch', 'load_arch',
+           'seeds_report']
 
 # %% ../../nbs/running/21_evaluate.ipynb #994ca56f
 import inspect
@@ -278,7 +279,7 @@ def _share_right(output, y, task):
 # %% ../../nbs/running/21_evaluate.ipynb #18d9131b
 def _must_be_sound(net, losses, r, epoch):
     "Raise `UserError`, with its place, for a loss or a weight that is no number"
-    cure = f'lower lr={r.lr} or set clip'
+    cure = f'lower lr={r.lr} or set clip, both of the recipe'
     for k, loss in enumerate(losses):
         if not loss.isfinite():
             place = f'epoch {epoch + 1}, step {k + 1}'
@@ -521,6 +522,14 @@ def _go(
     return tuple(test)
 
 # %% ../../nbs/running/21_evaluate.ipynb #7a7f6e1a
+def recipe_of(
+    name, # in `RECIPES`
+    task, # `Task`
+) -> Recipe:
+    "That recipe; where a loss has no bound (regression) its gradients have one, that of DARTS"
+    r = choose(name, RECIPES, 'recipe')
+    return replace(r, clip=r.clip or 5.) if task.fit else r
+
 def train_arch(
     genotype,        # a `Genotype`
     space,           # its `Space`
@@ -535,7 +544,8 @@ def train_arch(
     task=classification, # a `Task`, or its name
 ) -> Trained:
     "Train the network of one genotype from scratch, then test it once. Raises `UserError`"
-    r = choose(recipe, RECIPES, 'recipe') if isinstance(recipe, str) else recipe
+    kind = task_of(named(dict(task=task))['task'])
+    r = recipe_of(recipe, kind) if isinstance(recipe, str) else recipe
     join()
     dev, out = own_device(device), Path(out) if out else None
     if resume and not out:
@@ -551,7 +561,7 @@ def train_arch(
             space.wired('computing cells twice')
         split = augmented(split, r.augment)
         r = replace(r, source=called(r, split))
-        task = task_of(named(dict(task=task))['task']).fitted(split.train)
+        task = kind.fitted(split.train)
         if r.smoothing and 'smoothing' not in inspect.signature(task.loss).parameters:
             raise UserError(f'task {task.name!r} has no labels to smooth: '
                             'choose a recipe with smoothing=0')

@@ -981,6 +981,8 @@ def _possible(formats, net) -> list:
     "All of them, but no Python text of a module that is not made of cells, unless it is asked for"
     if isinstance(net, SuperNet) or formats == ['py']:
         return formats            # alone it is refused in words
+    if 'py' in formats:
+        print('note: no net.py, Python text is written for networks of cells', file=sys.stderr)
     return [f for f in formats if f != 'py']
 
 def _whole(net, take) -> nn.Module:

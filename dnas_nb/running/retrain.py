@@ -15,19 +15,20 @@ from pathlib import Path
 from ..core import UserError, brief, choose, counted
 from ..data import Data, classification
 from .evaluate import (LARGEST, RECIPES, Recipe, Trained, is_published,
-                              train_arch)
+                              recipe_of, train_arch)
 from .experiment import PRESETS, on_threads, one_call, row_and_space
 from .folder import account, owning, refuse, written
 from ..dialects import GENOTYPES, parse, published
 from ..genotype import Genotype, from_json
-from .identity import (differs, folder_name, found_again, must_agree, of_run, placed,
-                              space_named)
+from .identity import (differs, folder_name, found_again, must_agree, named, of_run,
+                              placed, space_named)
 from ..methods import METHODS
 from ..ranks import all_or_none, from_first, join, only_first
 from ..safe import has_dir, has_file, path_text, read_text
 from ..plugins import must_be_loaded
 from ..sources import is_file, load_data
 from ..space import Space
+from ..tasks import task_of
 
 # %% ../../nbs/running/41_retrain.ipynb #2213cd3d
 @dataclass(frozen=True)
@@ -202,11 +203,11 @@ def retrain(
     wanted = _Wanted(split, data, size, images, layout)
     _check(wanted, threads, seed, recipe)
     found = find_arch(arch, space)
-    r = _recipe_for(found.space, preset, recipe)
+    task = task or found.settings.get('task') or classification
+    r = _recipe_for(found.space, preset, task, recipe)
     base = _default_folder(found, wanted, seed)
     out = Path(out) if out else from_first(_unused, base, resume)
     tell = on_epoch and _Telling(one_call(on_epoch), r)
-    task = task or found.settings.get('task') or classification
     with owning(out):   # first of all: what is read below stays as it is
         only_first(refuse, out, resume, 'retraining')
         split = all_or_none(_pictures, found, preset, wanted)
@@ -226,9 +227,10 @@ def _check(wanted, threads, seed, recipe):
     for k in recipe:
         choose(k, fields, 'setting of a recipe')
 
-def _recipe_for(space, preset, changes) -> Recipe:
+def _recipe_for(space, preset, task, changes) -> Recipe:
     "The recipe with what was given over it"
-    r = choose(preset, RECIPES, 'preset')
+    choose(preset, RECIPES, 'preset')
+    r = recipe_of(preset, task_of(named(dict(task=task))['task']))
     deep = any(c.n_in > 1 for c in space.cells) # then `n` counts all cells, two of them reductions
     if deep and r.n < 3:
         r = dataclasses.replace(r, n=5)

@@ -553,7 +553,8 @@ def _forecast(settings, devices, plugins) -> tuple:
     try:
         load_installed()
         load_plugins(plugins)
-        kinds = {tuple(sorted((s | dict(seed=0)).items(), key=str)) for s in settings}
+        alike = [tuple(sorted((s | dict(seed=0)).items(), key=str)) for s in settings]
+        kinds = dict.fromkeys(alike)
         needs = [_need(Settings(**dict(kind)), devices[0]) for kind in kinds]
         return None if None in needs else max(needs), {name: free_mb(name) for name in devices}
     except Exception as e: return 'failed', f'{type(e).__name__}: {e}'.splitlines()[0]
