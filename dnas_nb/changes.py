@@ -70,14 +70,17 @@ class OneByOne:
                             f'{tuple(one.shape)}: both must stay')
         return new
 
-def _of_torchvision(one):
+def _randaugment():
     "RandAugment of torchvision (Cubuk et al. 2020). Raises `UserError` without torchvision"
     try:
         from torchvision.transforms import v2
     except (ImportError, RuntimeError):   # not there, or made for another PyTorch
         raise UserError('augment randaugment needs a torchvision that fits this PyTorch: '
                         'pip install torchvision, or take photo') from None
-    return v2.RandAugment()(one)
+    return v2.RandAugment()
+
+def _of_torchvision(one):
+    return _randaugment()(one)
 
 def qualified(
     f, # a function of a picture, or an object that is called like one
@@ -104,6 +107,8 @@ def augmented(
     if how is None:
         return data
     change = _change_of(how)
+    if how == 'randaugment':
+        _randaugment()   # or why not, before anything is searched
     if not isinstance(data.train.shape, tuple) or len(data.train.shape) != 3:
         raise UserError(f'augment changes pictures (C, H, W), these are {brief(data.train.shape)}')
     about = replace(data.about, change=change)

@@ -378,6 +378,15 @@ def take(self: Loaded,
     batch = _batch(_stacked([items[0, int(i)] for i in self.at[index].flatten()]))
     return _ready(self, batch, key, cutout)
 
+@patch
+def inputs(self: Loaded,
+    index=slice(None), # (B,) which items; all of them
+):                     # nest of (B, ...) tensors
+    "Items as they were read: neither changed nor normalised"
+    plain = replace(self, about=About('', (), None, None))
+    x, _ = plain.take(index)
+    return x
+
 # %% ../nbs/06c_loaders.ipynb #ldr00019
 def _must_have_length(
     dataset,
@@ -479,7 +488,4 @@ def _moments_of(
     part,  # `Loaded`
 ) -> tuple:
     "Mean and deviation, of the items whose hashes are the smallest: their order does not matter"
-    some = part.by_content[:_MOMENTS]
-    plain = replace(part, about=About('', (), None, None))
-    x, _ = plain.take(some)
-    return moments(x)
+    return moments(part.inputs(part.by_content[:_MOMENTS]))

@@ -16,6 +16,7 @@ from dnas_nb.core import UserError
 from dnas_nb.data import About, Data, Part, moments
 from dnas_nb.dialects import parse
 from dnas_nb.folders import read_picture
+from dnas_nb.loaders import from_dataset
 from dnas_nb.running.evaluate import RECIPES, train_arch
 from dnas_nb.running.export import Intake, export
 from dnas_nb.running.predict import Model, as_inputs, predict, prediction_page
@@ -91,6 +92,18 @@ def test_files_are_read_as_they_were_for_training(home):
     )
     assert np.allclose(a.iloc[:, 1:], b.iloc[:, 1:], atol=1e-6)
     assert [str(f) for f in files] == list(a.index)
+
+
+def test_a_set_that_is_read_when_needed_is_answered_in_its_order(tmp_path):
+    "As many right answers as the training counted on the same part"
+    whole = load_data('digits', images=60)
+    items = list(zip(whole.test.x, whole.test.y.tolist()))
+    data = from_dataset(items, classes='0123456789', name='items')
+    trained = train_arch(CELL, toy(), data, QUICK, out=tmp_path / 'run', device='cpu')
+    said = predict(tmp_path / 'run', data.test, batch=7)
+    labels = [items[i][1] for i in data.test.at]
+    assert len(said) == len(data.test)
+    assert (said.iloc[:, 0].astype(int) == labels).mean() == pytest.approx(trained.test_acc)
 
 
 def test_an_array_with_channels_last_is_the_same_picture(home):

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from ..core import UserError, brief, counted, write_atomic
 from ..data import Part, Task
+from ..loaders import Loaded
 from ..folders import SUFFIXES, read_picture
 from .export import Intake, exported_network, trained_network
 from ..safe import has_dir, path_text
@@ -188,13 +189,15 @@ def picture_files(
 
 def predict(
     run,        # folder of a retraining or what it returned, an exported .onnx file, or a `Model`
-    inputs,     # pictures: a tensor, an array, a `Part`; or files: a path, a list, a folder
+    inputs,     # pictures: a tensor, an array, a part of `Data`; or files: a path, a list, a folder
     batch=256,  # pictures at a time; changes nothing but memory
     space=None, # a `Space` of the caller's that the run was made in
 ):              # DataFrame: a row for each input; its attrs['skipped']: files that were not read
     "What a trained network answers, with chances where its task has some. Raises `UserError`"
     counted(batch, 'batch', 1_000_000)
     model = run if isinstance(run, Model) else Model.read(run, space)
+    if isinstance(inputs, Loaded):
+        return _of_items(model, inputs, batch)
     files = picture_files(inputs)
     if files is None:
         x = inputs.x if isinstance(inputs, Part) else inputs
@@ -205,6 +208,14 @@ def _of_arrays(model, x, batch):
     if not len(x):
         raise UserError('inputs are empty: give one picture at least')
     return _table([model(some) for some in x.split(batch)], range(len(x)))
+
+def _of_items(model, part, batch):
+    "Of a set that is read when it is needed"
+    answers = []
+    for index in torch.arange(len(part)).split(batch):
+        x = as_inputs(part.inputs(index), model.intake)
+        answers.append(model(x))
+    return _table(answers, range(len(part)))
 
 def _of_files(model, files, batch):
     answers, read, skipped = [], [], []
