@@ -3,7 +3,11 @@ same seeds.
 
 `python nbs/studies/clinic/run.py` does what is missing (it can be stopped at any time) and writes
 nbs/studies/clinic/runs.csv;
-`python nbs/studies/clinic/run.py CURE SEED` does one run in this process and prints its row."""
+`python nbs/studies/clinic/run.py CURE SEED` does one run in this process and prints its row;
+`python nbs/studies/clinic/run.py again` goes on with again.csv. The rows of runs.csv were made on two
+days and machines, and the patient, run again later, gave other cells. So again.csv repeats it with
+ten seeds, and the cures with their three, on one machine by one state of the code, in the order of
+`AGAIN`: as far as time allows, one process."""
 
 import csv, json, os, platform, subprocess, sys, tempfile, time
 from dataclasses import replace
@@ -13,6 +17,25 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = Path(__file__).resolve().parent / 'runs.csv'
 SEEDS = 0, 1, 2
+AGAIN = (
+    'early stop at two skips (DARTS+)',
+    'beta-decay',
+    'DANAS + beta-decay',
+    'DANAS',
+    'DrNAS',
+    'partial channels (PC-DARTS)',
+    'random',
+    'GDAS',
+    'weight-only warm-up',
+    'amended gradient',
+    'AER',
+    'auxiliary skip (DARTS-)',
+    'SDARTS-RS',
+    'FairDARTS',
+    'DARTS, second order',
+    'alignment (Lambda-DARTS)',
+    'SDARTS-ADV',
+)
 # 320 images for the weights and 320 for the architecture: few enough to be learned by heart, which
 # is what makes skips pay
 PATIENT = dict(
@@ -168,8 +191,26 @@ def main(workers=2):
                 write_atomic(RESULTS, csv_text(rows))
 
 
+def again():
+    "The patient with ten seeds, then the cures, one after the other"
+    sys.path[:0] = [str(ROOT), str(ROOT / 'nbs' / 'studies')]
+    import torch
+    from ledger import add, rows_of
+
+    torch.set_num_threads(1)
+    out = RESULTS.with_name('again.csv')
+    known = {(r['cure'], r['seed']) for r in rows_of(out)}
+    wanted = [('DARTS', s) for s in range(10)] + [(c, s) for c in AGAIN for s in SEEDS]
+    for cure, seed in wanted:
+        if (cure, str(seed)) not in known:
+            row = one(cure, seed)
+            add(out, {k: row[k] for k in ('cure', 'seed', 'cifar10', 'arch', 'seconds', 'date')})
+
+
 if __name__ == '__main__':
-    if len(sys.argv) == 3:
+    if sys.argv[1:] == ['again']:
+        again()
+    elif len(sys.argv) == 3:
         print(json.dumps(one(sys.argv[1], int(sys.argv[2]))))
     else:
         main(*map(int, sys.argv[1:]))
