@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import nn
 from .core import Described, UserError, brief, choose
-from .cost import cost_table, evaluating, with_cost
+from .cost import cost_table, evaluating, uniform_cost, with_cost
 from .genotype import Genotype, from_ops, one_hot
 from .modules import parts_of
 from .space import Space
@@ -243,7 +243,7 @@ def price(
 
 def _cell_price(space, what, x, spec) -> Price:
     "The additive cost of cells as a price: a table for each edge"
-    size = 32 if x is None else x.shape[-1]
+    size = 32 if x is None else tuple(x.shape[-2:])
     what = 'flops' if what == 'macs' else what
     costs = cost_table(what, space, spec.C, spec.n, spec.classes, spec.in_ch, size)
     terms = []
@@ -527,6 +527,17 @@ class Within(Described):
                                 f'{least:,.6g} or more')
         raise UserError('within: no architecture that is left keeps all limits together')
 
+    @property
+    def tightest(self) -> int:
+        "Which limit equal weights exceed most"
+        over = []
+        for p, limit in zip(self.prices, self.limits):
+            costs = p.costs
+            tables = costs.table.items()
+            equal = sum(uniform_cost(t, costs.live.get(name)) for name, t in tables)
+            over.append((costs.base + equal)/limit)
+        return over.index(max(over))
+
     def penalty(self,
         D,           # distribution of the choices of a module, with a mean (E, O)
         progress=0., # not used
@@ -652,8 +663,9 @@ def with_limit(
 ):  # the same method within a limit
     "A method that searches with the penalty of a limit, and derives within it"
     first = limit.prices[0]
-    if len(first.space.groups) > 1:   # cells share the limit by what they cost
-        method = with_cost(method, first.costs, coef, limit.limits[0], 'hinge')
+    if len(first.space.groups) > 1:   # cells share a limit by what they cost
+        k = limit.tightest
+        method = with_cost(method, limit.prices[k].costs, coef, limit.limits[k], 'hinge')
     elif method.grad:
         method = replace(method, penalties=(*method.penalties, _Pull(limit, coef)))
     return replace(method, name=f'{method.name}+limit', derive=limit)

@@ -9,7 +9,7 @@ __all__ = ['evaluating', 'flops', 'uses', 'Costs', 'cost_table', 'cost_of', 'exp
 # %% ../nbs/07_cost.ipynb #e119568f
 import contextlib, copy, math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 import numpy as np
@@ -125,6 +125,7 @@ class Costs:
     base: float    # stem, reductions, head
     table: dict    # cell name -> (E, O) float64; 0 where an operation does not exist
     unit: str
+    live: dict = field(default_factory=dict) # cell name -> (E, O) bool; without: all exist
 
     def __repr__(self):
         cells = []
@@ -143,7 +144,7 @@ def cost_table(
     n=5,        # cells per stage; cells with two inputs: cells in all
     classes=10,
     in_ch=3,    # channels of the images
-    size=32,    # height and width of the images
+    size=32,    # height and width of the images: a number, or both
     batch=1,    # images; matters for times only
 ) -> Costs:     # of the stand-alone networks, per cell type summed over the network
     "What each operation costs on each edge. Equal operations on equal maps are measured once"
@@ -152,7 +153,8 @@ def cost_table(
         f, unit = measure, getattr(measure, '__name__', 'cost')
     else:
         f, unit = choose(measure, _MEASURES, 'cost')
-    shape = batch, in_ch, size, size
+    sides = (size, size) if isinstance(size, int) else size
+    shape = batch, in_ch, *sides
     net, rest = _ghosts(space, C, n, classes, in_ch)
     table = {}
     for c in space.cells:
@@ -164,7 +166,8 @@ def cost_table(
             known[kind] = float(f(use.module, use.shape))
         names = space[use.cell].ops[use.edge]
         table[use.cell][use.edge, names.index(use.op)] += known[kind]
-    return Costs(float(f(rest, shape)), table, unit)
+    live = {c.name: c.live for c in space.cells}
+    return Costs(float(f(rest, shape)), table, unit, live)
 
 def _ghosts(space, C, n, classes, in_ch) -> tuple:
     "The supernet, and what remains of it without operations, on the meta device"
@@ -330,7 +333,8 @@ def with_cost(
 
 def _prices(costs, target=None) -> dict: # cell name -> `_Price`
     "The target divided between the cell types, by their share of the uniform cost"
-    uniform = {name: uniform_cost(t) for name, t in costs.table.items()}
+    live = costs.live
+    uniform = {name: uniform_cost(t, live.get(name)) for name, t in costs.table.items()}
     total = sum(uniform.values())
     if target is None:
         target = costs.base + total

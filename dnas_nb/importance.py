@@ -75,8 +75,9 @@ def _unit(
 ) -> Tensor: # (E, O) in [0, 1]; 0 on an edge where all are equal
     low = x.masked_fill(~live, torch.inf).amin(-1, keepdim=True)
     high = x.masked_fill(~live, -torch.inf).amax(-1, keepdim=True)
-    spread = (high - low).clamp_min(1e-300)
-    return ((x - low)/spread).clamp(0, 1)
+    spread = high - low
+    equal = spread <= 1e-5*torch.maximum(low.abs(), high.abs())     # up to rounding
+    return ((x - low)/spread.masked_fill(equal, torch.inf)).clamp(0, 1)
 
 def _importance(
     odds,  # (E, O) of operations: their mean weights

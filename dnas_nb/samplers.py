@@ -87,6 +87,7 @@ class _Composed(Relaxed):
         last = self._after(D.mean)
         self.point = D.point and last.point
         self.corner, self.gates, self.full = last.corner, last.gates, last.full
+        self.edges = last.edges if D.edges is None else D.edges
         self.has_rsample = last.has_rsample
 
     def _after(self, theta): # (E, O) weights -> distribution

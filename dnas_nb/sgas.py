@@ -60,9 +60,9 @@ def _stability(
 def _unit(
     x,  # (E,) values
 ):
-    "`x` moved to [0, 1] over its edges; ones where they are all equal"
+    "`x` moved to [0, 1] over its edges; ones where they are all equal, up to rounding"
     low, high = x.min(), x.max()
-    if not high > low:
+    if not high - low > 1e-5*high.abs():
         return torch.ones_like(x)
     return ((x - low)/(high - low)).clamp(0, 1)
 

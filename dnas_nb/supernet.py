@@ -729,9 +729,10 @@ def edge_weights(
     "Softmax over the edges that meet in a node (PC-DARTS, section 3.3)"
     dst = cell if torch.is_tensor(cell) else torch.tensor([j for _, j in cell.edges])
     dst = dst.to(beta.device)
-    e = (beta - beta.max()).exp()
-    together = (dst[:, None] == dst).to(beta.dtype)
-    return e/(together @ e)
+    together = dst[:, None] == dst
+    highest = beta.detach().expand(len(dst), -1).masked_fill(~together, -torch.inf).amax(1)
+    e = (beta - highest).exp()
+    return e/(together.to(beta.dtype) @ e)
 
 # %% ../nbs/05_supernet.ipynb #2904fa2d
 def set_drop_path(

@@ -89,9 +89,11 @@ class _Units:
     std: tuple = (1.,)
 
     def _in_units(self, y):
-        y = _columns(y).float()
+        y = _columns(y)
+        if y.dtype != torch.float64:   # whose offset is taken before it is rounded
+            y = y.float()
         mean, std = y.new_tensor(self.mean), y.new_tensor(self.std)
-        return (y - mean)/std
+        return ((y - mean)/std).float()
 
     def _errors(self, output, y): # (B, D)
         target = self._in_units(y)

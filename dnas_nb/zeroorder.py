@@ -74,10 +74,12 @@ def zero_order(
 
 # %% ../nbs/12a_zeroorder.ipynb #57d74e3a
 def _lowest(moves, value): # (D,)
-    "The move of the lowest value, the first of equal ones on the CPU"
+    "The move of the lowest value, the first of equal ones on the CPU; NaN is the highest"
     if moves[0].is_cpu:
-        return min(moves, key=value)
-    values = torch.stack([value(d) for d in moves])
+        values = [float(value(d)) for d in moves]
+        worth = [v if v == v else math.inf for v in values]
+        return moves[worth.index(min(worth))]
+    values = torch.stack([value(d) for d in moves]).nan_to_num(nan=torch.inf)
     return torch.stack(moves).index_select(0, values.argmin().view(1))[0]
 
 def gld(
@@ -143,7 +145,8 @@ def mgs_weights(
     tau,      # temperature: small trusts the losses more
     floor=0., # added to the density
 ) -> torch.Tensor:
-    "Self-normalised importance weights (N,) for a target density prop. to exp(-change/tau)"
+    "Self-normalised weights (N,) for a density prop. to exp(-change/tau); 0 where it is NaN"
+    change = change.masked_fill(change.isnan(), torch.inf)   # training from there diverged
     density = torch.logaddexp(log_q, log_q.new_full((), floor).log())
     return (-change/tau - density).softmax(0)
 

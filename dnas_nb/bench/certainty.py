@@ -103,7 +103,7 @@ class Belief:
         "(1000, F) accuracies in %, the forms independent, the same in every process"
         u = np.random.default_rng(0).random((len(self.chance), _DRAWS))
         out = np.empty_like(u)
-        for form, below in enumerate(self.chance.cumsum(1)):
+        for form, below in enumerate(self.chance.cumsum(1) - self.chance/2):   # to its middle
             out[form] = np.interp(u[form], below, self.values)
         return out.T
 

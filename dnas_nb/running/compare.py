@@ -79,9 +79,11 @@ def interval(
     level=.95,
     resamples=2000, # of the bootstrap
 ) -> tuple:
-    "Interval of the mean: below 20 values Student's t, else BCa (scipy); a point if all agree"
+    "Of the mean: below 20 values Student's t, else BCa (scipy); a point if all agree, NaN of one"
     from scipy.stats import bootstrap, ttest_1samp
     x = np.asarray(x, float)
+    if len(x) < 2:
+        return np.nan, np.nan
     if np.ptp(x) == 0:
         return float(x[0]), float(x[0])
     if len(x) < _FEW:
@@ -98,11 +100,15 @@ def interval(
     return float(low), float(high)
 
 # %% ../../nbs/running/35_compare.ipynb #c257fa39
+_LOW = 'rank', 'regret', 'loss', 'seconds', 'entropy', 'error', 'perplexity', 'latency'
+_SMALL = 'err', 'ms', 'mb', 'params', 'mparams', 'flops', 'mflops', 'macs'   # as a last word
+
 def _low_is_good(
     value, # name of a column
 ) -> bool:
     "Is less better?"
-    return str(value).endswith(('rank', 'regret', 'loss', 'seconds', 'entropy'))
+    name = str(value).lower()
+    return name.endswith(_LOW) or name.split('_')[-1] in _SMALL
 
 def compare(
     f,                # a `frame`
@@ -165,7 +171,7 @@ def _pair(wide, a, b, block, test) -> dict:
         seeds=len(d),
         difference=d.mean(),
         p=_p_value(d, test),
-        least=2.**(1 - len(d)) if test == 'wilcoxon' else 0.,
+        least=min(1., 2.**(1 - np.count_nonzero(d))) if test == 'wilcoxon' else 0.,
     )
 
 # %% ../../nbs/running/35_compare.ipynb #694af6fb
