@@ -512,7 +512,7 @@ def _darts(
     return Space(name, cells, Stack(DARTS_OPS, _thirds))
 
 def darts() -> Space:
-    "DARTS: 14 edges, 8 operations, two cell types; also RobustDARTS' S5 (Liu et al. 2019)"
+    "DARTS: 14 edges, 8 operations, two cell types (Liu et al. 2019)"
     return _darts('darts')
 
 # %% ../nbs/03_space.ipynb #90da21bb

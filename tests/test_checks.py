@@ -1,5 +1,6 @@
 "Every acceptance check is somewhere in the notebooks, and a mutation is ready that breaks it. Nothing is executed: `make checks` measures."
 
+import json
 import re
 from collections import Counter
 import pytest
@@ -101,3 +102,16 @@ def test_listens():
     ns = {}
     checks.run_cell('assert False\ntest_eq(1, 2)\nx = 1', 'cell', ns, deaf=True)
     assert ns['x'] == 1
+
+
+def test_checks_that_prose_names_exist():
+    "Chapters say which check proves a sentence"
+    gone = []
+    for path in (ROOT / 'nbs').rglob('*.ipynb'):
+        for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
+            if cell['cell_type'] == 'markdown':
+                text = ''.join(cell['source'])
+                named = re.findall(r'\bcheck `([\w-]+)`', text)
+                gone += [f'{path.name}: {n}' for n in named if n not in checks.CHECKS]
+                gone += [f'{path.name}: {n}' for n in re.findall(r'\bcheck (?:E\.)?\d+\S*', text)]
+    assert not gone, gone
