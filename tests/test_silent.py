@@ -19,6 +19,7 @@ from dnas_nb.distribution import relax_softmax
 from dnas_nb.sgas import _unit as unit_of_edges
 from dnas_nb.space import SPACES, darts, nb201, toy
 from dnas_nb.supernet import edge_weights
+from dnas_nb.systems.svge import MapQueries, surrogate
 from dnas_nb.tasks import regression
 from dnas_nb.zeroorder import _lowest, mgs_weights
 
@@ -109,3 +110,24 @@ def test_less_is_better_of_errors_and_one_value_has_no_interval():
     table = compare(f, 'test_error')
     assert table.index[0] == 'b' and table.worst['b'] == 2
     assert all(map(math.isnan, interval([3.0])))
+
+
+def test_answers_on_a_map_may_come_in_any_order_and_one_by_one():
+    "The same answers are the same belief, while it is fitted anew; one answer, or equal ones, are an answer too"
+    places = torch.randn(60, 3, generator=generator('map'))
+    asked = []
+    for turned in (False, True):
+        search = MapQueries(places, generator('asks'))
+        for _ in range(4):
+            rows = search.ask(5)
+            rows = rows[::-1] if turned else rows
+            search.tell(rows, [-float(places[row].square().sum()) for row in rows])
+        asked.append(search.rows)
+    assert [set(asked[0][k : k + 5]) for k in range(0, 20, 5)] == [
+        set(asked[1][k : k + 5]) for k in range(0, 20, 5)
+    ]
+    search = MapQueries(places, generator('asks'))
+    search.tell(search.ask(1), [1.0])
+    assert search.ask(1) and search.process.mean(torch.zeros(1).double()).isfinite().all()
+    for some in (places[:4], places[:1]):
+        assert surrogate(some, torch.ones(len(some)), epochs=1)(places).isfinite().all()

@@ -338,8 +338,9 @@ def surrogate(
     seed=0,
 ):          # (m, Z) -> (m,) in the units of `worth`
     "A perceptron of halving widths that guesses what a place on the map is worth"
-    low, wide = worth.mean(), worth.std()
-    shift, scale = places.mean(0), places.std(0) + 1e-6
+    low, wide = worth.mean(), worth.std(unbiased=len(worth) > 1)
+    wide = wide if wide > 0 else torch.ones_like(wide)   # all alike
+    shift, scale = places.mean(0), places.std(0, unbiased=len(places) > 1) + 1e-6
     target = (worth - low)/wide
     x = (places - shift)/scale
     with seeded('surrogate', seed):
@@ -422,10 +423,10 @@ class MapQueries:
         apart = torch.pdist(some)
         self.unit = apart[apart > 0].median().item() if (apart > 0).any() else 1.
         self.rows, self.values = [], []
-        self.process = None
+        self.process, self.due = None, []
 
     def tell(self,
-        rows,   # that were asked for, in this order
+        rows,   # those that were asked for, in this order, or others
         values, # what they are worth, more is better
     ):
         "Take note of answers. Raises `UserError` for rows outside, or what is no number"
@@ -435,6 +436,8 @@ class MapQueries:
         wrong = [row for row in rows if not 0 <= row < len(self.places)]
         if wrong:
             raise UserError(f'row {wrong[0]} is outside the {len(self.places)} places')
+        if rows != self.due:     # the process holds them as they were asked for
+            self.process = None
         self.rows += rows
         self.values += values
 
@@ -457,7 +460,7 @@ class MapQueries:
         if not self.rows:
             return torch.randperm(len(self.places), generator=self.generator)[:n].tolist()
         y = savage(self.values)
-        y = y/y.std().clamp(min=1e-12)
+        y = y/y.std(unbiased=len(y) > 1).clamp(min=1e-12)
         self._refit(y)
         mean, asked = self.process.mean(y), list(self.rows)
         best = mean[asked].max()
@@ -466,4 +469,5 @@ class MapQueries:
             gain[asked] = -1.
             asked.append(int(gain.argmax()))
             self.process.add(asked[-1])
-        return asked[len(self.rows):]
+        self.due = asked[len(self.rows):]
+        return self.due
