@@ -61,7 +61,7 @@ def flops(
     net = copy.deepcopy(net).to('meta')
     counts = []
     for m in net.modules():
-        if isinstance(m, (nn.Conv2d, nn.Linear)):
+        if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)):
             m.register_forward_hook(partial(_count, counts))
     with _shapes_only(net):
         net(torch.empty(shape, device='meta'))

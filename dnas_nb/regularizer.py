@@ -220,13 +220,13 @@ class Adversarial:
 def alignment(
     G,  # (L, D) gradients of the shared mixing weights, one row per layer
 ) -> torch.Tensor: # scalar
-    "Mean cosine between the gradients of different layers, in [-1/(L-1), 1]"
+    "Mean cosine between the gradients of different layers, in [-1/(L-1), 1]; 0 of one layer"
     L = len(G)
     size = G.norm(dim=1, keepdim=True)
     U = G/size.clamp_min(1e-12)
     both = U.sum(0).pow(2).sum()
     alone = U.pow(2).sum()
-    return (both - alone)/(L*(L - 1))
+    return (both - alone)/(L*max(L - 1, 1))
 
 # %% ../nbs/14_regularizer.ipynb #311e888e
 def _alignment_push(
@@ -240,7 +240,7 @@ def _alignment_push(
     S = U.sum(0)
     along = (U @ S)[:, None]
     across = S - U*along
-    push = 2/(L*(L - 1))/safe*across
+    push = 2/(L*max(L - 1, 1))/safe*across
     return torch.where(size > 1e-12, push, 0.)
 
 # %% ../nbs/14_regularizer.ipynb #5d23ff62

@@ -99,7 +99,8 @@ def _eigen_ratio(
     if len(trace) < window + gap:
         return 0.
     now = sum(trace[-window:])/window
-    before = sum(trace[-window - gap:-gap])/window
+    end = len(trace) - gap
+    before = sum(trace[end - window:end])/window
     return now/before if before > 0 else 0.
 
 # %% ../nbs/16b_stopping.ipynb #d151e192

@@ -7,16 +7,20 @@ import numpy as np
 import pandas as pd
 import torch
 from dnas_nb.bench.certainty import believe
+from conftest import fails
+from torch import nn
 from dnas_nb.budgets import price, with_limit, within
 from dnas_nb.core import generator
-from dnas_nb.cost import cost_of, cost_table, uniform_cost
+from dnas_nb.cost import cost_of, cost_table, flops, uniform_cost
 from dnas_nb.genotype import random_arch
 from dnas_nb.importance import _unit as unit_of_options
 from dnas_nb.methods import find_method
-from dnas_nb.running.compare import compare, interval
+from dnas_nb.regularizer import _alignment_push, alignment
+from dnas_nb.running.compare import compare, interval, pairs
 from dnas_nb.samplers import OnEdges, Then, init_edges
 from dnas_nb.distribution import relax_softmax
 from dnas_nb.sgas import _unit as unit_of_edges
+from dnas_nb.stopping import _eigen_ratio
 from dnas_nb.space import SPACES, darts, nb201, toy
 from dnas_nb.supernet import edge_weights
 from dnas_nb.systems.svge import MapQueries, surrogate
@@ -131,3 +135,14 @@ def test_answers_on_a_map_may_come_in_any_order_and_one_by_one():
     assert search.ask(1) and search.process.mean(torch.zeros(1).double()).isfinite().all()
     for some in (places[:4], places[:1]):
         assert surrogate(some, torch.ones(len(some)), epochs=1)(places).isfinite().all()
+
+
+def test_edges_of_functions():
+    "One layer, no gap, one group, a convolution along one axis"
+    G = torch.randn(1, 5, generator=generator('one layer'))
+    assert abs(alignment(G)) < 1e-6 and _alignment_push(G).abs().max() < 1e-6
+    assert _eigen_ratio((1.0, 2.0, 4.0), window=2, gap=0) == 1
+    assert _eigen_ratio((1.0, 2.0, 4.0), window=2, gap=1) == 2
+    assert flops(nn.Conv1d(3, 4, 5, bias=False), (2, 3, 9)) == 5 * 4 * 15
+    one = pd.DataFrame(dict(method=['a', 'a'], seed=[0, 1], test_acc=[0.5, 0.6]))
+    fails(lambda: pairs(one), 'at least 2 groups')

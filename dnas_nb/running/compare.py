@@ -195,6 +195,8 @@ def pairs(
     wide = groups(f, value, by, block)
     choose(test, _TESTS, 'test')
     rows = [_pair(wide, a, b, block, test) for a, b in itertools.combinations(wide, 2)]
+    if not rows:
+        raise UserError('pairs compares at least 2 groups, there is 1')
     out = pd.DataFrame(rows)
     _, corrected, *_ = multipletests(out.p, method=correction)
     return out.assign(corrected=corrected)
