@@ -6,6 +6,7 @@
 __all__ = ['Column', 'Trace']
 
 # %% ../nbs/12b_trace.ipynb #trc00004
+import math
 import re
 from dataclasses import dataclass, field
 import numpy as np
@@ -107,10 +108,12 @@ class Trace:
         return Trace(self.groups, numbers, arrays)
 
     def noted(self,
-        **scalars,  # further numbers of the last epoch, the same ones after every epoch
+        **scalars,  # further numbers of the last epoch; NaN before the first that had one
     ):  # Trace
         "This, with something more said of its last epoch"
-        return Trace(self.groups, self.then(scalars, {}).scalars, self.weights)
+        before = (math.nan,)*(len(self) - 1)
+        known = dict.fromkeys(scalars, before) | self.scalars
+        return Trace(self.groups, Trace((), known).then(scalars, {}).scalars, self.weights)
 
     def upto(self,
         t,  # number of epochs

@@ -25,6 +25,7 @@ from dnas_nb.space import SPACES, darts, nb201, toy
 from dnas_nb.supernet import edge_weights
 from dnas_nb.systems.svge import MapQueries, surrogate
 from dnas_nb.tasks import regression
+from dnas_nb.trace import Trace
 from dnas_nb.zeroorder import _lowest, mgs_weights
 
 torch.set_num_threads(1)
@@ -146,3 +147,14 @@ def test_edges_of_functions():
     assert flops(nn.Conv1d(3, 4, 5, bias=False), (2, 3, 9)) == 5 * 4 * 15
     one = pd.DataFrame(dict(method=['a', 'a'], seed=[0, 1], test_acc=[0.5, 0.6]))
     fails(lambda: pairs(one), 'at least 2 groups')
+
+
+def test_a_number_that_is_noted_late_stands_at_its_epoch():
+    "It was moved to the first one"
+    trace = Trace().then(dict(loss=2.0), {}).then(dict(loss=1.0), {}).noted(eigenvalue=5.0)
+    trace = trace.then(dict(loss=0.5), {}).noted(eigenvalue=6.0)
+    rows = trace.rows()
+    assert math.isnan(rows[0]['eigenvalue']) and [r['eigenvalue'] for r in rows[1:]] == [5.0, 6.0]
+    assert trace.upto(2).rows()[1] == dict(loss=1.0, eigenvalue=5.0)
+    every = Trace().then(dict(loss=2.0), {}).noted(a=1.0).then(dict(loss=1.0), {}).noted(a=2.0)
+    assert every.scalars == dict(loss=(2.0, 1.0), a=(1.0, 2.0))
