@@ -525,9 +525,10 @@ def _go(
 def recipe_of(
     name, # in `RECIPES`
     task, # `Task`
+    what='recipe', # what a wrong name is called
 ) -> Recipe:
     "That recipe; where a loss has no bound (regression) its gradients have one, that of DARTS"
-    r = choose(name, RECIPES, 'recipe')
+    r = choose(name, RECIPES, what)
     return replace(r, clip=r.clip or 5.) if task.fit else r
 
 def train_arch(

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from ..core import UserError, brief, choose, counted
 from ..data import Data, classification
-from .evaluate import (LARGEST, RECIPES, Recipe, Trained, is_published,
-                              recipe_of, train_arch)
+from .evaluate import (LARGEST, Recipe, Trained, is_published, recipe_of,
+                              train_arch)
 from .experiment import PRESETS, on_threads, one_call, row_and_space
 from .folder import account, owning, refuse, written
 from ..dialects import GENOTYPES, parse, published
@@ -229,8 +229,7 @@ def _check(wanted, threads, seed, recipe):
 
 def _recipe_for(space, preset, task, changes) -> Recipe:
     "The recipe with what was given over it"
-    choose(preset, RECIPES, 'preset')
-    r = recipe_of(preset, task_of(named(dict(task=task))['task']))
+    r = recipe_of(preset, task_of(named(dict(task=task))['task']), 'preset')
     deep = any(c.n_in > 1 for c in space.cells) # then `n` counts all cells, two of them reductions
     if deep and r.n < 3:
         r = dataclasses.replace(r, n=5)
