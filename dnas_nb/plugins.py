@@ -112,6 +112,7 @@ def register(*,
     name=None,       # by which it is known; None: its own name
 ) -> Entry:
     "Make one thing known by name. Raises `UserError` for what is none, and for a taken name"
+    if name and isinstance(space, Space): space = dataclasses.replace(space, name=name)
     if name and callable(space): space = _Later(name, space)
     given = dict(method=method, space=space, operation=operation, data=data, task=task)
     given = {kind: value for kind, value in given.items() if value is not None}
@@ -120,10 +121,14 @@ def register(*,
     kind, asked = next(iter(given.items()))
     value = _CHECKS[kind](asked)
     name = name or _name_of(value)
+    if isinstance(name, str) and getattr(value, 'name', name) != name:
+        value = asked = dataclasses.replace(value, name=name)   # a run asks the value for its name
     if not isinstance(name, str) or not name.strip() or name == '<lambda>':
         raise UserError(f'a {kind} without a name: register({kind}=…, name=…)')
     entry = Entry(kind, name, _LOADING[-1] if _LOADING else '')
     _refuse_taken(entry, asked)
+    if (kind, name) not in _ENTRIES and _table(kind).get(name) is value:
+        return entry                # known already, and not by a plug-in: it stays when that goes
     _table(kind)[name] = value
     _ENTRIES[kind, name] = entry
     return entry
@@ -151,7 +156,8 @@ class Plugin:
 _LOADED = {}      # path -> `Plugin`, in the order of loading
 
 def _forget(path):
-    "Remove what a plug-in registered"
+    "Remove what a plug-in registered, and that it was loaded"
+    _LOADED.pop(path, None)
     for key, entry in list(_ENTRIES.items()):
         if entry.plugin == path:
             _table(entry.kind).pop(entry.name, None)

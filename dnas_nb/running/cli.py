@@ -152,7 +152,7 @@ def train_lines(
     return '\n'.join([
         f'trained   {t.genotype}', f'network   {network}, {taught}',
         f'alone     test {t.test_acc:.2%}, train {t.train_acc:.2%}, seed {t.seed}',
-        *_few_steps(r.epochs, -(-t.images//r.batch)),
+        *_few_steps(r.epochs, t.images//r.batch or 1),
         f"load      dnas_nb.running.evaluate.load_arch('{t.out}')"])
 
 def _few_steps(epochs, steps) -> list: # of one line, or none
@@ -183,6 +183,7 @@ def dnas_train(
     size:int=None,          # image size in pixels (as in the search)
     images:int=None,        # images for training (as in the search)
     layout:str=None,        # of the pictures in a file where it is unclear: NHWC, NCHW ...
+    task:str=None,          # what the network is asked for (as in the search, else classification)
     seed:int=0,             # of weights, batches and augmentation
     device:str='auto',      # auto, cpu, cuda, cuda:1, mps
     threads:int=1,          # CPU threads
@@ -197,7 +198,7 @@ def dnas_train(
     with ExitStack() as held:
         watch = [held.enter_context(closing(w)) for w in _watching(_trained, track)]
         t = retrain(arch, space, data, preset, size, images, out, resume, seed, device, threads,
-                    on_epoch=watch, layout=layout, epochs=epochs, C=channels, n=cells,
+                    on_epoch=watch, layout=layout, task=task, epochs=epochs, C=channels, n=cells,
                     batch=batch, lr=lr, opt=opt, augment=augment, mixup=mixup,
                     accumulate=accumulate, recompute=recompute or None)
     _say_once(train_lines(t))
@@ -272,6 +273,16 @@ def _share(what, out, workers, retry, device, patience, bars, track, per):
     return work(what or None, out, workers, retry, device, patience, bars.move, _say, bars.begin,
                 track, per)
 
+def _all_of(out) -> list:
+    "All runs of the study that lies there. Raises `UserError` where none does"
+    from dnas_nb.core import UserError
+    from dnas_nb.running.study import standing
+    found = [r['settings'] for r in standing(out).values()]
+    if not found:
+        raise UserError(f'{out} holds no study yet: say what to run, '
+                        '--methods and --seeds, or a file')
+    return found
+
 def _end(frame, what, out):
     "Show how a study ended; status 1 where a run that was asked for did not finish"
     from dnas_nb.running.study import plan, shown
@@ -345,6 +356,7 @@ def dnas_study(
                      lr=lr, arch_lr=arch_lr, precision=precision, threads=threads,
                      preset=preset, layout=layout, task=task, compile=compile, opt=opt,
                      augment=augment, accumulate=accumulate, recompute=recompute or None)
+    if not what and not worker: what = _all_of(out)
     bars = _Runs()
     try:
         if worker:

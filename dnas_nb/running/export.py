@@ -16,6 +16,7 @@ import inspect
 import io
 import logging
 import math
+import os
 import pprint
 import re
 import subprocess
@@ -37,9 +38,11 @@ from ..fast import FastCell
 from .folder import account, owning, versions
 from ..ops import FactorizedReduce, ResBlock, relu_conv_bn
 from ..supernet import CellNet, MixedEdge, SuperNet, TwoStems, WideCell, n_weights
-from ..data import Data
+from ..data import Data, averages
+from ..loaders import Loaded
 from .identity import must_agree, of_run
 from ..safe import brief_line, has_file, parse_json, path_text, typed
+from ..tasks import task_by
 
 # %% ../../nbs/running/25_export.ipynb #ee9bf75d
 def _zeros(
@@ -53,12 +56,14 @@ def _zeros(
 
 _PLAINER = {FastCell: CellNet, DepthwiseConv: nn.Conv2d}   # without what only makes training fast
 
+_BY_BATCH = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
+
 def _must_leave(
     net,  # a network
 ):
     "Raise `UserError` for one whose answer is not a function of the image"
     for m in net.modules():
-        if isinstance(m, nn.BatchNorm2d) and m.running_mean is None:
+        if isinstance(m, _BY_BATCH) and m.running_mean is None:
             raise UserError(
                 'this network normalises by the batch, as search networks do: '
                 'train the derived cell first (dnas_train, or `train_arch`)')
@@ -92,12 +97,13 @@ class Normalised(nn.Module):
         net,   # a network for normalised images
         mean,  # per channel, of the training images
         std,   # per channel
+        axes=2,  # behind the channels: 2 of pictures, 1 of series, 0 of plain numbers
     ):
         super().__init__()
         self.net = net
         for name, values in dict(mean=mean, std=std).items():
             column = torch.tensor(values, dtype=torch.float32)
-            self.register_buffer(name, column[:, None, None])
+            self.register_buffer(name, column.view(-1, *[1]*axes))
 
     def forward(self, x):
         if x.dtype == torch.uint8:
@@ -739,7 +745,8 @@ def python_runner(
     return _Process(path)
 
 # %% ../../nbs/running/25_export.ipynb #2ac41b25
-_WORDS = dict(uint8='bytes, 0 to 255', float32='images as in the data', unit='images in [0, 1]')
+_WORDS = dict(uint8='bytes, 0 to 255', float32='images as in the data', unit='images in [0, 1]',
+              int64='codes, whole numbers')
 _TOLD_TYPES = dict(channels=int, size=[int], input=str, pixels=str, classes=[str], mean=[float],
                    std=[float], rule=dict)
 
@@ -747,22 +754,25 @@ _TOLD_TYPES = dict(channels=int, size=[int], input=str, pixels=str, classes=[str
 class Intake:
     "What pictures an exported network takes"
     channels: int
-    size: tuple            # height and width
+    size: tuple            # height and width; of a series its length, of plain numbers nothing
     mean: tuple = None     # per channel; None: normalised images
     std: tuple = None      # per channel
-    pixels: str = 'unit'   # 'uint8': bytes; 'float32': numbers as in the data; 'unit': from 0 to 1
+    pixels: str = 'unit'   # 'uint8': bytes; 'float32': numbers as in the data; 'unit': from 0 to 1;
+                           # 'int64': codes, which stay as they are
     classes: tuple = ()    # names, in the order of the logits; (): not known
     rule: dict = None      # how an output is decided by, see `Task.rule`; None: not known
 
     @property
     def words(self):
         "For a person"
-        return 'normalised images' if self.mean is None else _WORDS[self.pixels]
+        if self.mean is None and self.pixels != 'int64':
+            return 'normalised images'
+        return _WORDS[self.pixels]
 
     @property
     def told(self) -> dict:
         "For the files: plain values"
-        kind = 'uint8' if self.pixels == 'uint8' else 'float32'
+        kind = self.pixels if self.pixels in ('uint8', 'int64') else 'float32'
         known = dict(size=list(self.size), channels=self.channels, pixels=kind, input=self.words)
         if self.classes:
             known['classes'] = list(self.classes)
@@ -797,6 +807,8 @@ class Intake:
         g, shape = generator('export', n), (n, self.channels, *self.size)
         if self.pixels == 'uint8':
             return torch.randint(256, shape, generator=g, dtype=torch.uint8)
+        if self.pixels == 'int64':
+            return torch.randint(2, shape, generator=g)
         return torch.rand(shape, generator=g)
 
 # %% ../../nbs/running/25_export.ipynb #63579a35
@@ -857,18 +869,31 @@ def _check(
             diff[f] = max(errors)
     return diff
 
+def _as_taken(
+    part, # of `Data`
+    take, # `Intake`
+):
+    "Its inputs as the file takes them, and its labels"
+    x, y = part.take()
+    if take.mean is None:
+        return x, y
+    x = part.inputs() if isinstance(part, Loaded) else part.x
+    in_bytes = x.dtype == torch.uint8 and take.pixels == 'unit'
+    return x.float()/255 if in_bytes else x, y
 def _accuracy_of(
     path,   # of net.pt2, net.onnx or net.py
     images, # a `Part`, as they lie in the data
+    take,   # `Intake`
     batch=256, # pictures at a time
-) -> float: # in [0, 1]
-    "How many raw pictures an exported file gets right"
-    run, right = RUNNERS[Path(path).suffix[1:]](path), 0
+) -> float: # as the task counts it: the share of right answers, in [0, 1], where there are classes
+    "How good an exported file is on a part of the data"
+    run, scores = RUNNERS[Path(path).suffix[1:]](path), []
+    task = task_by(take.rule or dict(task='classification'))
     with torch.no_grad():
-        for x, y in zip(images.x.split(batch), images.y.split(batch)):
-            answers = run(x.cpu()).argmax(1)
-            right += int((answers == y.cpu()).sum())
-    return right/len(images)
+        for index in torch.arange(len(images)).split(batch):
+            x, y = _as_taken(images[index].to('cpu'), take)
+            scores.append(task.scores(run(x), y))
+    return averages(scores)['acc']
 
 # %% ../../nbs/running/25_export.ipynb #c9b5d31f
 def _write_all(
@@ -903,13 +928,19 @@ def _answers(
     whole,  # the network that leaves
     x,      # (B, C, H, W) images
 ) -> torch.Tensor:
-    "Its logits. Raises `UserError` where it does not take such images"
+    "Its logits. Raises `UserError` where it does not take such images, or answers otherwise"
     try:
-        return whole(x)
-    except RuntimeError as e:
+        found = whole(x)
+    except (RuntimeError, ValueError) as e:
         shape = ' × '.join(map(str, x.shape[1:]))
         why, *_ = str(e).splitlines()
         raise UserError(f'the network does not take images of {shape}: {why}') from None
+    if not isinstance(found, torch.Tensor) or found.ndim < 2:
+        shape = getattr(found, 'shape', None)
+        told = f'a tensor {tuple(shape)}' if shape is not None else f'a {type(found).__name__}'
+        raise UserError(f'the network answers with {told}: what is exported answers with one '
+                        f'tensor ({len(x)}, outputs) for {len(x)} inputs')
+    return found
 
 def _told_of(
     net,   # the network
@@ -947,20 +978,38 @@ def _formats(
     "They, if all exist and all that writes them is here; `UserError` otherwise"
     known = list(_WRITERS)
     formats = [choose(name, known, 'export format') for name in names]
+    if not formats:
+        raise UserError(f"give one format at least: {', '.join(known)}")
     if 'onnx' in formats:
         _needs('onnx', 'onnxscript', 'onnxruntime')
     return formats
 
 def _size(
     asked,   # height and width, one number for both, or None
-    stored,  # what a run says about its data, or {}
-) -> tuple:  # height and width
+    shape,   # (C, H, W) of an example of the data, or None
+) -> tuple:  # height and width; whatever stands behind the channels of other examples
     "Of the images. Raises `UserError` for one that cannot be"
-    size = _size_of(stored) if asked is None else asked
+    size = asked if asked is not None else 32 if shape is None else shape[1:]
     pair = (size, size) if isinstance(size, int) else tuple(size)
     for s in pair:
-        counted(s, 'size of the images', 1024)
+        counted(s, 'size of the images', 1 << 20 if shape else 1024)
+    if shape is not None and len(pair) != len(shape) - 1:
+        raise UserError(f'size={brief(asked)} has {len(pair)} numbers, an example of the data '
+                        f'has {len(shape) - 1} behind its channels')
     return pair
+def _shape_of(stored, *data):
+    "(C, H, W) of an example, by what a run says or by the first `Data`; None: nobody knows"
+    found = [d.about.shape for d in data if isinstance(d, Data)]
+    if stored:
+        shapes = stored['shapes']['train']
+        found = [shapes[1:]]
+    if not found:
+        return None
+    shape = found[0]
+    if not all(isinstance(n, int) for n in shape):
+        raise UserError('an exported network takes one tensor, and these examples are several: '
+                        'keep the folder of the training and load it (load_arch)')
+    return tuple(shape)
 
 def _measured(
     out,      # folder with the files
@@ -968,12 +1017,13 @@ def _measured(
     formats,
     diff,     # format -> greatest difference of a logit
     split,    # `Data` or None
+    take,     # `Intake`
 ) -> dict:
     "What export.json says of the files"
     size = {name: (out/name).stat().st_size for name in names}
     found = dict(difference=diff, bytes=size)
     if split is not None:
-        right = {f: _accuracy_of(out/f'net.{f}', split.test) for f in formats}
+        right = {f: _accuracy_of(out/f'net.{f}', split.test, take) for f in formats}
         found['test_accuracy'] = right
     return found
 
@@ -987,14 +1037,15 @@ def _possible(formats, net) -> list:
 
 def _whole(net, take) -> nn.Module:
     "The network, after its normalisation if that is inside"
-    whole = net if take.mean is None else Normalised(net, take.mean, take.std)
-    return whole.eval()
+    if take.mean is None:
+        return net.eval()
+    return Normalised(net, take.mean, take.std, len(take.size)).eval()
 
 def export(
     net,              # a network of `subnet` or `load_arch`, or the folder of a retraining
     out,              # folder
     formats=_WRITERS, # of 'pt2', 'onnx', 'py'; the last is left out for modules without cells
-    size=None,        # height and width of the images; None: as the run says, 32 for a network
+    size=None,        # height and width of the images; None: as the run or the `Data` say, else 32
     normalise=None,   # (mean, std) per channel: images in [0, 1]; `Data`: its pixels; None: as in
                       # the run, normalised images for a network; False: normalised images
     tolerance=1e-5,   # greatest difference of a logit, relative to the largest if that is above 1
@@ -1008,18 +1059,23 @@ def export(
         net, stored = _trained(net, space, split)
     net = plain(net)
     formats = _possible(formats, net)
-    take = _intake(net, _size(size, stored), normalise, stored)
+    take = _intake(net, size, normalise, stored, _shape_of(stored, normalise, split))
     whole = _whole(net, take)
     x = take.example(5)
     want = _answers(whole, x)
     about, out = _told_of(net, take, want), Path(out)
-    with owning(out):   # what is checked is what was written
-        names = _write_all(whole, net, out, formats, x[:2], take)
-        diff = _check(whole, out, x, formats)
-        about |= _measured(out, names, formats, diff, split)
+    limit = tolerance*max(1., want.abs().max().item())
+    with owning(out), tempfile.TemporaryDirectory(dir=out) as new:   # only what agrees stays
+        new = Path(new)
+        names = _write_all(whole, net, new, formats, x[:2], take)
+        diff = _check(whole, new, x, formats)
+        _must_agree(diff, limit)
+        about |= _measured(new, names, formats, diff, split, take)
+        for name in names:
+            os.replace(new/name, out/name)
         write_atomic(out/'export.json', as_json(about))
-    largest = want.abs().max().item()
-    _must_agree(diff, tolerance*max(1., largest))
+    if len(want) > 1 and torch.equal(want, want[:1].expand_as(want)):
+        print('note: this network answers every picture alike', file=sys.stderr)
     return about
 
 # %% ../../nbs/running/25_export.ipynb #5c3f73cc
@@ -1031,6 +1087,8 @@ def _moments(
     if given is None:
         return None, None
     pair = (given.about.mean, given.about.std) if isinstance(given, Data) else given
+    if pair[0] is None:     # codes stay as they are
+        return None, None
     try:
         mean, std = (tuple(map(float, v)) for v in pair)
     except (TypeError, ValueError):
@@ -1040,36 +1098,37 @@ def _moments(
         raise UserError(
             f'the network takes {channels} channels, '
             f'normalise has {len(mean)} means and {len(std)} deviations')
-    if not all(s > 0 for s in std):
-        raise UserError('every deviation must be above 0')
+    if not all(map(math.isfinite, mean)) or not all(0 < s < math.inf for s in std):
+        raise UserError('every mean must be a number, and every deviation one above 0')
     return mean, std
 
 def _intake(
     net,       # a network, ready to leave
-    size,      # height and width
+    size,      # as asked for
     normalise, # see `export`
     stored,    # what a run says about its data, or {}
+    shape,     # (C, H, W) of an example; None: nobody knows
 ) -> Intake:
     "What pictures the exported network takes"
-    if stored:
-        channels = stored['shapes']['train'][1]
-    else:
-        channels = next(getattr(net, 'stem', net).parameters()).shape[1]
+    size = _size(size, shape)
+    channels = _channels_of(net) if shape is None else shape[0]
     pixels, classes = 'unit', stored.get('classes', ())
     if isinstance(normalise, Data):
         pixels = str(normalise.train.x.dtype).removeprefix('torch.')
     if normalise is None and stored:
-        normalise = stored['mean'], stored['std']
-        pixels = 'uint8' if stored.get('pixels') == 'uint8' else 'float32'
+        normalise = (stored['mean'], stored['std']) if stored['mean'] else False
+        pixels = stored.get('pixels')
+        pixels = pixels if pixels in ('uint8', 'int64') else 'float32'
     mean, std = _moments(None if normalise is False else normalise, channels)
     rule = stored.get('rule')
     return Intake(channels, tuple(size), mean, std, pixels, tuple(classes), rule)
 
-def _size_of(
-    stored,  # what a run says about its data, or {}
-):
-    "Height and width of the pictures of a run; 32 for a network that nobody trained"
-    return tuple(stored['shapes']['train'][2:]) if stored else 32
+def _channels_of(net) -> int:
+    "Of the images, by the first weights with more than one axis"
+    for weight in getattr(net, 'stem', net).parameters():
+        if weight.ndim > 1:
+            return weight.shape[1]
+    raise UserError('this network does not show what it takes: give the data, normalise= or split=')
 
 def _trained(
     run,        # folder of a retraining
@@ -1106,8 +1165,8 @@ def trained_network(
     "What leaves when a run is exported. Raises `UserError` for a folder of another kind"
     net, stored = _trained(run, space)
     net = plain(net)
-    take = _intake(net, _size_of(stored), None, stored)
-    return Normalised(net, take.mean, take.std).eval(), take
+    take = _intake(net, None, None, stored, _shape_of(stored))
+    return _whole(net, take), take
 
 
 # %% ../../nbs/running/25_export.ipynb #16fb6628

@@ -20,8 +20,8 @@ from .claims import Beating, Watch, claimed, ended, newest, take
 from .folder import account, versions
 from .trackers import trackers_of
 from .study import (_by_name, _Each, _context, _data_of, _devices, _ending, _free,
-                                   _keep_data, _ledger, _per_device, _same_data, _start, frame,
-                                   keep_table, places_for, plan, standing)
+                                   _keep_data, _ledger, _per_device, _same_code, _same_data, _start,
+                                   frame, keep_table, places_for, plan, standing)
 from ..plugins import loaded_plugins
 from ..ranks import unshared
 from ..safe import has_file, path_text, read_json, typed
@@ -73,6 +73,7 @@ def _join(out, runs, patience, retry) -> Fleet:
     with _books(fleet):
         rows = standing(out)
         fleet.runs = _same_plan(out, runs, rows)
+        _same_code(out, fleet.runs)
         missing = {name for name in fleet.runs if _status(rows, name) != 'finished'}
         seen = _data_of(fleet.runs, missing)
         _keep_data(out, seen)

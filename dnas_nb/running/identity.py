@@ -4,14 +4,17 @@
 
 # %% auto #0
 __all__ = ['about', 'differs', 'is_about', 'of_run', 'must_agree', 'same_run', 'ask_for_split',
-           'found_again', 'absolute', 'placed', 'is_digits', 'named', 'described', 'space_named',
-           'stands_for_itself', 'given_again', 'for_workers', 'folder_name']
+           'found_again', 'absolute', 'placed', 'is_digits', 'named', 'code_mark', 'described',
+           'space_named', 'stands_for_itself', 'given_again', 'does_the_same', 'for_workers',
+           'folder_name']
 
 # %% ../../nbs/running/19_identity.ipynb #c23661dd
-import json, re
-from dataclasses import asdict
+import hashlib, inspect, json, re, sys
+from dataclasses import asdict, is_dataclass
 from functools import partial
 from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType
+from torch import nn
 from ..core import UserError, choose
 from ..bilevel import Method, keep
 from ..changes import AUGMENTS, qualified
@@ -307,6 +310,70 @@ def named(
         given = {**given, kind: value.name}
     return given
 
+# %% ../../nbs/running/19_identity.ipynb #code0001
+_FOREIGN = {'dnas_nb', 'torch', 'numpy', 'builtins', *sys.stdlib_module_names}
+_SAYS_ITSELF = str, bytes, int, float, complex, type(None), type(...)
+
+def _foreign(value) -> bool:
+    "Is it Python's, PyTorch's or ours, so that its name says what it does?"
+    top, *_ = str(getattr(value, '__module__', '')).split('.')
+    return isinstance(value, (type, FunctionType, BuiltinFunctionType)) and top in _FOREIGN
+
+def _used_by(f) -> list:
+    "What a function takes from its file and from around it"
+    codes, names = [f.__code__], []
+    for code in codes:
+        codes += [c for c in code.co_consts if isinstance(c, CodeType)]
+        names += code.co_names
+    known = [f.__globals__[name] for name in names if name in f.__globals__]
+    inside = inspect.getclosurevars(f).nonlocals.values()
+    return [v for v in (*known, *inside) if callable(v) or isinstance(v, (*_SAYS_ITSELF, tuple))]
+
+def _inside(value) -> list:
+    "The parts of a value that decide what it does"
+    if isinstance(value, partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    if isinstance(value, (tuple, list)):
+        return list(value)
+    if isinstance(value, frozenset):
+        return sorted(value, key=repr)
+    if isinstance(value, CodeType):
+        return [value.co_code, value.co_names, value.co_consts]
+    if isinstance(value, FunctionType):
+        code = value.__code__
+        says = code.replace(co_consts=tuple(c for c in code.co_consts if c != value.__doc__))
+        return [says, value.__defaults__, value.__kwdefaults__, *_used_by(value)]
+    if isinstance(value, type):
+        own = [v for k, v in vars(value).items() if callable(v) or not k.startswith('_')]
+        return [*value.__bases__, *own]
+    if isinstance(value, nn.Module):
+        return [type(m) for m in value.modules()]
+    if is_dataclass(value) and value.__dataclass_params__.frozen:
+        return [type(value), vars(value)]
+    return [getattr(value, '__func__', type(value))]
+
+def _says(value, seen) -> list:
+    "Texts of all that it is made of; `seen`: a dict, filled"
+    if isinstance(value, _SAYS_ITSELF):
+        return [repr(value)]
+    if _foreign(value):
+        return [qualified(value)]
+    if id(value) in seen:
+        return []
+    seen[id(value)] = value
+    return [text for part in _inside(value) for text in _says(part, seen)]
+
+def code_mark(
+    value, # a function, a partial, a row, an object: what a caller gave
+) -> str:  # the version of Python, and 16 letters
+    "Changes with what it does: bodies, constants, helpers of the same file; not with comments"
+    says = '\0'.join(_says(value, {}))
+    digest = hashlib.sha256(says.encode()).hexdigest()
+    return f'{sys.version_info[0]}.{sys.version_info[1]}:{digest[:16]}'
+
+
 # %% ../../nbs/running/19_identity.ipynb #09d7035a
 def _plain(value): # no address of this process
     return re.sub(r' at 0x[0-9a-fA-F]+', '', slot_name(value))
@@ -364,12 +431,26 @@ def described(
     files = {kind: Path(plugin_of(kind, out[kind]['name'])).name for kind in out}
     if any(files.values()):
         out['plugin'] = {k: v for k, v in files.items() if v}
+    given = dict(method=method, space=space, task=task)
+    if marks := {k: code_mark(_value_of(k, given[k])) for k in files}:
+        out['code'] = marks
     change = None
     if data is not None:
         change = getattr(data.train, 'change', None) or data.about.change
     if change is not None:
         out['change'] = _change_words(change)
+        if out['change'] not in AUGMENTS:
+            out.setdefault('code', {})['change'] = code_mark(change)
     return json.loads(json.dumps(out))   # lists instead of tuples, as they come back from a file
+
+def _value_of(kind, name):
+    "What a name stands for here; of a space what its choices are made of"
+    if kind == 'method':
+        return find_method(name)
+    if kind == 'task':
+        return task_of(name)
+    space = space_named(name) if isinstance(name, str) else name
+    return space.plan.ops if space.cells else space.plan
 
 def space_named(
     name,      # of a space, or a `Space`
@@ -427,6 +508,22 @@ def given_again(
         if word == name and described(**{kind: word}).get(kind) != was:
             raise UserError(f'{folder}: its {kind} {name!r} had other parts: '
                             'give the same value again, or choose another --out')
+        if word == name:
+            does_the_same(folder, **{kind: word})
+
+def does_the_same(
+    folder,  # of a run, begun or finished
+    **names, # method, space, task: of the run
+):
+    "Raise `UserError` where a caller's own part has other code now than when the run began"
+    own = account(folder).get('own')
+    marks = own.get('code') if isinstance(own, dict) else None
+    marks = marks if isinstance(marks, dict) else {}
+    for kind in [kind for kind in _SORTS if kind in marks and names.get(kind) is not None]:
+        was, now = str(marks[kind]), code_mark(_value_of(kind, names[kind]))
+        if was != now and was.partition(':')[0] == now.partition(':')[0]:
+            raise UserError(f'{folder}: its {kind} {_cut(names[kind])!r} does something else now, '
+                            'its code has changed: give the same again, or choose another --out')
 
 def _plugin_in(own, kind) -> str:
     "The plug-in that gave the value, as run.json names it"

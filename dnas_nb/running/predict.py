@@ -91,7 +91,8 @@ def _listed(names, row) -> str:
 
 # %% ../../nbs/running/41a_predict.ipynb #prd00013
 def as_inputs(
-    x,      # tensor or array: (N, C, H, W), (N, H, W, C), or (N, H, W) where there is one channel
+    x,      # tensor or array: (N, C, H, W), (N, H, W, C), or (N, H, W) where there is one channel;
+            # for a model of series (N, C, L), of numbers (N, C)
     intake, # `Intake` of the model
 ) -> torch.Tensor: # (N, C, H, W), uint8 or float32 as the model takes it
     "Pictures in the order and in the numbers of the training. Raises `UserError` for others"
@@ -104,23 +105,30 @@ def as_inputs(
 
 def _in_order(x, intake):
     "Channels first"
-    C, (H, W) = intake.channels, intake.size
-    if tuple(x.shape[1:]) == (C, H, W):
+    C, size, given = intake.channels, tuple(intake.size), tuple(x.shape[1:])
+    if given == (C, *size):
         return x
-    if tuple(x.shape[1:]) == (H, W, C):
+    pictures = len(size) == 2
+    if pictures and given == (*size, C):
         return x.movedim(-1, 1)
-    if C == 1 and tuple(x.shape[1:]) == (H, W):
+    if pictures and C == 1 and given == size:
         return x[:, None]
-    raise UserError(f'inputs are {tuple(x.shape)}: this model takes (N, {C}, {H}, {W}) '
-                    f'or (N, {H}, {W}, {C})')
+    orders = [('N', C, *size), ('N', *size, C)] if pictures else [('N', C, *size)]
+    words = ' or '.join('({})'.format(', '.join(map(str, order))) for order in orders)
+    raise UserError(f'inputs are {tuple(x.shape)}: this model takes {words}')
 
 def _in_numbers(x, intake):
     "Bytes where the model takes bytes, else float32"
     if x.is_complex() or x.is_floating_point() and not x.isfinite().all():
         raise UserError('inputs must be finite real numbers')
-    if intake.pixels != 'uint8':
-        whole = x.dtype == torch.uint8 and intake.pixels == 'unit'
-        return x.float()/255 if whole else x.float()
+    in_bytes = x.dtype == torch.uint8
+    if in_bytes and intake.pixels == 'float32':
+        raise UserError('inputs are bytes, and this model learned from numbers of floating point: '
+                        'make them what they were in training, such as x/255')
+    if intake.pixels in ('unit', 'float32'):
+        return x.float()/255 if in_bytes else x.float()
+    if intake.pixels == 'int64' and not x.is_floating_point():
+        return x.long()
     if x.is_floating_point() or x.dtype == torch.bool:
         raise UserError(f'inputs are {x.dtype}: this model takes {intake.words}')
     if len(x) and not 0 <= int(x.min()) <= int(x.max()) <= 255:
@@ -133,11 +141,12 @@ _BRIGHTNESS = .299, .587, .114   # of red, green and blue (ITU-R BT.601)
 
 def _must_take_files(intake):
     "Raise `UserError` for a model that was not trained on squares of grey or RGB bytes"
-    H, W = intake.size
-    squares = H == W and intake.channels in (1, 3)
+    H, *others = intake.size or [0]
+    squares = others == [H] and intake.channels in (1, 3)
     scaled = intake.mean is not None and intake.pixels in ('uint8', 'unit')
     if not squares or not scaled:
-        raise UserError(f'this model takes {intake.words}, {intake.channels} × {H} × {W}: '
+        shape = ' × '.join(map(str, (intake.channels, *intake.size)))
+        raise UserError(f'this model takes {intake.words}, {shape}: '
                         'give arrays, files are read as squares of grey or RGB bytes')
 
 def _read_one(path, intake) -> torch.Tensor: # (C, H, W) uint8
@@ -311,14 +320,17 @@ def write_predictions(
 ) -> tuple:     # (what the terminal shows, one line for every file that was skipped)
     "What the command `dnas_predict` does. Raises `UserError` for what a user can mend"
     frame = predict(run, list(files), batch)
-    text = frame.to_csv(float_format='%.6g', lineterminator='\n')
+    chances = frame.columns[frame.columns.str.startswith('p/')]
+    shown = frame.assign(**{name: frame[name].map('{:.6g}'.format) for name in chances})
+    text = shown.to_csv(lineterminator='\n')
     said = [] if out else [text.rstrip()]
     if out:
         write_atomic(Path(out), text.encode('utf-8', 'replace'))
         said.append(f'answers   {out}, {len(frame)} pictures')
     if page:
-        shown = prediction_page(frame, f'Predictions of {Path(run).name}')
-        write_atomic(Path(page), shown.encode('utf-8', 'replace'))
+        of = '' if isinstance(run, Model) else f' of {Path(run).name}'
+        text = prediction_page(frame, f'Predictions{of}')
+        write_atomic(Path(page), text.encode('utf-8', 'replace'))
         said.append(f'page      {page}')
     skipped = [f'{path_text(path)}: {why}' for path, why in frame.attrs['skipped']]
     return '\n'.join(said), skipped

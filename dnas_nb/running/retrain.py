@@ -193,7 +193,7 @@ def retrain(
     on_epoch=None,  # a function or several, called with the row of an epoch and the recipe
     split=None,     # `Data`: the one that was searched, or another with a name of its own
     layout=None,    # of the pictures in a file, such as 'NHWC'
-    task=None,      # a `Task` or its name; None: that of the run that found it
+    task=None,      # a `Task` or its name; None: that of the run that found it, or of the data
     **recipe,       # fields of the recipe: epochs, batch, lr, C, n ...; None keeps the preset's
 ) -> Trained:
     "Train a found cell from scratch, into a run folder. Raises `UserError` for what can be mended"
@@ -203,7 +203,8 @@ def retrain(
     wanted = _Wanted(split, data, size, images, layout)
     _check(wanted, threads, seed, recipe)
     found = find_arch(arch, space)
-    task = task or found.settings.get('task') or classification
+    own = split.about.task if isinstance(split, Data) else None
+    task = task or found.settings.get('task') or own or classification
     r = _recipe_for(found.space, preset, task, recipe)
     base = _default_folder(found, wanted, seed)
     out = Path(out) if out else from_first(_unused, base, resume)

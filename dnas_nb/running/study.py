@@ -36,8 +36,8 @@ from ..plugins import load_installed, load_plugins, loaded_plugins, must_be_load
 from ..ranks import unshared
 from .claims import ended, is_claimed, newest, owner
 from .folder import PLAIN, account, history_of, lock, owning
-from .identity import (about, folder_name, for_workers, found_again, is_about,
-                                      must_agree)
+from .identity import (about, does_the_same, folder_name, for_workers,
+                                      found_again, is_about, must_agree)
 from ..safe import (PLAN, allowance, brief_line, has_file, parse_json, parse_toml, path_text,
                           read_json, read_text, typed)
 
@@ -382,6 +382,11 @@ def _same_data(out, seen):
     for key, split in seen.items():
         if key in before: must_agree(before[key], split, f'{out}, {key}', cure)
 
+def _same_code(out, runs):
+    "Raise `UserError` for a run, begun or finished, whose own parts had other code then"
+    for name, s in runs.items():
+        does_the_same(out/name, method=s['method'], space=s['space'], task=s['task'])
+
 def _same_runs(book, names):
     "Raise `UserError` for a finished run that was made while its file held something else"
     for name in names:
@@ -462,6 +467,7 @@ def study(
     with owning(out):               # first of all: what is read below stays as it is
         _no_workers(out)
         book = _ledger(out, runs, on_run)
+        _same_code(out, runs)
         before = book.finished()
         missing = set(runs) - set(before)
         seen = {} if address else _data_of(runs, missing)    # a cluster may have its own
@@ -688,11 +694,24 @@ def plot_anytime(
     from dnas_nb.viz import band
     ax = ax or plt.subplots(figsize=(5.5, 3.4))[1]
     choose(axis, ['epoch', 'seconds'], 'axis')
+    _must_be_seeds(out, by)
     for g, courses in histories(out, value, by).items():
         x, Y = (_by_epoch if axis == 'epoch' else _by_seconds)(courses)
         band(x, np.array(Y), str(g), ax)
     ax.set(xlabel=axis, ylabel=value)
     return ax
+
+def _must_be_seeds(out, by):
+    "Raise `UserError` where runs of one group differ in more than their seed"
+    seen = {}
+    for r in standing(out).values():
+        if r['status'] == 'finished':
+            rest = {k: v for k, v in r['settings'].items() if k != 'seed'}
+            first = seen.setdefault(r['settings'].get(by), rest)
+            for name in rest:
+                if name != by and rest[name] != first.get(name):
+                    raise UserError(f'runs of one {by} differ in {name}, so a mean over them is '
+                                    f'none over seeds: give by={name!r}, or studies of their own')
 
 def _by_epoch(courses):
     "Epochs, and the values of each course in them"
@@ -703,6 +722,9 @@ def _by_seconds(courses):
     "50 points in the time that all courses cover, and their latest values there"
     first = max(s[0] for s, _ in courses)
     last = min(s[-1] for s, _ in courses)
+    if not first <= last:   # NaN where a run does not say its seconds
+        raise UserError('these runs have no time in common, or do not say their seconds: '
+                        "compare them by axis='epoch'")
     x = np.linspace(first, last, 50)
     return x, [v[np.searchsorted(s, x, side='right') - 1] for s, v in courses]
 
@@ -725,13 +747,19 @@ def read_plan(
     return [common | r for r in runs]
 
 # %% ../../nbs/running/42_study.ipynb #7522c29b
+def _compared(f, value, by) -> str:
+    try: return compare(f, value, by).round(4).to_string()
+    except UserError as e: return f'no comparison: {e}'
+
 def shown(
     f, # a `frame`
 ) -> str:
     "What the terminal shows at the end: a comparison, or why there is none, and what went wrong"
     value = next((c for c in f if c.endswith('_test')), 'test_acc')
-    try: table = compare(f, value, _groups(f)).round(4).to_string()
-    except UserError as e: table = f'no comparison: {e}'
+    by = _groups(f)
+    named = f.assign(**{c: f[c].astype(object).where(f[c].notna(), '–') for c in by[1:]})
+    if not (f.status == 'finished').any(): table = 'no comparison: no run is finished'
+    else: table = _compared(named, value, by)
     bad = f[f.status.isin(['failed', 'died'])]
     lines = [f'{r.run}: {r.status}, {r.error}' for r in bad.itertuples()]
     if len(bad):
@@ -744,5 +772,6 @@ def shown(
 def _groups(f):
     "What is compared: methods, and settings in which the runs differ"
     settings = f.columns[:list(f.columns).index('status')]
-    varies = [c for c in settings if c not in ('method', 'seed') and f[c].astype(str).nunique() > 1]
-    return ['method', *varies] if varies else 'method'
+    others = [c for c in settings if c not in ('method', 'seed')]
+    varies = [c for c in others if f[c].map(str).nunique() > 1]   # None is a value as well
+    return ['method', *varies]
