@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from .core import UserError, brief
+import torch
+from .core import UserError, brief, seeded
 from .tasks import TASKS, task_of
 from .sources import SOURCES
 from .bilevel import Method
@@ -59,7 +60,24 @@ def _operation(f):
     "Does it look like an operation? Raises `UserError`"
     if not callable(f):
         raise UserError(f'an operation is a function (C, stride, affine) -> module, not {brief(f)}')
+    shape = _shape_after(f)
+    if shape not in (None, _TRIED):
+        name = getattr(f, '__name__', brief(f))
+        raise UserError(f'operation {name!r} with stride 1 makes {shape} of {_TRIED}: an operation '
+                        'keeps the channels, and halves height and width with stride 2 only')
     return f
+
+_TRIED = 2, 4, 8, 8   # (B, C, H, W)
+
+def _shape_after(f):
+    "Of such a picture; None for an operation on something else"
+    with seeded('operation'), torch.no_grad():
+        try:
+            found = f(_TRIED[1], 1, False)(torch.randn(_TRIED))
+        except Exception:      # not on pictures, or with more arguments: its space will see
+            return None
+    whole = isinstance(found, torch.Tensor) and found.ndim == len(_TRIED)
+    return tuple(found.shape) if whole else None
 
 def _method(row):
     if not isinstance(row, Method): raise UserError(f'a method is a Method, not {brief(row)}')

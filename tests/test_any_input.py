@@ -1,6 +1,7 @@
 """What is trained on series, numbers, codes, several targets or floats is exported, asked and judged like pictures."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import dnas_nb as nas
-from dnas_nb.running.evaluate import Recipe, _share_right, train_arch
+from dnas_nb.running.cli import train_lines
+from dnas_nb.running.evaluate import RECIPES, Recipe, _share_right, called, train_arch
 from dnas_nb.running.export import export
 from dnas_nb.running.predict import predict, write_predictions
 from dnas_nb.running.retrain import retrain
@@ -155,3 +157,40 @@ def test_answers_are_written_with_all_their_digits(tmp_path):
     model = Model(lambda x: torch.full((len(x), 1), 60000.046875), Intake(3, (8, 8), (0.5,) * 3, (1.0,) * 3, 'uint8'), regression)
     said, _ = write_predictions(model, [tmp_path / 'a.png'], page=tmp_path / 'p.html')
     assert '60000.046875' in said and 'Predictions' in (tmp_path / 'p.html').read_text()
+
+
+def test_a_published_recipe_on_codes_says_that_there_are_no_pictures():
+    "It unpacked three sizes of one"
+    data = from_arrays(RNG.integers(0, 5, (60, 7)), RNG.integers(0, 2, 60), name='codes')
+    assert 'no pictures' in called(RECIPES['nb201'], data)
+
+
+@pytest.mark.parametrize('wrong', [dict(nesterov='no'), dict(bf16='yes'), dict(cutout=2.5), dict(momentum=1.5), dict(decay=0.0)])
+def test_a_recipe_takes_no_nonsense(wrong):
+    fails(lambda: Recipe(**wrong), f'recipe: {next(iter(wrong))}')
+
+
+def test_a_training_counts_the_steps_that_it_makes():
+    "The partial last batch is dropped: 41 pictures are 5 steps of 7, not 6"
+    t = SimpleNamespace(recipe=Recipe(epochs=3, batch=7), images=41, weights=1, data='few', genotype='', test_acc=0.5, train_acc=0.5, seed=0, out='')
+    assert '15 steps in all' in train_lines(t) and '--epochs 40' in train_lines(t)
+
+
+def test_a_folder_of_pictures_that_has_gone_is_said_to_have_gone(tmp_path, monkeypatch):
+    "A folder that is no more looks like a name, and the settings were said to differ"
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    for k in range(60):
+        path = tmp_path / 'photos' / 'ab'[k % 2] / f'{k}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+
+    def stop(state, s):
+        raise KeyboardInterrupt
+
+    given = dict(data='photos', space='toy', size=8, method='darts', epochs=2, batch=8, channels=2, device='cpu', out='s')
+    with pytest.raises(KeyboardInterrupt):
+        nas.search(on_epoch=stop, **given)
+    (tmp_path / 'photos').rename('elsewhere')
+    fails(lambda: nas.search(resume=True, **given), 'its data are no longer at')

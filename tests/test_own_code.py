@@ -163,3 +163,16 @@ def test_a_plug_in_that_fails_takes_nothing_of_the_package_along(tmp_path):
     )
     fails(lambda: load_plugin(tmp_path / 'mine.py'), 'ZeroDivisionError')
     assert METHODS['darts'] is ROWS['darts']
+
+
+def test_an_operation_that_changes_the_shape_is_refused_when_it_is_registered():
+    "In a search it ended in a traceback; what takes no pictures is not tried"
+
+    def shrink(C, stride, affine):
+        return nn.Conv2d(C, C, 3)
+
+    def for_series(C, stride, affine):
+        return nn.Conv1d(C, C, 3)
+
+    fails(lambda: register(operation=shrink), "operation 'shrink' with stride 1 makes (2, 4, 6, 6)")
+    assert plugins._operation(for_series) is for_series

@@ -10,7 +10,18 @@ from conftest import fails
 from dnas_nb.running.compare import compare, friedman, interval, pairs
 from dnas_nb.core import UserError
 from dnas_nb.running.cli import dnas_search, dnas_study
-from dnas_nb.running.study import frame, keep_table, plan, read_plan, standing, study
+from dnas_nb.running.study import (
+    _by_seconds,
+    _groups,
+    frame,
+    keep_table,
+    plan,
+    plot_anytime,
+    read_plan,
+    shown,
+    standing,
+    study,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = dict(space='toy', epochs=1, images=40, batch=10, channels=2)
@@ -498,3 +509,47 @@ def test_a_finished_search_says_so(tmp_path, capsys):
     assert 'finished before' not in capsys.readouterr().err
     dnas_search(out=str(tmp_path / 's'), resume=True, **given)
     assert 'finished before' in capsys.readouterr().err
+
+
+def test_no_settings_mean_the_study_that_lies_there(tmp_path, monkeypatch, capsys):
+    "They added a run of the defaults to it; without a study there is nothing to go on with"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        dnas_study(out='nothing', device='cpu')
+    assert 'holds no study yet' in capsys.readouterr().err
+    given = {**SMALL, 'method': 'darts'}
+    study(given | dict(seed=[0]), tmp_path / 's', workers=1, device='cpu')
+    before = (tmp_path / 's' / 'study.json').read_text()
+    dnas_study(out=str(tmp_path / 's'), device='cpu')
+    assert (tmp_path / 's' / 'study.json').read_text() == before
+
+
+def test_curves_over_seconds_show_nothing_from_the_future():
+    "A run that begins after another has ended; NaN where seconds are not known"
+    late = [(np.array([1.0, 2, 3]), np.array([0.1, 0.2, 0.3])), (np.array([5.0, 10, 15]), np.array([0.4, 0.5, 0.9]))]
+    fails(lambda: _by_seconds(late), 'no time in common')
+    unknown = [(np.array([np.nan, np.nan]), np.array([0.1, 0.2]))] * 2
+    fails(lambda: _by_seconds(unknown), 'no time in common')
+    x, (a, b) = _by_seconds([late[0], (np.array([2.0, 4]), np.array([0.4, 0.5]))])
+    assert (x[0], x[-1], a[0], a[-1], b[0]) == (2, 3, 0.2, 0.3, 0.4)
+
+
+def test_settings_that_some_runs_leave_to_the_default_tell_them_apart(tmp_path):
+    "None is a value as well: by it two groups were one, or one was called nan"
+    rows = [dict(run=f'{size}{seed}', method='darts', seed=seed, size=size, status='finished', test_acc=0.5 + 0.01 * seed)
+            for size in (None, 6) for seed in (0, 1, 2)]
+    frame = pd.DataFrame(rows)[['method', 'seed', 'size', 'status', 'run', 'test_acc']]
+    assert _groups(frame) == ['method', 'size']
+    assert 'darts –' in shown(frame.assign(error='')) and 'nan' not in shown(frame.assign(error='')).split('\n')[1]
+
+
+def test_a_mean_over_seeds_is_none_over_sizes(tmp_path):
+    given = {**SMALL, 'method': 'darts'}
+    study(given | dict(seed=[0], channels=[2, 4]), tmp_path / 's', workers=1, device='cpu')
+    fails(lambda: plot_anytime(tmp_path / 's'), 'runs of one method differ in channels')
+    plot_anytime(tmp_path / 's', by='channels')
+
+
+def test_a_study_in_which_nothing_finished_says_so():
+    frame = pd.DataFrame([dict(run='a', method='darts', seed=0, status='failed', error='lost', test_acc=None)])
+    assert 'no run is finished' in shown(frame)

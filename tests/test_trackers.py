@@ -88,7 +88,7 @@ def test_a_training(tmp_path, wandb):
     given = dict(space='toy', epochs=1, images=40, batch=10, device='cpu')
     retrain(text, out=tmp_path / 'a', on_epoch=trackers_of('wandb'), **given)
     page = wandb.pages[0]
-    assert page.about['name'] == 'retrain' and 'train_acc' in page.rows[0][1] and page.ended
+    assert page.about['name'].startswith('retrain-toy-digits-s0-') and 'train_acc' in page.rows[0][1] and page.ended
 
 
 def test_commands(tmp_path, wandb, capsys):
@@ -121,3 +121,13 @@ def test_tensorboard_in_earnest(tmp_path):
     curve = page.Scalars('valid_acc')
     assert [e.step for e in curve] == [1, 2]
     assert [e.value for e in curve] == pytest.approx(list(r.trace.scalars['valid_acc']))
+
+
+def test_trainings_of_other_cells_and_seeds_have_pages_of_their_own(tmp_path, wandb):
+    "All were called 'retrain' and had one id, so the second went on on the page of the first"
+    given = dict(space='toy', epochs=1, images=40, batch=10, device='cpu')
+    cells = '|skip_connect~0|+|nor_conv_3x3~0|nor_conv_3x3~1|', '|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|'
+    for k, (cell, seed) in enumerate([(cells[0], 0), (cells[1], 0), (cells[0], 1)]):
+        retrain(cell, out=tmp_path / str(k), seed=seed, on_epoch=trackers_of('wandb'), **given)
+    assert len({p.about['id'] for p in wandb.pages}) == len({p.about['name'] for p in wandb.pages}) == 3
+    assert wandb.pages[1].about['config']['arch'] == cells[1]

@@ -90,12 +90,14 @@ def _check(
         choose(r.augment, AUGMENTS, 'recipe: augment')
     for k in ('lr', 'lr_min', 'momentum', 'wd', 'clip', 'cutout', 'auxiliary', 'mixup'):
         finite(getattr(r, k), f'recipe: {k}')
-    for k in ('drop_path', 'smoothing'):
+    if int(r.cutout) != r.cutout:
+        raise UserError(f'recipe: cutout is a number of whole pixels, not {r.cutout!r}')
+    for k in ('drop_path', 'smoothing', 'momentum'):
         value = getattr(r, k)
         if not 0 <= finite(value, f'recipe: {k}') < 1:
             raise UserError(f'recipe: {k} must be at least 0 and less than 1, not {value!r}')
-    if r.decay is not None:
-        finite(r.decay, 'recipe: decay')
+    if r.decay is not None and not finite(r.decay, 'recipe: decay'):
+        raise UserError('recipe: decay must be above 0; None is the cosine')
     choose(r.opt, OPTIMISERS, 'recipe: opt')
     if r.nesterov and not r.momentum:
         raise UserError('recipe: Nesterov needs a momentum above 0')
@@ -109,8 +111,10 @@ def _check_memory(r):
         if r.accumulate > r.batch:
             raise UserError(f'a batch of {r.batch} has no {r.accumulate} parts: '
                             'give a smaller accumulate')
-    if type(r.recompute or False) is not bool:
-        raise UserError(f'recipe: recompute must be true or false, not {r.recompute!r}')
+    for k in ('recompute', 'nesterov', 'bf16'):
+        value = getattr(r, k)
+        if type(value or False) is not bool:
+            raise UserError(f'recipe: {k} must be true or false, not {value!r}')
 
 # %% ../../nbs/running/21_evaluate.ipynb #ac563677
 _DARTS = Recipe(epochs=600, batch=96, lr=.025, clip=5., cutout=16, drop_path=.2, auxiliary=.4,
@@ -160,9 +164,10 @@ def _changes(name, r, data) -> list:
             out.append(f'{k} {v}')
     if name_here not in on.data:
         out.append(f'on {name_here[:40]}')
-    C, H, W = data.about.shape
-    if (H, W) != (on.size, on.size):
-        out.append(f'{H} × {W} pixels')
+    shape = data.about.shape
+    if shape[1:] != (on.size, on.size):
+        pictures = len(shape) == 3 and all(isinstance(n, int) for n in shape)
+        out.append(f'{shape[1]} × {shape[2]} pixels' if pictures else 'no pictures')
     images = len(data.train) + len(data.valid)
     if images != on.images:
         out.append(f'{images:,} pictures')

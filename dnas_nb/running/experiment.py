@@ -32,7 +32,8 @@ from .folder import (Keeper, account, csv_text, digests, free_folder, lost, owni
 from ..dialects import parse
 from ..genotype import Genotype, from_json, one_hot, to_json
 from .identity import (about as data_of, absolute, ask_for_split, described,
-                              folder_name, given_again, named, placed, same_run, space_named)
+                              folder_name, given_again, must_be_there, named, placed,
+                                      same_run, space_named)
 from .memory import (forecast, forget_peak, free_mb, halving, peak, predicted_mb,
                                     resident)
 from ..methods import METHODS, find_method
@@ -182,7 +183,9 @@ class Result:
 
     @property
     def network(self) -> torch.nn.Module:
-        "What was found, with the weights that it had in the search; made anew each time"
+        """What was found, with the weights that it had in the search; made anew each time.
+
+        Batch norms normalise by the batch as they did there, also after `eval()`."""
         state = self.job.begin(read(self.out/'last.pt'))
         return self.space.extract(self.genotype, state.net)
 
@@ -236,6 +239,8 @@ def _asked(out, split, given) -> Settings:
         data = placed(data, out)
     elif data not in SOURCES:
         must_be_loaded('data', data)
+        if begun:
+            must_be_there(data, out)
     return settings(**{**given, 'data': data})
 
 def _of_split(split, given) -> Settings:

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['about', 'differs', 'is_about', 'of_run', 'must_agree', 'same_run', 'ask_for_split',
-           'found_again', 'absolute', 'placed', 'is_digits', 'named', 'code_mark', 'described',
-           'space_named', 'stands_for_itself', 'given_again', 'does_the_same', 'for_workers',
-           'folder_name']
+           'found_again', 'absolute', 'placed', 'must_be_there', 'is_digits', 'named', 'code_mark',
+           'described', 'space_named', 'stands_for_itself', 'given_again', 'does_the_same',
+           'for_workers', 'folder_name']
 
 # %% ../../nbs/running/19_identity.ipynb #c23661dd
 import hashlib, inspect, json, re, sys
@@ -211,11 +211,26 @@ def placed(
     given, path = Path(data), Path(absolute(data))
     if path.exists() or not folder or given.is_absolute():
         return str(path)
-    stored = account(folder).get('dataset')
-    origin = stored.get('origin') if isinstance(stored, dict) else None
-    there = Path(str(origin.get('name'))) if isinstance(origin, dict) else path
+    there = _place(folder) or path
     same = there.parts[-len(given.parts):] == given.parts
     return str(there if same and there.exists() else path)
+
+def _place(folder):
+    "Where the file of a run was; None for other data"
+    stored = account(folder).get('dataset')
+    origin = stored.get('origin') if isinstance(stored, dict) else None
+    name = origin.get('name') if isinstance(origin, dict) else None
+    return Path(str(name)) if name and Path(str(name)).is_absolute() else None
+
+def must_be_there(
+    data,   # what the caller names, which is no data set and no path of today
+    folder, # of a run
+):
+    "Raise `UserError` where it names the folder of pictures that the run had, which has gone"
+    there = _place(folder)
+    if there and not there.exists() and there.name == Path(str(data)).name:
+        raise UserError(f'{folder}: its data are no longer at {there}: '
+                        'give their new place with data= (--data)')
 
 # %% ../../nbs/running/19_identity.ipynb #30b9587b
 def is_digits(

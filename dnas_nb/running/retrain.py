@@ -208,10 +208,10 @@ def retrain(
     r = _recipe_for(found.space, preset, task, recipe)
     base = _default_folder(found, wanted, seed)
     out = Path(out) if out else from_first(_unused, base, resume)
-    tell = on_epoch and _Telling(one_call(on_epoch), r)
     with owning(out):   # first of all: what is read below stays as it is
         only_first(refuse, out, resume, 'retraining')
         split = all_or_none(_pictures, found, preset, wanted)
+        tell = on_epoch and _telling(on_epoch, r, found, split, seed)
         with on_threads(threads):
             return train_arch(found.genotype, found.space, split, r, out, resume, seed, device,
                               tell, held=True, task=task)
@@ -240,13 +240,20 @@ def _recipe_for(space, preset, task, changes) -> Recipe:
     return dataclasses.replace(r, **given)
 
 @dataclass(frozen=True)
-class _Telling:
-    "What the loop calls after an epoch, with the recipe added"
-    on_epoch: object
-    recipe: Recipe
+class _Told(Recipe):
+    "A recipe for those who are told of an epoch: also what is trained, by which a page is known"
+    arch: str = ''
+    space: str = ''
+    data: str = ''
+    seed: int = 0
 
-    def __call__(self, row):
-        self.on_epoch(row, self.recipe)
+def _telling(on_epoch, r, found, split, seed):
+    "What the loop calls after an epoch, with the recipe added"
+    watch, g = one_call(on_epoch), found.genotype
+    told = _Told(**vars(r), arch=str(g), space=g.space, data=split.about.name, seed=seed)
+    def tell(row):
+        watch(row, told)
+    return tell
 
 def _default_folder(found, wanted, seed) -> Path:
     "runs/retrain-SPACE-DATA-sSEED"

@@ -65,11 +65,12 @@ def _numbers(row) -> dict: # name -> float
             if isinstance(v, numbers.Real) and not isinstance(v, bool) and k != 'epoch'}
 
 def _page_name(settings) -> str:
-    "METHOD-SPACE-DATA-sSEED of a search; of a training 'retrain'"
-    if 'method' not in settings:
-        return 'retrain'
+    "METHOD-SPACE-DATA-sSEED of a search; of a training 'retrain', and which cell it is"
     data = Path(str(settings['data'])).stem
-    return folder_name(settings['method'], settings['space'], data, f"s{settings['seed']}")
+    first, last = settings.get('method', 'retrain'), []
+    if 'arch' in settings:
+        last = [f"{seed_of(settings['arch']):08x}"[:8]]
+    return folder_name(first, settings['space'], data, f"s{settings['seed']}", *last)
 
 # %% ../../nbs/running/41b_trackers.ipynb #trk00012
 def _library(
