@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import dnas_nb as nas
 from dnas_nb.running.cli import train_lines
-from dnas_nb.running.evaluate import RECIPES, Recipe, _share_right, called, train_arch
+from dnas_nb.running.evaluate import RECIPES, Recipe, Trained, _share_right, called, train_arch
 from dnas_nb.running.export import export
 from dnas_nb.running.predict import predict, write_predictions
 from dnas_nb.running.retrain import retrain
@@ -194,3 +194,11 @@ def test_a_folder_of_pictures_that_has_gone_is_said_to_have_gone(tmp_path, monke
         nas.search(on_epoch=stop, **given)
     (tmp_path / 'photos').rename('elsewhere')
     fails(lambda: nas.search(resume=True, **given), 'its data are no longer at')
+
+
+def test_a_loss_is_no_percentage():
+    "A task of one's own is judged by minus its loss: 'test -235.96 %' said a finished training"
+    t = SimpleNamespace(recipe=Recipe(), images=64, weights=1, data='few', genotype='', test_acc=-1.25, train_acc=-1.5, seed=0, out='')
+    assert 'test -1.25, train -1.5,' in train_lines(t)
+    whole = Trained(None, Recipe(), 0, 'few', 64, [dict(train_acc=0.5)], 1.25, -1.25, 1, None)
+    assert 'test -1.25, train 0.5;' in repr(whole)

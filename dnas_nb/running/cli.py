@@ -147,11 +147,12 @@ def train_lines(
 ) -> str:
     "What the terminal shows at the end of a retraining"
     r = t.recipe
+    how = '.2%' if min(t.test_acc, t.train_acc) >= 0 else '.4g'   # no share of right answers
     network = f'C={r.C}, n={r.n}, {t.weights/1e6:.3f} M weights'
     taught = f'{r.epochs} epochs on {t.images} images of {t.data} ({r.source})'
     return '\n'.join([
         f'trained   {t.genotype}', f'network   {network}, {taught}',
-        f'alone     test {t.test_acc:.2%}, train {t.train_acc:.2%}, seed {t.seed}',
+        f'alone     test {t.test_acc:{how}}, train {t.train_acc:{how}}, seed {t.seed}',
         *_few_steps(r.epochs, t.images//r.batch or 1),
         f"load      dnas_nb.running.evaluate.load_arch('{t.out}')"])
 

@@ -364,8 +364,10 @@ class Trained:
         return str(self.out)
 
     def __repr__(self):
-        test, train, weights = 100*self.test_acc, 100*self.train_acc, self.weights/1e6
-        return (f'Trained(seed {self.seed}: test {test:.2f} %, train {train:.2f} %; '
+        test, train, weights = self.test_acc, self.train_acc, self.weights/1e6
+        share = min(test, train) >= 0            # of right answers; else minus a loss
+        test, train = [f'{100*v:.2f} %' if share else f'{v:.4g}' for v in (test, train)]
+        return (f'Trained(seed {self.seed}: test {test}, train {train}; '
                 f'{weights:.3f} M weights, '
                 f'{self.recipe.epochs} epochs on {self.images} images of {self.data})')
 

@@ -194,14 +194,16 @@ class Result:
 
     def __repr__(self):
         test = self.found['test_acc']
-        return (f"Result({self.genotype.space}: {self.found['arch']}, test {test:.2%} "
+        how = '.2%' if test >= 0 else '.4g'      # a share; or a loss, or the score of a regression
+        return (f"Result({self.genotype.space}: {self.found['arch']}, test {test:{how}} "
                 f"with the supernet's weights, {self.seconds:.0f} s, {self.out})")
 
     def __str__(self):
         "The architecture, its figures and the report, as the terminal shows them"
         f = self.found
         valid, test = f['valid_acc'], f['test_acc']
-        shared = (f"valid {valid:.2%}, test {test:.2%} with the supernet's weights, "
+        how = '.2%' if min(valid, test) >= 0 else '.4g'
+        shared = (f"valid {valid:{how}}, test {test:{how}} with the supernet's weights, "
                   f'{self.seconds:.0f} s')
         table = f['table'] if isinstance(f['table'], list) else []
         worth = [_worth(t) for t in table] or [f['table']]
