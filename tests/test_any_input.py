@@ -16,6 +16,7 @@ from dnas_nb.running.evaluate import RECIPES, Recipe, Trained, _share_right, cal
 from dnas_nb.running.export import export
 from dnas_nb.running.predict import predict, write_predictions
 from dnas_nb.running.retrain import retrain
+from dnas_nb.dialects import parse
 from dnas_nb.genotype import from_ops
 from dnas_nb.sequences import from_arrays
 from dnas_nb.sources import from_tensors
@@ -172,7 +173,7 @@ def test_a_recipe_takes_no_nonsense(wrong):
 
 def test_a_training_counts_the_steps_that_it_makes():
     "The partial last batch is dropped: 41 pictures are 5 steps of 7, not 6"
-    t = SimpleNamespace(recipe=Recipe(epochs=3, batch=7), images=41, weights=1, data='few', genotype='', test_acc=0.5, train_acc=0.5, seed=0, out='')
+    t = SimpleNamespace(recipe=Recipe(epochs=3, batch=7), images=41, weights=1, data='few', genotype=SimpleNamespace(cells=()), net=None, test_acc=0.5, train_acc=0.5, seed=0, out='')
     assert '15 steps in all' in train_lines(t) and '--epochs 40' in train_lines(t)
 
 
@@ -198,7 +199,27 @@ def test_a_folder_of_pictures_that_has_gone_is_said_to_have_gone(tmp_path, monke
 
 def test_a_loss_is_no_percentage():
     "A task of one's own is judged by minus its loss: 'test -235.96 %' said a finished training"
-    t = SimpleNamespace(recipe=Recipe(), images=64, weights=1, data='few', genotype='', test_acc=-1.25, train_acc=-1.5, seed=0, out='')
+    t = SimpleNamespace(recipe=Recipe(), images=64, weights=1, data='few', genotype=SimpleNamespace(cells=()), net=None, test_acc=-1.25, train_acc=-1.5, seed=0, out='')
     assert 'test -1.25, train -1.5,' in train_lines(t)
     whole = Trained(None, Recipe(), 0, 'few', 64, [dict(train_acc=0.5)], 1.25, -1.25, 1, None)
     assert 'test -1.25, train 0.5;' in repr(whole)
+
+
+def test_a_cell_that_nothing_passes_is_said_to_be_dead():
+    "Its accuracy is that of the commonest class, and its files agree to the last bit"
+    dead = parse('|none~0|+|none~0|nor_conv_3x3~1|', toy())
+    t = SimpleNamespace(recipe=Recipe(epochs=100, batch=8), images=64, weights=1, data='few', genotype=dead, test_acc=0.5, train_acc=0.5, seed=0, out='')
+    t.net = SimpleNamespace(space=toy())
+    assert 'no path leads through the cell' in train_lines(t)
+    t.genotype = parse('|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|', toy())
+    assert 'dead' not in train_lines(t)
+
+
+def test_a_network_that_answers_alike_and_another_normalisation_are_noted(tmp_path, capsys):
+    x, y = RNG.integers(0, 256, (60, 1, 8, 8)).astype(np.uint8), RNG.integers(0, 2, 60)
+    data = from_tensors(torch.as_tensor(x), torch.as_tensor(y), name='bytes')
+    t = train_arch(parse('|none~0|+|none~0|nor_conv_3x3~1|', toy()), toy(), data, Recipe(epochs=1, batch=16, C=2, n=1), tmp_path / 't')
+    export(t, tmp_path / 'e', ['pt2'])
+    assert 'answers every picture alike' in capsys.readouterr().err
+    export(t, tmp_path / 'e', ['pt2'], normalise=([0.1], [0.9]))
+    assert 'not those of the training' in capsys.readouterr().err

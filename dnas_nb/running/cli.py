@@ -153,8 +153,19 @@ def train_lines(
     return '\n'.join([
         f'trained   {t.genotype}', f'network   {network}, {taught}',
         f'alone     test {t.test_acc:{how}}, train {t.train_acc:{how}}, seed {t.seed}',
-        *_few_steps(r.epochs, t.images//r.batch or 1),
+        *_few_steps(r.epochs, t.images//r.batch or 1), *_dead_cells(t),
         f"load      dnas_nb.running.evaluate.load_arch('{t.out}')"])
+
+def _dead_cells(t) -> list: # of lines
+    "Of cells that nothing passes: a chance result that no figure gives away"
+    from dnas_nb.space import reachable
+    rows, lines = dict(t.genotype.cells), []
+    for cell in getattr(getattr(t.net, 'space', None), 'cells', ()):
+        runs = [(src, dst) for src, dst, op in rows.get(cell.name, ()) if op != 'none']
+        if not set(cell.outputs) & set(reachable(cell.n_in, runs)):
+            lines.append(f'dead      no path leads through the {cell.name}: '
+                         'such a network answers every picture alike')
+    return lines
 
 def _few_steps(epochs, steps) -> list: # of one line, or none
     "Of a training that was too short for its few pictures, which nothing else would tell"

@@ -29,6 +29,7 @@ from functools import partial
 from pathlib import Path
 from dataclasses import dataclass
 from typing import NamedTuple
+import numpy as np
 import torch
 from torch import nn
 from ..core import UserError, as_json, brief, choose, counted, finite, generator, write_atomic
@@ -1120,6 +1121,9 @@ def _intake(
         pixels = stored.get('pixels')
         pixels = pixels if pixels in ('uint8', 'int64') else 'float32'
     mean, std = _moments(None if normalise is False else normalise, channels)
+    known = stored and (stored['mean'], stored['std'])
+    if known and mean is not None and not np.allclose((mean, std), known):
+        print('note: mean and deviation are not those of the training', file=sys.stderr)
     rule = stored.get('rule')
     return Intake(channels, tuple(size), mean, std, pixels, tuple(classes), rule)
 
