@@ -176,3 +176,21 @@ def test_an_operation_that_changes_the_shape_is_refused_when_it_is_registered():
 
     fails(lambda: register(operation=shrink), "operation 'shrink' with stride 1 makes (2, 4, 6, 6)")
     assert plugins._operation(for_series) is for_series
+
+
+def test_a_retraining_goes_on_with_the_task_that_it_began_with(tmp_path):
+    def stop(row, recipe):
+        raise KeyboardInterrupt
+
+    def go(smoothing, **more):
+        def mine(output, y):
+            return nn.functional.cross_entropy(output, y, label_smoothing=smoothing)
+
+        task = nas.Task.of(mine)
+        given = dict(space='toy', images=40, epochs=2, batch=10, device='cpu', out=tmp_path / 't')
+        return nas.retrain('|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|', task=task, **given, **more)
+
+    with pytest.raises(KeyboardInterrupt):
+        go(0.1, on_epoch=stop)
+    fails(lambda: go(0.4, resume=True), 'its code has changed')
+    assert go(0.1, resume=True).history

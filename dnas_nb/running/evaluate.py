@@ -25,8 +25,8 @@ from ..depthwise import fast_depthwise
 from .folder import (Keeper, account, csv_text, digests, lost, owning, same_age,
                             to_continue, versions)
 from ..genotype import Genotype, from_json, to_json, to_str
-from .identity import (about as data_of, described, named, same_run, space_named,
-                                      stands_for_itself)
+from .identity import (about as data_of, described, does_the_same, named, same_run,
+                                      space_named, stands_for_itself)
 from ..ranks import (agree, everyones, from_first, join, mean_buffers, mean_gradients, means,
                            mine, must_match, only_first, own_device)
 from ..safe import path_text, typed
@@ -563,6 +563,8 @@ def train_arch(
         if out:
             only_first(same_run, out, split, 'retraining')
         stands_for_itself(space)
+        if resume:
+            does_the_same(out, space=space, task=kind.name)
         if r.auxiliary and not space.cells:
             raise UserError(f'space {space.name!r} has no cells, so there is no second head: '
                             'give auxiliary=0, or another recipe')

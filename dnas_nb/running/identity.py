@@ -13,7 +13,7 @@ import hashlib, inspect, json, re, sys
 from dataclasses import asdict, is_dataclass
 from functools import partial
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from torch import nn
 from ..core import UserError, choose
 from ..bilevel import Method, keep
@@ -367,6 +367,8 @@ def _inside(value) -> list:
         return [type(m) for m in value.modules()]
     if is_dataclass(value) and value.__dataclass_params__.frozen:
         return [type(value), vars(value)]
+    if isinstance(value, MethodType):
+        return [value.__func__, value.__self__]
     return [getattr(value, '__func__', type(value))]
 
 def _says(value, seen) -> list:
