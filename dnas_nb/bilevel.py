@@ -560,7 +560,7 @@ def _skips(space, means) -> dict: # share of the edges of cells that want a skip
     wanted = []
     for cell in space.cells:
         best = means[cell.name].argmax(-1).tolist()
-        wanted += [ops[o] for ops, o in zip(cell.ops, best)]
+        wanted += [ops[o].removesuffix('_relu') for ops, o in zip(cell.ops, best)]
     return dict(skip_share=wanted.count('skip_connect')/len(wanted)) if wanted else {}
 
 # %% ../nbs/13_bilevel.ipynb #a605db5e

@@ -1118,7 +1118,7 @@ def _collapsed(cells):
     "Are half of the edges or more skip connections?"
     ops = []
     for edges in cells.values():
-        ops += [op for _, _, op in edges]
+        ops += [op.removesuffix('_relu') for _, _, op in edges]   # a rectified skip is one too
     return bool(ops) and ops.count('skip_connect') >= len(ops)/2
 
 def _say_chosen(run, chosen):
