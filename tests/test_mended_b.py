@@ -1,16 +1,23 @@
 "Faults of the loop, of choices and of reports that were mended: each test failed before."
 
+import numpy as np
+import pytest
 import torch
 
-from dnas_nb.bilevel import _skips, by_mean
-from dnas_nb.core import generator
+from dnas_nb.bilevel import Plan, _skips, by_mean, dists, evaluate, start
+from dnas_nb.core import UserError, generator
+from dnas_nb.derive import Judge, best_of, by_perturbation, finalists, top_inputs
 from dnas_nb.distribution import relax_softmax
 from dnas_nb.genotype import to_ops
 from dnas_nb.methods import ROWS
+from dnas_nb.running import referee
+from dnas_nb.running.referee import shared_judge, tuner
 from dnas_nb.running.report import _collapsed
-from dnas_nb.space import darts, toy
+from dnas_nb.samplers import OnEdges, init_edges
+from dnas_nb.sources import from_tensors
+from dnas_nb.space import darts, nb201, toy
 from dnas_nb.spaces import BUILT_IN
-from dnas_nb.supernet import SuperNet
+from dnas_nb.supernet import SuperNet, Theta
 
 
 def favouring(space, wanted, weight=5.0):  # {cell: distribution}: softmaxes of these logits
@@ -52,3 +59,81 @@ def test_a_rectified_skip_is_a_skip():
     means = {'cell': space['cell'].where('skip_connect_relu').float()}
     assert _skips(space, means) == {'skip_share': 1.0}
     assert _collapsed({'cell': [(0, 1, 'skip_connect_relu')] * 3})
+
+
+def weighted_edges(space, seed=0):  # {cell: distribution}: softmaxes beside weights of edges
+    out = {}
+    for c in space.groups:
+        phi = init_edges(c, generator(seed))
+        phi['beta'] = 3.0 * torch.arange(c.E)
+        out[c.name] = OnEdges()(phi, 1.0, c.live)
+    return out
+
+
+def test_the_strongest_inputs_count_the_weights_of_edges():
+    D, space = weighted_edges(darts()), darts()
+    assert top_inputs()(D, space) == by_mean(D, space)
+    normal = to_ops(top_inputs('ignored')(D, space), space)['normal']
+    assert [op is not None for op in normal[-5:]] == [False] * 3 + [True] * 2  # the last node
+
+
+def test_perturbation_asks_the_mixture_with_its_weights_of_edges():
+    seen, D = [], weighted_edges(nb201())
+
+    def at(theta):
+        seen.append(theta.edges['cell'])
+        return 0.5
+
+    by_perturbation()(D, nb201(), Judge(at=at))
+    assert len(seen) == 6 * 5
+    assert all(torch.equal(edges, D['cell'].edges) for edges in seen)
+
+
+def noise(n=24):  # data: images of noise, two classes
+    g = np.random.default_rng(0)
+    return from_tensors(g.integers(0, 255, (n, 8, 8, 3), dtype=np.uint8), np.arange(n) % 2)
+
+
+def test_a_judge_hears_weights_of_edges(monkeypatch):
+    space, part, losses = nb201(), noise().valid, []
+    net, D = SuperNet(space, 4, 1, 2), weighted_edges(space)['cell']
+
+    def noted(*given, **more):
+        losses.append(evaluate(*given, **more)[0])
+        return losses[-1], 0.0
+
+    monkeypatch.setattr(referee, 'evaluate', noted)
+    theta = Theta({'cell': D.mean}, edges={'cell': D.edges})
+    for each in theta, {'cell': D.mean}:
+        shared_judge(net, space, part).at(each)
+    assert losses[0] == evaluate(net, theta, part)[0] != losses[1]
+
+
+def test_tuning_hands_on_the_weights_of_edges():
+    row, data, space = ROWS['pc-darts'], noise(), nb201()
+    net = SuperNet(space, 4, 1, 2)
+    state = start(net, row, Plan())
+    decided = {'cell': torch.zeros(6, dtype=torch.bool)}
+    theta = {c: D.mean for c, D in dists(state, row).items()}
+    tuned = tuner(state, row, data, 6, 0.1)(theta, decided, steps=1)
+    assert tuned.edges['cell'].shape == (6,)
+
+
+def test_none_is_written_where_all_edges_stay():
+    D, space = favouring(nb201(), 'none'), nb201()
+    assert to_ops(top_inputs('chosen')(D, space), space)['cell'] == ['none'] * 6
+    kept = favouring(darts(), 'none')
+    assert set(to_ops(top_inputs('chosen')(kept, darts()), darts())['normal']) == {None}
+
+
+def test_a_rule_without_candidates_and_an_odd_order_are_refused():
+    D = favouring(nb201(), 'none')
+    judge = Judge(at=lambda theta: 0.5)
+    for order in ((('cell', 0),), tuple(('cell', e) for e in (0, 1, 2, 3, 4, 17)), (('nope', 0),)):
+        with pytest.raises(UserError, match='order names each of the 6 edges of nb201 once'):
+            by_perturbation(order)(D, nb201(), judge)
+    backwards = tuple(('cell', e) for e in reversed(range(6)))
+    assert by_perturbation(backwards)(D, nb201(), judge) == by_perturbation()(D, nb201(), judge)
+    for rule in (lambda: best_of(0), lambda: finalists(k=0), lambda: finalists(n=0)):
+        with pytest.raises(UserError, match='at least'):
+            rule()

@@ -22,7 +22,7 @@ from ..genotype import one_hot, to_str
 from .identity import is_digits
 from ..methods import slot_name
 from ..space import Space
-from ..supernet import SuperNet, subnet
+from ..supernet import SuperNet, Theta, subnet
 
 # %% ../../nbs/running/39_referee.ipynb #e21a55cc
 @dataclass(frozen=True)
@@ -37,8 +37,11 @@ class _Shared:
     seen: dict = field(default_factory=dict)   # genotype -> accuracy
 
     def at(self, theta):
-        weight = next(self.net.parameters())
-        there = {c: t.to(weight.device) for c, t in theta.items()}
+        device = next(self.net.parameters()).device
+        theta = Theta.of(theta)
+        held = dict(weights=dict(theta), edges=theta.edges)
+        held = {part: {c: t.to(device) for c, t in of.items()} for part, of in held.items()}
+        there = replace(theta, **held)
         _, accuracy = evaluate(self.net, there, self.images, most=self.most, task=self.task)
         return accuracy
 
@@ -116,7 +119,7 @@ class _Tuning:
     seed: int
     calls: int = 0
 
-    def __call__(self, theta, decided, steps=20, epochs=0) -> dict:
+    def __call__(self, theta, decided, steps=20, epochs=0) -> Theta:
         "Theta after so many steps, or epochs: decided edges as they were"
         todo = self._steps(max(1, epochs))
         if not epochs:
@@ -127,10 +130,9 @@ class _Tuning:
         state = self.state
         loss = Loss(state.net, self.method.relax, state.live, 1., (self.seed,), task=state.task)
         held = _Held(loss, theta, decided)
-        out = {}
-        for c, D in dists(state, self.method).items():
-            out[c] = held.put(c, D.mean)
-        return out
+        now = dists(state, self.method)
+        edges = {c: D.edges for c, D in now.items() if D.edges is not None}
+        return Theta({c: held.put(c, D.mean) for c, D in now.items()}, edges=edges)
 
     def _steps(self, epochs):
         "Yield (key, training batch, validation batch) of every step"
