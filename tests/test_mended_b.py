@@ -137,3 +137,17 @@ def test_a_rule_without_candidates_and_an_odd_order_are_refused():
     for rule in (lambda: best_of(0), lambda: finalists(k=0), lambda: finalists(n=0)):
         with pytest.raises(UserError, match='at least'):
             rule()
+
+
+def test_steps_between_decisions_go_on_in_a_further_epoch(monkeypatch):
+    row, data, space = ROWS['darts'], noise(), toy()
+    tune = tuner(start(SuperNet(space, 4, 1, 2), row, Plan()), row, data, 4, 0.1)
+    assert len(data.train) // 4 == 2
+    monkeypatch.setattr(type(tune), '_step', lambda self, t, d, key, *rest: keys.append(key))
+    theta, decided = {'cell': torch.ones(3, 3)}, {'cell': torch.zeros(3, dtype=torch.bool)}
+    keys = []
+    tune(theta, decided, steps=5)
+    assert [key[2:] for key in keys] == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
+    keys.clear()
+    tune(theta, decided, epochs=2)
+    assert [key[2:] for key in keys] == [(0, 0), (0, 1), (1, 0), (1, 1)]
