@@ -1,13 +1,28 @@
 "Faults of the loop, of choices and of reports that were mended: each test failed before."
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.stats import entropy
 
-from dnas_nb.bilevel import Plan, _skips, by_mean, dists, evaluate, start
+from dnas_nb.bilevel import (
+    Calendar,
+    Plan,
+    _skips,
+    by_mean,
+    dists,
+    evaluate,
+    penalty_grads,
+    search,
+    start,
+    watch,
+)
 from dnas_nb.core import UserError, generator
 from dnas_nb.derive import Judge, best_of, by_perturbation, finalists, top_inputs
-from dnas_nb.distribution import relax_softmax
+from dnas_nb.distribution import edge_entropy, relax_softmax
 from dnas_nb.genotype import to_ops
 from dnas_nb.methods import ROWS
 from dnas_nb.running import referee
@@ -151,3 +166,89 @@ def test_steps_between_decisions_go_on_in_a_further_epoch(monkeypatch):
     keys.clear()
     tune(theta, decided, epochs=2)
     assert [key[2:] for key in keys] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    'calendar, epochs, least',
+    [
+        (Calendar(wait=15), 15, 16),
+        (Calendar(2, 10), 21, 22),
+        (Calendar(3, 10, restart=True), 32, 33),
+    ],
+)
+def test_a_part_in_which_the_architecture_never_learns_is_refused(calendar, epochs, least):
+    net, row = SuperNet(toy(), 4, 1, 2), replace(ROWS['darts'], calendar=calendar)
+    with pytest.raises(UserError, match=f'never learns, ask for at least {least} epochs'):
+        start(net, row, Plan(epochs))
+    start(net, row, Plan(least))
+    start(net, replace(row, grad=None), Plan(epochs))  # nothing that could learn
+    for part in range(calendar.parts):  # some epoch of each part is left at `least`
+        own = range(part * least // calendar.parts, (part + 1) * least // calendar.parts)
+        assert not all(calendar.waits(e, least) for e in own)
+
+
+def test_shares_leave_an_epoch_in_every_length_of_the_rows():
+    for row in ROWS.values():
+        for epochs in range(1, 80):
+            row.calendar.must_learn(epochs)
+    with pytest.raises(UserError, match='wait 90%: in part 1 of a search of 3 epochs'):
+        Calendar(wait=0.9).must_learn(3)
+
+
+@pytest.mark.parametrize(
+    'given', [dict(wait=math.nan), dict(wait=True), dict(parts=2.5), dict(parts=True)]
+)
+def test_a_calendar_takes_whole_parts_and_a_share(given):
+    with pytest.raises(UserError):
+        Calendar(**given)
+
+
+def test_the_entropy_of_switches_is_below_its_bound():
+    row, space, data = ROWS['fairdarts'], nb201(), noise()
+    state = start(SuperNet(space, 4, 1, 2), row, Plan())
+    state.phi['cell']['alpha'].data[:] = torch.tensor([2.0, 2.0, -1.0, 0.5, 0.0])
+    noted, means = watch(state, row, data, 0.0)
+    rows = means['cell'] / means['cell'].sum(-1, keepdims=True)
+    assert noted['entropy'] == pytest.approx(entropy(rows, axis=-1).mean(), abs=1e-6)
+    assert noted['entropy'] < math.log(5)
+    one = replace(row, relax=relax_softmax)  # what sums to 1 keeps its bits
+    noted, means = watch(state, one, data, 0.0)
+    mean = one.relax(state.phi['cell'], 0.0, state.live['cell']).mean.detach()
+    assert noted['entropy'] == edge_entropy(mean).mean().item()
+
+
+def test_a_constant_is_a_penalty_without_a_gradient():
+    state = start(SuperNet(toy(), 4, 1, 2), ROWS['darts'], Plan())
+
+    def zero(D, progress):
+        return 0.0
+
+    def one(D, progress):
+        return torch.tensor(1.0)
+
+    def squares(D, progress):
+        return D.alpha.pow(2).sum() / 2
+
+    for constants in (zero,), (one,), (zero, one):
+        assert penalty_grads(replace(ROWS['darts'], penalties=constants), state, 0.0) is None
+    both = penalty_grads(replace(ROWS['darts'], penalties=(one, squares)), state, 0.0)
+    assert torch.equal(both['cell']['alpha'], state.phi['cell']['alpha'])
+
+
+def test_a_loss_that_is_no_number_is_named_before_the_architecture_moves():
+    space, row, data = toy(), ROWS['darts'], noise()
+    state = start(SuperNet(space, 4, 1, 2), row, Plan())
+    was = state.phi['cell']['alpha'].detach().clone()
+    with torch.no_grad():
+        state.net.stem[0].weight.fill_(math.nan)
+    with pytest.raises(UserError, match='^epoch 1, step 1: the gradient of the validation loss'):
+        next(search(state, row, data, Plan(2, batch=6)))
+    assert torch.equal(state.phi['cell']['alpha'], was)
+
+
+def test_no_images_judge_nothing():
+    net, part = SuperNet(toy(), 4, 1, 2), noise().valid
+    theta = {'cell': torch.full((3, 3), 1 / 3)}
+    for nobody in dict(images=part[torch.arange(0)]), dict(images=part, most=0):
+        with pytest.raises(UserError, match='no images to judge by'):
+            evaluate(net, theta, **nobody)
