@@ -217,7 +217,7 @@ def _relax_minus(
 ) -> PointMass:
     "Softmax weights, in the samples plus an auxiliary skip; the mean is without it (DARTS-)"
     D = relax_softmax(phi, progress, live)
-    extra = b(progress)*phi['skip'].to(D.mean)
+    extra = b(progress)*phi['skip'].to(D.mean)*D.live
     return PointMass('darts-minus', D.alpha, D.live, D.mean, sample=D.mean + extra)
 
 # %% ../nbs/18_methods.ipynb #ee8c19c3
