@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import entropy
@@ -25,7 +27,11 @@ from dnas_nb.derive import Judge, best_of, by_perturbation, finalists, top_input
 from dnas_nb.distribution import edge_entropy, relax_softmax
 from dnas_nb.genotype import to_ops
 from dnas_nb.methods import ROWS
-from dnas_nb.running import referee
+from dnas_nb.regularizer import EntropyBits
+from dnas_nb.running import referee, report
+from dnas_nb.running.claims import newest
+from dnas_nb.running.folder import csv_text
+from dnas_nb.running.learned import _last_weights
 from dnas_nb.running.referee import shared_judge, tuner
 from dnas_nb.running.report import _collapsed
 from dnas_nb.samplers import OnEdges, init_edges
@@ -252,3 +258,80 @@ def test_no_images_judge_nothing():
     for nobody in dict(images=part[torch.arange(0)]), dict(images=part, most=0):
         with pytest.raises(UserError, match='no images to judge by'):
             evaluate(net, theta, **nobody)
+
+
+def test_an_edge_without_other_options_counts_no_bits():
+    live = torch.tensor([[True, False, False], [True, True, True]])
+    alpha = torch.zeros(2, 3, dtype=torch.float64, requires_grad=True)
+    bits = EntropyBits(drop=(0,))(relax_softmax({'alpha': alpha}, live=live))
+    assert bits.item() == pytest.approx((0 + math.log2(2)) / 2, abs=1e-8)
+    assert torch.autograd.grad(bits, alpha)[0].isfinite().all()
+
+
+def test_the_auxiliary_skip_leaves_with_its_column():
+    row, cell = ROWS['darts-minus'], nb201()['cell']
+    live = cell.live.clone()
+    live[2, 1] = False
+    phi = row.init(cell, generator(0))
+    assert row.relax(phi, 0.0, live).rsample()[2, 1] == 0
+    assert (row.relax(phi, 0.0, live).rsample()[[0, 1, 3, 4, 5], 1] > 1).all()
+
+
+def test_floats_of_numpy_are_written_as_numbers():
+    row = dict(epoch=np.int64(1), loss=np.float64(0.1) + 0.2, acc=0.66)
+    assert csv_text([row]) == 'epoch,loss,acc\n1,0.30000000000000004,0.66\n'
+
+
+def test_weights_of_unequal_edges_are_not_reshaped(tmp_path):
+    edges = {'0→1': ['a', 'b'], '0→2': ['a', 'b', 'c', 'd']}
+    row = {f'p/cell/{e.replace("→", "-")}/{op}': 0.25 for e, ops in edges.items() for op in ops}
+    (tmp_path / 'history.csv').write_text(csv_text([dict(epoch=1, **row)]))
+    assert _last_weights(tmp_path, 'cell', edges) is None
+    even = {'0→1': ['a', 'b'], '0→2': ['c', 'd']}
+    assert _last_weights(tmp_path, 'cell', even).tolist() == [[0.25, 0.25], [0.25, 0.25]]
+
+
+def test_a_claim_is_numbered_in_digits_alone(tmp_path):
+    for name in 'run.2', 'run.1', 'run.²', 'x.②':
+        (tmp_path / name).mkdir()
+    assert newest(tmp_path) == {'run': 2}
+
+
+def a_frame(**columns):  # two epochs of a cell with an edge of two options and one of three
+    P = {'p/cell/0-1/a': 0.5, 'p/cell/0-1/b': 0.5}
+    P |= {f'p/cell/0-2/{op}': 1 / 3 for op in ('c', 'd', 'e')}
+    rows = [dict(epoch=e, train_loss=1.0, entropy=0.8, **P) for e in (1, 2)]
+    return pd.DataFrame([{**row, **columns} for row in rows])
+
+
+def test_the_bound_of_the_entropy_is_that_of_the_edges():
+    frame = a_frame()
+    has = SimpleNamespace(run={}, frame=frame, corr={})
+    drawn = []
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(report, '_balance_picture', lambda frame, n: drawn.append(n))
+        report._run_pictures(has, report.probabilities(frame))
+        report._run_pictures(has, {})
+    assert np.log(drawn[0]) == pytest.approx((math.log(2) + math.log(3)) / 2)
+    assert drawn[1] == 0
+
+
+def test_an_epoch_outside_the_search_has_no_column():
+    moves = report.probabilities(a_frame())['cell']
+    image = report._strips(moves, [0, 1], 3)
+    assert (image[:18, 0] < 1).any() and (image[:, 1:] == 1).all()
+    assert (report._strips(moves, [3, 4], 3)[:, :2] == 1).all()
+
+
+def test_a_cell_begins_where_its_space_says():
+    few = [(0, 3, 'sep_conv_3x3'), (1, 3, 'skip_connect'), (2, 4, 'skip_connect')]
+    assert report._ends_of(few, 'normal', 'darts') == (2, 'concat')
+    chain = [(0, 1, 'stage'), (1, 2, '8')]
+    assert report._ends_of(chain, 'chain', 'size') == (1, 'last')
+    for unknown in None, 'of mine', ['darts']:
+        assert report._ends_of(few, 'normal', unknown) == (3, 'concat')
+
+
+def test_a_loss_is_a_cross_entropy_where_it_is_one():
+    for task, unit in dict(classification='cross-entropy', regression='loss of the task').items():
+        assert report._curves_picture(a_frame(), task).axes[0].get_ylabel() == unit
