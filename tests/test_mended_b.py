@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from scipy.stats import entropy
 
 from dnas_nb.bilevel import (
@@ -30,6 +31,7 @@ from dnas_nb.methods import ROWS
 from dnas_nb.regularizer import EntropyBits
 from dnas_nb.running import referee, report
 from dnas_nb.running.claims import newest
+from dnas_nb.running.compare import compare, friedman, plot_cost, plot_critical, plot_runs
 from dnas_nb.running.folder import csv_text
 from dnas_nb.running.learned import _last_weights
 from dnas_nb.running.referee import shared_judge, tuner
@@ -335,3 +337,52 @@ def test_a_cell_begins_where_its_space_says():
 def test_a_loss_is_a_cross_entropy_where_it_is_one():
     for task, unit in dict(classification='cross-entropy', regression='loss of the task').items():
         assert report._curves_picture(a_frame(), task).axes[0].get_ylabel() == unit
+
+
+def results(**groups):  # a study's rows: method -> its values, a seed each
+    rows = [dict(method=m, seed=k, x=v) for m, values in groups.items() for k, v in enumerate(values)]
+    return pd.DataFrame(rows)
+
+
+def test_columns_in_which_less_is_better():
+    words = 'mse rmse mae nll error_rate memory memory_gb flops_g gflops params_m hours test_err'
+    f = results(a=[1.0, 2.0], b=[3.0, 5.0])
+    for name in words.split():
+        table = compare(f.rename(columns={'x': name}), name)
+        assert (table.index[0], table.worst['a']) == ('a', 2.0), name
+    for name in 'test_acc', 'auc', 'psnr', 'f1', 'map':
+        assert compare(f.rename(columns={'x': name}), name).index[0] == 'b', name
+
+
+def test_a_caller_says_whether_less_is_better():
+    f = results(a=[1.0, 2.0, 1.0], b=[3.0, 5.0, 2.0], c=[4.0, 6.0, 7.0])
+    for lower, first in ((True, 'a'), (False, 'c'), (None, 'c')):
+        assert compare(f, 'x', lower=lower).index[0] == first
+        assert friedman(f, 'x', lower=lower)[1].index[0] == first
+        ranks = plot_critical(f, 'x', ax=Figure().subplots(), lower=lower)
+        assert ranks.texts[0].get_text().split()[0] == first
+
+
+@pytest.mark.filterwarnings('error')
+def test_where_nothing_differs_p_is_one():
+    p, ranks, apart = friedman(results(a=[1.0, 2.0], b=[1.0, 2.0], c=[1.0, 2.0]), 'x')
+    assert p == 1.0 and set(ranks) == {2.0} and apart.to_numpy().min() == 1.0
+
+
+def test_values_that_are_no_numbers_are_refused():
+    f = results(a=['cpu', 'cuda'], b=['cpu', 'cpu'])
+    with pytest.raises(UserError, match="column 'x' holds no numbers"):
+        compare(f, 'x')
+
+
+def test_runs_are_drawn_by_several_columns():
+    f = results(a=[1.0, 2.0], b=[3.0, 5.0]).assign(size=8)
+    ax = plot_runs(f, 'x', by=['method', 'size'], ax=Figure().subplots())
+    assert [t.get_text() for t in ax.get_yticklabels()] == ['a 8', 'b 8']
+
+
+def test_a_group_without_a_cost_is_named():
+    f = results(a=[1.0, 2.0], b=[3.0, 5.0], c=[1.0, 1.0])
+    f['cost'] = f.x.where(f.method != 'a')
+    with pytest.raises(UserError, match='^a: no run has cost'):
+        plot_cost(f, 'x', 'cost')
