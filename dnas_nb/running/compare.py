@@ -291,13 +291,14 @@ def plot_cost(
     by='method',
     ax=None,
 ):
-    """Cost against regret, mean and standard deviation of each group. Raises `UserError` for a group
-    without a cost"""
+    """Cost against regret, mean and standard deviation of each group. Raises `UserError` where one
+    has no cost"""
     across = groups(f, cost, by)
     up = groups(f, value, by)
     free = [str(name) for name in up if name not in across]
     if free:
-        raise UserError(f"{', '.join(free)}: no run has {cost}, leave these out or name another cost")
+        raise UserError(f"{', '.join(free)}: no run has {cost}, "
+                        'leave these out or name another cost')
     ax = axes(ax, (5, 3.2))
     for name in up:
         x, y = across[name], up[name]
