@@ -162,7 +162,8 @@ class Calendar:
                 least = ''
                 if isinstance(self.wait, int):
                     least = f'at least {self.parts*(self.wait + 1)} epochs, or '
-                raise UserError(f'{self}: in part {k + 1} of a search of {epochs} epochs the '
+                where = f'in part {k + 1} of' if self.parts > 1 else 'in'
+                raise UserError(f'{self}: {where} a search of {epochs} epochs the '
                                 f'architecture never learns, ask for {least}a shorter wait')
 
     def __str__(self):

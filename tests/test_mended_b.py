@@ -199,7 +199,7 @@ def test_shares_leave_an_epoch_in_every_length_of_the_rows():
     for row in ROWS.values():
         for epochs in range(1, 80):
             row.calendar.must_learn(epochs)
-    with pytest.raises(UserError, match='wait 90%: in part 1 of a search of 3 epochs'):
+    with pytest.raises(UserError, match='wait 90%: in a search of 3 epochs'):
         Calendar(wait=0.9).must_learn(3)
 
 
