@@ -126,10 +126,11 @@ class Calendar:
     restart: bool = False  # does each part have a cosine of its own?
 
     def __post_init__(self):
-        if self.parts < 1:
-            raise UserError(f'a calendar has at least 1 part, not {self.parts}')
-        whole = isinstance(self.wait, int)
-        if self.wait < 0 or not whole and self.wait >= 1:
+        if type(self.parts) is not int or self.parts < 1:
+            raise UserError('a calendar has at least 1 part, and a whole number of them, '
+                            f'not {self.parts!r}')
+        whole = type(self.wait) is int and self.wait >= 0
+        if not whole and (type(self.wait) is bool or not 0 <= self.wait < 1):
             raise UserError(f'wait is a share in [0, 1) or whole epochs, not {self.wait!r}')
 
     def span(self, epoch, epochs) -> tuple:
@@ -150,6 +151,20 @@ class Calendar:
         "Learning rate of the weights: half a cosine over the search, or over the part"
         first, length = self.span(epoch, epochs) if self.restart else (0, epochs)
         return lr_min + (lr - lr_min)*(1 + math.cos(math.pi*(epoch - first)/length))/2
+
+    def must_learn(self,
+        epochs, # of the whole search
+    ) -> None:
+        "Raise `UserError` where a part is over before the architecture learns"
+        last = {part(e/epochs, self.parts): e for e in range(epochs)}
+        for k, e in last.items():
+            if self.waits(e, epochs):
+                least = ''
+                if isinstance(self.wait, int):
+                    least = f'at least {self.parts*(self.wait + 1)} epochs, or '
+                where = f'in part {k + 1} of' if self.parts > 1 else 'in'
+                raise UserError(f'{self}: {where} a search of {epochs} epochs the '
+                                f'architecture never learns, ask for {least}a shorter wait')
 
     def __str__(self):
         if self == Calendar():
@@ -375,7 +390,10 @@ def start(
     device='cpu',
     task=classification, # what the network is asked for
 ) -> State:
-    "A fresh state: weights on `device` in channels_last, phi drawn by the method's `init`"
+    """A fresh state: weights on `device` in channels_last, phi drawn by the method's `init`.
+    Raises `UserError` where the method's calendar leaves phi no epoch of the plan"""
+    if method.grad and method.calendar.wait:
+        method.calendar.must_learn(plan.epochs)
     net.to(device)
     if isinstance(net, SuperNet):
         net.to(memory_format=torch.channels_last)
@@ -407,7 +425,8 @@ def arch_step(
     loss,   # a `Loss`
     step,   # a `Step`
 ):
-    "One step on phi: an estimate of the gradient of the validation loss, plus the penalties"
+    """One step on phi: an estimate of the gradient of the validation loss, plus the penalties.
+    Raises `UserError` where it is not finite"""
     w = {name: p.detach() for name, p in state.net.named_parameters()}
     inner = list(step.ahead) if step.ahead else None
     grads = method.grad(Point(loss, w, state.phi, step.train, step.valid, step.rate, inner))
@@ -416,11 +435,17 @@ def arch_step(
         for k, v in p.items():
             if v.requires_grad:
                 v.grad = grads[c][k] + extra[c][k] if extra else grads[c][k]
+    slopes = [v.grad.isfinite().all() for v in trained(state.phi) if v.grad is not None]
+    ensure(torch.stack(slopes).all(), _no_slope)
     held = _at_rest(state)
     state.a_opt.step()
     with torch.no_grad():
         for v, rows, was in held:
             v.copy_(torch.where(rows, was, v))
+
+def _no_slope():
+    raise UserError('the gradient of the validation loss is not finite, '
+                    'lower the learning rate or look at the images')
 
 def _at_rest(state) -> list: # of (tensor, (E, 1) bool, its values)
     "Edges with one operation left: weight decay and momentum must not move their logits"
@@ -439,7 +464,7 @@ def penalty_grads(
     method,   # slots `penalties` and `relax`
     state,    # `State`
     progress, # in [0, 1]
-): # {cell: {name: tensor}}; None without penalties
+): # {cell: {name: tensor}}; None without penalties that depend on phi
     "Gradients of the sum of the penalties over cells"
     if not method.penalties:
         return None
@@ -448,6 +473,8 @@ def penalty_grads(
         for penalty in method.penalties:
             D = method.relax(p, progress, state.live[c])
             total = total + penalty(D, progress)
+    if not getattr(total, 'requires_grad', False):   # constants, such as a coefficient of 0
+        return None
     leaves = trained(state.phi)
     grads = torch.autograd.grad(total, leaves, allow_unused=True)
     found = {id(v): g for v, g in zip(leaves, grads) if g is not None}
@@ -507,7 +534,10 @@ def evaluate(
     task=classification,
     said=None, # list: gets (indices, labels, answers) of the batches, up to a million answers
 ) -> tuple:  # (mean loss, accuracy in [0, 1])
-    "Loss and accuracy of a network, the same bits for any order of the images"
+    """Loss and accuracy of a network, the same bits for any order of the images. Raises
+    `UserError` where there are none"""
+    if not len(images) or most == 0:
+        raise UserError('there are no images to judge by: give the part some')
     scores, kept = [], 0
     share_out, gather = (mine, everyones) if said is None else (list, list)   # over ranks
     judged_apart = isinstance(net, torch.nn.Module) and not isinstance(net, SuperNet)
@@ -544,15 +574,22 @@ def watch(
     data,     # `Data`: its `valid` is judged
     progress, # in [0, 1]
 ) -> tuple:   # (dict of numbers, {cell: (E, O) array})
-    "Validation loss and accuracy, entropy (nats, mean over edges), share of skips; mean weights"
+    """Validation loss and accuracy, entropy (nats, mean over edges; of switches that of their
+    shares), share of skips; mean weights"""
     held = dists(state, method, progress)
     means = {c: D.mean for c, D in held.items()}
     edges = {c: D.edges for c, D in held.items() if D.edges is not None}
     at = Theta(means, edges=edges)
     loss, accuracy = evaluate(state.net, at, data.valid, live=state.live, task=state.task)
     shown = {c: mean.cpu() for c, mean in means.items()}
-    entropies = torch.cat([edge_entropy(mean) for mean in shown.values()])
-    noted = dict(valid_loss=loss, valid_acc=accuracy, entropy=entropies.mean().item())
+    entropies = []
+    for mean in shown.values():
+        total = mean.sum(-1, keepdim=True)
+        shares = mean/total.clamp_min(1e-12)
+        switches = (total - 1).abs() > 1e-3
+        entropies.append(edge_entropy(torch.where(switches, shares, mean)))
+    entropy = torch.cat(entropies).mean().item()
+    noted = dict(valid_loss=loss, valid_acc=accuracy, entropy=entropy)
     noted |= _skips(state.net.space, shown)
     return noted, {c: mean.double().numpy() for c, mean in shown.items()}
 
@@ -560,7 +597,7 @@ def _skips(space, means) -> dict: # share of the edges of cells that want a skip
     wanted = []
     for cell in space.cells:
         best = means[cell.name].argmax(-1).tolist()
-        wanted += [ops[o] for ops, o in zip(cell.ops, best)]
+        wanted += [ops[o].removesuffix('_relu') for ops, o in zip(cell.ops, best)]
     return dict(skip_share=wanted.count('skip_connect')/len(wanted)) if wanted else {}
 
 # %% ../nbs/13_bilevel.ipynb #a605db5e

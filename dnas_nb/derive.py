@@ -21,7 +21,7 @@ from .equality import canon
 from .genotype import from_ops, keep_best, one_hot, to_ops, to_str
 from .prune import edge_means
 from .space import Cell
-from .supernet import n_weights
+from .supernet import Theta, n_weights
 
 # %% ../nbs/17_derive.ipynb #9913e941
 def _no_shared(g):
@@ -45,24 +45,18 @@ class Judge:
     tune: Callable = _as_it_is       # (theta, decided, steps, epochs) -> theta, after some learning
 
 # %% ../nbs/17_derive.ipynb #909426c2
-def _column(
-    cell, # `Group`
-    name, # of an option
-) -> torch.Tensor: # (E, O) bool
-    "Where that option stands"
-    at = torch.zeros(cell.E, cell.O, dtype=torch.bool)
-    for e, names in enumerate(cell.options):
-        for o, op in enumerate(names):
-            at[e, o] = op == name
-    return at
-
-_NONE = ('weakens', # takes weight, is never chosen (DARTS)
+_NONE = ('weakens', # takes weight, is never chosen where nodes keep inputs (DARTS)
          'ignored', # weights are renormalised without it
-         'chosen')  # an edge that it leads is dropped
+         'chosen')  # an edge that it leads is dropped where nodes keep inputs
+
+def _of_edges(dists) -> dict: # {cell name: (E,)}, where a distribution has some
+    "The weights of whole edges"
+    return {c: D.edges.detach() for c, D in dists.items() if D.edges is not None}
 
 @dataclass(frozen=True)
 class top_inputs:
-    "A rule: the strongest inputs of every node, with a stated meaning of `none`"
+    """A rule: the strongest inputs of every node, with a stated meaning of `none`. A cell that
+    keeps all its edges has `none` as an answer, but for 'ignored'"""
     none: str = 'weakens' # takes weight, is never chosen; 'ignored': renormalised; 'chosen': drops
 
     def __post_init__(self):
@@ -79,12 +73,11 @@ class top_inputs:
         mean, idle = {}, {}
         for c in space.groups:
             m = dists[c.name].mean.detach()
-            idle[c.name] = _column(c, 'none').to(m.device)
+            idle[c.name] = c.where('none').to(m.device)
             mean[c.name] = self._read(m, idle[c.name])
-        ops = to_ops(keep_best(mean, space), space)
+        ops = to_ops(keep_best(mean, space, _of_edges(dists)), space)
         if self.none == 'chosen':
-            for cell in space.cells:
-                c = cell.name
+            for c in (cell.name for cell in space.cells if cell.keep):
                 for e, o in enumerate(mean[c].argmax(-1).tolist()):
                     if idle[c][e, o]:
                         ops[c][e] = None
@@ -166,6 +159,10 @@ class best_of:
     "A rule: draw cells, evaluate each with shared weights, keep the best (Li & Talwalkar; SETN)"
     n: int = 64 # architectures drawn
 
+    def __post_init__(self):
+        if self.n < 1:
+            raise UserError(f'best_of draws at least 1 architecture, not {self.n}')
+
     def __call__(self, dists, space, judge=Judge(), seed=0):
         with seeded(seed, 'best_of'):
             drawn = [_drawn(dists, space) for _ in range(self.n)]
@@ -196,6 +193,11 @@ class finalists(Described):
     k: int = 8                    # cells that are trained
     n: int = 2048                 # cells that are drawn
     first: Callable | None = None # rule whose choice is a finalist in any case, such as `by_mean`
+
+    def __post_init__(self):
+        if self.k < 1 or self.n < 1:
+            raise UserError('finalists draws at least n=1 cells and trains at least k=1 of them, '
+                            f'not n={self.n} and k={self.k}')
 
     def __call__(self, dists, space, judge=Judge(), seed=0):
         with seeded(seed, 'finalists'):
@@ -355,15 +357,15 @@ class enlarge(Described):
 
 # %% ../nbs/17_derive.ipynb #0b9ba38e
 def _without(
-    theta,  # {cell: (E, O)} mixing weights
+    theta,  # {cell: (E, O)} mixing weights, or a `Theta`
     cell,   # name of a cell
     edge,   # its number
     op=slice(None), # column; all: the edge itself
-) -> dict:
+) -> Theta:
     "`theta` with one operation, or a whole edge, taken away; nothing is renormalised (released)"
     t = theta[cell].clone()
     t[edge, op] = 0
-    return {**theta, cell: t}
+    return Theta.of(theta).moved({**theta, cell: t})
 
 def _needed_op(
     theta,    # {cell: (E, O)} mixing weights
@@ -427,14 +429,26 @@ class by_perturbation:
     steps: int = 20            # of training after each decision, as far as `epochs` is 0
     epochs: int = 0            # of training after each decision (released code: 5)
 
+    def _in_order(self, space, seed) -> list: # of (cell name, edge)
+        "Every edge once. Raises `UserError` for an order that lacks some, or has others"
+        edges = _all_edges(space)
+        if self.order is None:
+            return _shuffled(edges, seed)
+        order = list(map(tuple, self.order))
+        if Counter(order) != Counter(edges):
+            raise UserError(f'order names each of the {len(edges)} edges of {space.name} once, '
+                            f'as in ({edges[0]}, ...), or is None')
+        return order
+
     def _tuned(self, judge, theta, decided):
         "What the supernet makes of it: weights and undecided logits learn"
         return judge.tune(theta, decided, steps=self.steps, epochs=self.epochs)
 
     def __call__(self, dists, space, judge=Judge(), seed=0):
         theta = {c: D.mean.detach().clone() for c, D in dists.items()}
+        theta = Theta(theta, edges=_of_edges(dists))
         decided = {c.name: torch.zeros(c.E, dtype=torch.bool) for c in space.groups}
-        for c, e in self.order or _shuffled(_all_edges(space), seed):
+        for c, e in self._in_order(space, seed):
             o = _needed_op(theta, space[c], e, judge.at)
             theta = _without(theta, c, e)
             if o is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import chain
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 import torch
 from torch import nn
 from .balenas import BaLeNAS, VAdam, init_balenas
@@ -217,7 +217,7 @@ def _relax_minus(
 ) -> PointMass:
     "Softmax weights, in the samples plus an auxiliary skip; the mean is without it (DARTS-)"
     D = relax_softmax(phi, progress, live)
-    extra = b(progress)*phi['skip'].to(D.mean)
+    extra = b(progress)*phi['skip'].to(D.mean)*D.live
     return PointMass('darts-minus', D.alpha, D.live, D.mean, sample=D.mean + extra)
 
 # %% ../nbs/18_methods.ipynb #ee8c19c3
@@ -245,18 +245,20 @@ def _rectified(
     op,  # (C, stride, affine) -> module
 ):
     "The operation, followed by a ReLU"
-    def both(C, stride, affine=False):
-        return nn.Sequential(op(C, stride, affine), nn.ReLU())
+    def both(C, stride, affine=False, *more):   # of another width: its channels
+        return nn.Sequential(op(C, stride, affine, *more), nn.ReLU())
     return both
 
-def _twice(names) -> tuple: # each name, and the name of its rectified twin
-    pairs = [(name, f'{name}_relu') for name in names]
-    return tuple(chain.from_iterable(pairs))
+def _twice(names) -> tuple: # each name, and the name of its rectified twin; `none` last, alone
+    some = [name for name in names if name != 'none']
+    pairs = [(name, f'{name}_relu') for name in some]
+    alone = ('none',) if 'none' in names else ()
+    return *chain.from_iterable(pairs), *alone
 
 def _with_relu(
     space,  # a `Space`
 ) -> Space:
-    "Every operation may be followed by a ReLU: columns come in pairs, plain and rectified"
+    "A ReLU may follow: columns in pairs, plain and rectified; a rectified `none` is `none`"
     space.wired('an activation behind every operation')
     plain = space.plan.ops
     rectified = {f'{name}_relu': _rectified(op) for name, op in plain.items()}
@@ -267,10 +269,30 @@ def _with_relu(
     plan = replace(space.plan, ops=plain | rectified)
     return replace(space, name=f'{space.name}_relu', groups=tuple(cells), plan=plan)
 
+def _init_pairs(
+    cell,           # a `Group` whose columns come in pairs; the last may be alone
+    generator=None, # random generator
+) -> dict:          # {'op': (E, M), 'act': (E, 2)}
+    "Logits of the two factors"
+    whole = SimpleNamespace(E=cell.E, O=cell.O + cell.O % 2)
+    return init_factor(whole, generator)
+
+def _relax_pairs(
+    phi,           # from `_init_pairs`
+    progress=0.,   # not used
+    live=None,     # (E, O) bool or None
+) -> PointMass:
+    "The product of two softmaxes over the columns that there are"
+    D = relax_factor(phi)
+    if live is None:
+        return D
+    alpha = D.alpha[:, :live.shape[-1]]
+    return relax_softmax({'alpha': alpha}, progress, live)
+
 _FACTORISED = (
     Method('fadarts', 'Wang et al. 2019; activations: none or ReLU, ours',
-           init=init_factor,
-           relax=relax_factor,
+           init=_init_pairs,
+           relax=_relax_pairs,
            adapt=_with_relu,
            whose='ours after its abstract'),)
 

@@ -84,8 +84,9 @@ class EntropyBits:
         if self.drop:
             keep = D.live.clone()
             keep[:, list(self.drop)] = False
-            alpha = D.alpha.masked_fill(~keep, -torch.inf)
-            p = alpha.softmax(-1)
+            some = keep.any(-1, keepdim=True)       # an edge without any other counts 0
+            alpha = D.alpha.masked_fill(some & ~keep, -torch.inf)
+            p = alpha.softmax(-1)*some
         bits = -(p*(p + 1e-9).log2())
         return bits.sum(-1).mean()
 

@@ -76,7 +76,7 @@ def newest(
         names = []
     for entry in names:
         name, _, turn = entry.rpartition('.')
-        if name and turn.isdigit():
+        if name and turn.isdecimal():
             found[name] = max(found.get(name, 0), int(turn))
     return found
 

@@ -56,7 +56,8 @@ def groups(
     by='method',  # column, or columns, that name what is compared
     block='seed', # column of the repetitions
 ):
-    "(blocks, groups) DataFrame of finished runs. Raises `UserError` for single seeds and doubles"
+    """(blocks, groups) DataFrame of finished runs. Raises `UserError` for single seeds, doubles and
+    values that are no numbers"""
     if not hasattr(f, 'columns'):
         raise UserError('give the frame of a study, frame(folder) of dnas_nb.running.study, or '
                         f'another DataFrame, not a {type(f).__name__}')
@@ -69,7 +70,10 @@ def groups(
     _not_twice(ok, by, block)
     wide = _wide(ok, value, by, block)
     _not_alone(wide, value, block)
-    return wide.astype(float)
+    try:
+        return wide.astype(float)
+    except (TypeError, ValueError):
+        raise UserError(f'column {value!r} holds no numbers: name one that does') from None
 
 # %% ../../nbs/running/35_compare.ipynb #9ba654da
 _FEW = 20   # below it a bootstrap of the mean covers too rarely
@@ -100,15 +104,23 @@ def interval(
     return float(low), float(high)
 
 # %% ../../nbs/running/35_compare.ipynb #c257fa39
-_LOW = 'rank', 'regret', 'loss', 'seconds', 'entropy', 'error', 'perplexity', 'latency'
-_SMALL = 'err', 'ms', 'mb', 'params', 'mparams', 'flops', 'mflops', 'macs'   # as a last word
+_LOW = ('rank', 'regret', 'loss', 'seconds', 'minutes', 'hours', 'entropy', 'error', 'error_rate',
+        'perplexity', 'latency', 'memory', 'mse', 'mae', 'nll')
+_SMALL = ('err', 'ms', 'mb', 'gb', 'params', 'mparams', 'flops', 'mflops', 'gflops', 'macs',
+          'gmacs')   # as a last word
+_UNITS = 'g', 'm', 'gb', 'mb'   # may follow it
 
 def _low_is_good(
     value, # name of a column
+    lower=None, # is less better? None: as its name says
 ) -> bool:
     "Is less better?"
-    name = str(value).lower()
-    return name.endswith(_LOW) or name.split('_')[-1] in _SMALL
+    if lower is not None:
+        return bool(lower)
+    *before, last = words = str(value).lower().split('_')
+    if before and last in _UNITS:
+        words = before
+    return '_'.join(words).endswith(_LOW) or words[-1] in _SMALL or last in _SMALL
 
 def compare(
     f,                # a `frame`
@@ -116,11 +128,12 @@ def compare(
     by='method',      # column, or columns, that name what is compared
     block='seed',
     level=.95,        # of the interval
+    lower=None,       # is less better? None: as the name of the column says
 ):
     "One row per group, best first: seeds, mean, standard deviation, interval of the mean, worst"
     import pandas as pd
     wide = groups(f, value, by, block)
-    low_first = _low_is_good(value)
+    low_first = _low_is_good(value, lower)
     rows = []
     for name in wide:
         x = wide[name].dropna()
@@ -207,8 +220,9 @@ def friedman(
     value='test_acc', # column that is compared
     by='method',
     block='seed',
+    lower=None,       # is less better? None: as the name of the column says
 ) -> tuple: # (p of Friedman's test, Series of mean ranks with 1 the best, DataFrame of Nemenyi's p)
-    "Do the groups differ, and which? Over the blocks that every group has"
+    "Do the groups differ, and which? Over the blocks that every group has; p is 1 of equal ones"
     from scipy.stats import friedmanchisquare
     try:
         from scikit_posthocs import posthoc_nemenyi_friedman
@@ -226,10 +240,11 @@ def friedman(
             f'the groups have {len(wide)} {block}s in common: '
             'at least 2 are needed'
         )
-    ranks = wide.rank(axis=1, ascending=_low_is_good(value))
+    ranks = wide.rank(axis=1, ascending=_low_is_good(value, lower))
     ranks = ranks.mean().sort_values(kind='stable')
-    found = friedmanchisquare(*wide.T.to_numpy())
-    return float(found.pvalue), ranks, posthoc_nemenyi_friedman(wide)
+    equal = (wide.nunique(axis=1) == 1).all()
+    p = 1. if equal else float(friedmanchisquare(*wide.T.to_numpy()).pvalue)
+    return p, ranks, posthoc_nemenyi_friedman(wide)
 
 # %% ../../nbs/running/35_compare.ipynb #197521f9
 def plot_critical(
@@ -239,9 +254,10 @@ def plot_critical(
     block='seed',
     alpha=.05,
     ax=None,
+    lower=None,       # is less better? None: as the name of the column says
 ):
     "Mean ranks, 1 the best; a bar joins groups that Nemenyi cannot tell apart (scikit-posthocs)"
-    p, ranks, nemenyi = friedman(f, value, by, block)
+    p, ranks, nemenyi = friedman(f, value, by, block, lower)
     from scikit_posthocs import critical_difference_diagram
     ax = axes(ax, (6, .6 + .3*len(ranks)))
     critical_difference_diagram(ranks, nemenyi, alpha=alpha, ax=ax)
@@ -252,13 +268,14 @@ def plot_critical(
 def plot_runs(
     f,                # a `frame`
     value='test_acc', # column, across the page
-    by='method',
+    by='method',      # column, or columns, that name what is compared
     ax=None,
 ):
     "Every run a point; mean and standard deviation of each group (seaborn)"
     import pandas as pd
     import seaborn as sns
     found = groups(f, value, by)
+    by = by if isinstance(by, str) else ' '.join(by)
     runs = [{by: str(name), value: v} for name, values in found.items() for v in values]
     ax = axes(ax, (5, .8 + .4*len(found)))
     where = dict(data=pd.DataFrame(runs), x=value, y=by, ax=ax)
@@ -274,10 +291,15 @@ def plot_cost(
     by='method',
     ax=None,
 ):
-    "Cost against regret, mean and standard deviation of each group"
-    ax = axes(ax, (5, 3.2))
+    """Cost against regret, mean and standard deviation of each group. Raises `UserError` where one
+    has no cost"""
     across = groups(f, cost, by)
     up = groups(f, value, by)
+    free = [str(name) for name in up if name not in across]
+    if free:
+        raise UserError(f"{', '.join(free)}: no run has {cost}, "
+                        'leave these out or name another cost')
+    ax = axes(ax, (5, 3.2))
     for name in up:
         x, y = across[name], up[name]
         at = x.mean(), y.mean()

@@ -96,7 +96,8 @@ def csv_text(
     writer = csv.DictWriter(out, columns, lineterminator='\n')
     writer.writeheader()
     for row in rows:
-        exact = {k: repr(v) if isinstance(v, float) else v for k, v in row.items()}
+        # also NumPy's floats, whose repr names their type
+        exact = {k: repr(float(v)) if isinstance(v, float) else v for k, v in row.items()}
         writer.writerow(exact)
     return out.getvalue()
 

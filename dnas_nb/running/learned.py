@@ -92,15 +92,15 @@ def _last_weights(
     cell,    # name of a cell type
     edges,   # edge label -> its operations
 ):  # (E, O), or None
-    "Mixing weights after the last epoch, from history.csv; None where edges differ in operations"
-    history = history_of(folder)
-    if not len(history): return None
+    "Mixing weights after the last epoch; None where edges differ in how many operations they have"
+    history, sizes = history_of(folder), {len(ops) for ops in edges.values()}
+    if not len(history) or len(sizes) > 1: return None
     last, q = history.iloc[-1].to_dict(), []
     for label, ops in edges.items():
         place = label.replace('→', '-')
         q += [last.get(str(Column(cell, place, op)), 0.) for op in ops]
     q = np.array(q)
-    if not q.any() or len(q) % len(edges): return None
+    if not q.any(): return None
     return q.reshape(len(edges), -1)
 
 # %% ../../nbs/running/37_learned.ipynb #cb560c87

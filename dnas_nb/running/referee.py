@@ -10,7 +10,7 @@ __all__ = ['SHORT', 'shared_judge', 'tuner', 'trainer', 'conclude', 'from_table'
 import copy
 import dataclasses
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import count, islice
 import torch
 from ..bilevel import (Loss, Method, State, Step, arch_step, by_mean, dists, evaluate,
                              weight_opt, weight_step)
@@ -22,7 +22,7 @@ from ..genotype import one_hot, to_str
 from .identity import is_digits
 from ..methods import slot_name
 from ..space import Space
-from ..supernet import SuperNet, subnet
+from ..supernet import SuperNet, Theta, subnet
 
 # %% ../../nbs/running/39_referee.ipynb #e21a55cc
 @dataclass(frozen=True)
@@ -37,8 +37,11 @@ class _Shared:
     seen: dict = field(default_factory=dict)   # genotype -> accuracy
 
     def at(self, theta):
-        weight = next(self.net.parameters())
-        there = {c: t.to(weight.device) for c, t in theta.items()}
+        device = next(self.net.parameters()).device
+        theta = Theta.of(theta)
+        held = dict(weights=dict(theta), edges=theta.edges)
+        held = {part: {c: t.to(device) for c, t in of.items()} for part, of in held.items()}
+        there = replace(theta, **held)
         _, accuracy = evaluate(self.net, there, self.images, most=self.most, task=self.task)
         return accuracy
 
@@ -116,29 +119,26 @@ class _Tuning:
     seed: int
     calls: int = 0
 
-    def __call__(self, theta, decided, steps=20, epochs=0) -> dict:
+    def __call__(self, theta, decided, steps=20, epochs=0) -> Theta:
         "Theta after so many steps, or epochs: decided edges as they were"
-        todo = self._steps(max(1, epochs))
-        if not epochs:
-            todo = islice(todo, steps)
+        todo = self._steps(epochs) if epochs else islice(self._steps(), steps)
         for key, train, valid in todo:
             self._step(theta, decided, key, train, valid)
         self.calls += 1
         state = self.state
         loss = Loss(state.net, self.method.relax, state.live, 1., (self.seed,), task=state.task)
         held = _Held(loss, theta, decided)
-        out = {}
-        for c, D in dists(state, self.method).items():
-            out[c] = held.put(c, D.mean)
-        return out
+        now = dists(state, self.method)
+        edges = {c: D.edges for c, D in now.items() if D.edges is not None}
+        return Theta({c: held.put(c, D.mean) for c, D in now.items()}, edges=edges)
 
-    def _steps(self, epochs):
-        "Yield (key, training batch, validation batch) of every step"
+    def _steps(self, epochs=None):
+        "Yield (key, training batch, validation batch) of every step; None: without an end"
         train = self.split.train
         valid = self.split.valid
         size = min(self.batch, len(train))
         size_valid = min(self.batch, len(valid))
-        for epoch in range(epochs):
+        for epoch in count() if epochs is None else range(epochs):
             now = self.calls, epoch
             views = self.seed, 'tune', *now
             valid_views = self.seed, 'valid', 'tune', *now
@@ -255,7 +255,8 @@ def trainer(
     split,       # `Data`: trains on `train`, judges on `valid`
     seed=0,
     recipe=SHORT, # a `Recipe`
-    least=150,   # steps every network takes; few images are seen in more epochs
+    least=150,   # steps, about: fewer images are seen in more epochs; an epoch counts its last,
+                 # smaller batch here, and leaves it out: 135 steps of 150 with 626 images
     dev='cpu',   # torch device
     tell=None,   # called with a line per network
     task=classification,
@@ -263,7 +264,7 @@ def trainer(
     "`genotype -> accuracy in [0, 1]` of a small network of its own, trained for a few epochs"
     images = len(split.train)
     batch = min(recipe.batch, images)
-    steps = -(-images//batch)                      # of an epoch, rounded up
+    steps = -(-images//batch)                      # of an epoch, the smaller last one counted
     epochs = max(recipe.epochs, -(-least//steps))
     r = dataclasses.replace(recipe, batch=batch, epochs=epochs)
     return _Referee(space, split, seed, r, dev, tell, task)

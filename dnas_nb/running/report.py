@@ -19,6 +19,7 @@ from .folder import (account, history_of, owning, stored_arrays,
 from ..viz import curves, draw_dag, heat, op_color, panels, ribbons, short, style
 from ..genotype import from_json
 from ..reading.answers import Answers, views
+from ..spaces import all_spaces
 from ..safe import has_file, path_text, read_text
 from ..trace import Column
 
@@ -162,15 +163,27 @@ def _canvas(
     from matplotlib.figure import Figure
     return Figure((width, height), layout='constrained')
 
-def _cell_picture(
+def _ends_of(
     edges, # list of (from, to, operation)
-):         # Figure
-    "The found cell."
+    cell,  # its name
+    space, # name of its space; None: it is not known
+) -> tuple: # (number of input nodes, 'last' or 'concat')
+    "Where a cell begins and ends: as its space says, or as its edges let us guess"
+    make = all_spaces().get(space) if isinstance(space, str) else None
+    for c in make().cells if make else ():
+        if c.name == cell and {(src, dst) for src, dst, _ in edges} <= set(c.edges):
+            return c.n_in, c.output
     inputs = min(dst for _, dst, _ in edges)
-    if inputs == 1:
-        fig, output = _canvas(4.3, 1.9), 'last'
-    else:
-        fig, output = _canvas(5.2, 2.8), 'concat'
+    return inputs, 'last' if inputs == 1 else 'concat'
+
+def _cell_picture(
+    edges,       # list of (from, to, operation)
+    cell='cell', # its name
+    space=None,  # name of its space
+):               # Figure
+    "The found cell."
+    inputs, output = _ends_of(edges, cell, space)
+    fig = _canvas(4.3, 1.9) if output == 'last' else _canvas(5.2, 2.8)
     wires = [(src, dst) for src, dst, _ in edges]
     ops = [op for _, _, op in edges]
     draw_dag(wires, ops, inputs, output, fig.subplots())
@@ -251,7 +264,7 @@ def _kind_of_place(frame) -> str:
 
 def _balance_picture(
     frame,   # history
-    n_ops=0, # operations on an edge: their log bounds the entropy
+    n_ops=0, # operations on an edge, a geometric mean: their log bounds the entropy
 ):           # Figure, or None when the history says nothing about it
     "Mean edge entropy and share of edges led by a skip connection."
     have = [name for name in ('entropy', 'skip_share') if name in frame]
@@ -276,10 +289,13 @@ def _series(
     names = {part: f'{part}_{what}' for part in _PARTS}
     return {part: frame[name] for part, name in names.items() if name in frame}
 
-def _series_panel(ax, frame, what):
+# tasks whose loss is a cross-entropy
+_NATS = 'classification', 'multilabel', 'segmentation', 'tokens', 'nodes'
+
+def _series_panel(ax, frame, what, task):
     "Losses or accuracies over the epochs"
     lines = _series(frame, what)
-    name, unit = 'loss', 'cross-entropy'
+    name, unit = 'loss', 'cross-entropy' if task in _NATS else 'loss of the task'
     if what == 'acc':
         name, unit = 'accuracy', '%'
         both = _percent(np.stack(list(lines.values())))
@@ -291,6 +307,7 @@ def _series_panel(ax, frame, what):
 
 def _curves_picture(
     frame, # history
+    task='classification', # name of the task
 ):         # Figure, or None without losses and accuracies
     "Losses and accuracies on training and validation data."
     have = [what for what in ('loss', 'acc') if _series(frame, what)]
@@ -298,7 +315,7 @@ def _curves_picture(
         return None
     fig, places = _side_by_side(len(have))
     for what, ax in zip(have, places):
-        _series_panel(ax, frame, what)
+        _series_panel(ax, frame, what, task)
     return fig
 
 # %% ../../nbs/running/33_report.ipynb #37fbaac8
@@ -381,7 +398,8 @@ def _strips(
     op = np.minimum(below.sum(-1), len(moves.ops) - 1)       # (T, E, height)
     out = np.ones((len(moves.edges), height + _GAP, epochs, 3))
     columns = np.asarray(x, int) - 1
-    out[:, :height, columns] = colors[op].transpose(1, 2, 0, 3)
+    shown = (columns >= 0) & (columns < epochs)
+    out[:, :height, columns[shown]] = colors[op[shown]].transpose(1, 2, 0, 3)
     return out.reshape(-1, epochs, 3)
 
 # %% ../../nbs/running/33_report.ipynb #ec9a9b8c
@@ -795,10 +813,17 @@ class _Contents:
     moves: dict  # cell name -> Moves
     views: tuple = () # of `View`: what the found network answers
 
+def _asked(
+    run,  # contents of run.json
+    name, # of a setting
+):
+    "What was asked for; None where the run does not say"
+    return (run.get('settings') or {}).get(name)
+
 def _views(folder, run) -> tuple: # of `View`
     "Pictures of the answers on the validation part, where the run kept some"
     kept = stored_arrays(folder, 'answers.npz')
-    names, task = run.get('classes'), (run.get('settings') or {}).get('task')
+    names, task = run.get('classes'), _asked(run, 'task')
     if not kept or not isinstance(names, list):
         return ()
     try:
@@ -826,8 +851,7 @@ def _epochs(
     run,   # contents of run.json
 ) -> int:  # 0 when it does not say
     "How long the search was meant to be."
-    settings = run.get('settings') or {}
-    n = settings.get('epochs')
+    n = _asked(run, 'epochs')
     return n if isinstance(n, int) and 0 < n <= _LONGEST else 0
 
 def _glance(
@@ -849,13 +873,13 @@ def _titled(text, cell, group):
     "A heading that names the cell where there are several"
     return f'{text}: {cell}' if len(group) > 1 else text
 
-def _cell_pictures(cells):
+def _cell_pictures(cells, space=None):
     "A picture of each found cell"
     out = []
     for cell, edges in cells.items():
         if edges:
             title = _titled('The cell', cell, cells)
-            image = _png(_cell_picture(edges))
+            image = _png(_cell_picture(edges, cell, space))
             alt = _say_cell(edges)
             out.append(_Picture(f'cell-{_slug(cell)}', title, image, alt, _READ['cell']))
     return out
@@ -879,11 +903,9 @@ def _ribbons_pictures(moves, frame):
 def _run_pictures(has, moves):
     "Pictures of the whole search: those that its history allows"
     frame, epochs = has.frame, _epochs(has.run)
-    n_ops = max((len(its.ops) for its in moves.values()), default=0)
-    if not all(its.wired for its in moves.values()):
-        n_ops = np.exp(_most_entropy(frame))           # choices may differ in their options
+    n_ops = np.exp(_most_entropy(frame)) if moves else 0   # edges may differ in their operations
     balance = _balance_picture(frame, n_ops)
-    lines = _curves_picture(frame)
+    lines = _curves_picture(frame, _asked(has.run, 'task') or 'classification')
     whole = _glance(frame, has.corr, epochs)
     out = []
     if balance:
@@ -928,7 +950,7 @@ def _gallery(
     with mpl.rc_context():  # the caller's settings stay as they were
         style()
         return [
-            *_cell_pictures(has.cells),
+            *_cell_pictures(has.cells, _asked(has.run, 'space')),
             *_ribbons_pictures(moves, has.frame),
             *_run_pictures(has, moves),
             *_correlation_pictures(has.corr),
@@ -1118,7 +1140,7 @@ def _collapsed(cells):
     "Are half of the edges or more skip connections?"
     ops = []
     for edges in cells.values():
-        ops += [op for _, _, op in edges]
+        ops += [op.removesuffix('_relu') for _, _, op in edges]   # a rectified skip is one too
     return bool(ops) and ops.count('skip_connect') >= len(ops)/2
 
 def _say_chosen(run, chosen):
