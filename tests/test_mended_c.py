@@ -1,11 +1,19 @@
 "Tables, domains and readings: what they say where the easy case is left."
 
+from functools import partial
 import numpy as np
 import pytest
 import torch
 from conftest import fails
+from dnas_nb.bench.baselines import evolution, of_table, outcome, race
+from dnas_nb.bench.convert import figures
+from dnas_nb.bench.tables import make_table
 from dnas_nb.domains.graphs import Labelled
+from dnas_nb.genotype import all_archs, to_str
+from dnas_nb.space import toy
 
+ARCHS = [to_str(g) for g in all_archs(toy())]
+CONVS = np.array([50.0 + 10 * a.count('nor_conv') for a in ARCHS])
 THREE = torch.eye(3)
 PARTS = {name: torch.arange(3) == k for k, name in enumerate(('train', 'valid', 'test'))}
 
@@ -30,3 +38,39 @@ def test_a_graph_of_arrays_says_what_does_not_fit():
     fails(lambda: three([[0, 1], [2, 2]], y=(0, 1.5, 0)), 'classes are whole numbers')
     more = PARTS | dict(rest=torch.ones(3).bool())
     fails(lambda: three([[0, 1], [2, 2]], masks=more), 'no part is called rest')
+
+
+def toy_table(**costs):
+    "The 27 toy cells: more convolutions, more accuracy."
+    known = {('d', part, 9, 'mean'): CONVS for part in ('valid', 'test')}
+    paid = {('d', f'{name}_9_s'): np.full(27, value) for name, value in costs.items()}
+    return make_table('invented', 'toy', ARCHS, known, paid)
+
+
+def test_a_choice_pays_the_training_that_it_looks_at():
+    trained = dict(
+        epochs=9,
+        eval_acc1es={'x-valid@8': 20.0, 'ori-test@8': 30.0},
+        train_acc1es={8: 40.0},
+        train_times={k: 2.0 for k in range(9)},
+        params=1,
+        flop=1,
+        latency=[],
+    )
+    half = trained | dict(train_times={k: 1.0 for k in range(9)})
+    results = {('cifar10', 777): trained, ('cifar10-valid', 777): half}
+    found = figures({'9': dict(arch_str='a', all_results=results)}, 'a')
+    assert found['cifar10/train_9_s'] == 18 and found['cifar10/half_train_9_s'] == 9
+    for costs in (dict(train=9.0), dict(train=18.0, half_train=9.0)):
+        paid = of_table(toy_table(**costs), 'd')(ARCHS[0]).seconds
+        assert paid == pytest.approx(9.0)
+
+
+def test_runs_of_a_race_stand_under_the_names_that_were_given():
+    look = of_table(toy_table(), 'd')
+    few = dict(few=partial(evolution, population=3), many=evolution)
+    trails = race(few, look, toy(), seeds=2, budget=12)
+    assert [t.name for t in trails] == ['few', 'few', 'many', 'many']
+    assert outcome(trails).runs.to_dict() == dict(few=2, many=2)
+    alone = evolution(look, toy(), 12, seed=1)     # a name changes no draw
+    assert trails[3].archs == alone.archs
