@@ -10,7 +10,9 @@ from dnas_nb.bench.convert import figures
 from dnas_nb.bench.tables import make_table
 from dnas_nb.domains.graphs import Labelled
 from dnas_nb.genotype import all_archs, to_str
-from dnas_nb.space import toy
+from dnas_nb.reading.cards import against, all_cells, compatible, connected, transfer, wants
+from dnas_nb.reading.motifs import Motif, absent, rewired, seeds_needed, subgraphs
+from dnas_nb.space import Cell, toy
 
 ARCHS = [to_str(g) for g in all_archs(toy())]
 CONVS = np.array([50.0 + 10 * a.count('nor_conv') for a in ARCHS])
@@ -74,3 +76,60 @@ def test_runs_of_a_race_stand_under_the_names_that_were_given():
     assert outcome(trails).runs.to_dict() == dict(few=2, many=2)
     alone = evolution(look, toy(), 12, seed=1)     # a name changes no draw
     assert trails[3].archs == alone.archs
+
+
+UNLIKE = Cell(
+    'c', n_in=1, edges=((0, 1), (0, 2), (1, 2)), ops=(('none', 'a'), ('none', 'a'), ('a', 'none'))
+)
+
+
+def test_no_edge_is_known_by_its_name():
+    assert absent(UNLIKE).tolist() == [0, 0, 1]
+    rows = all_cells(UNLIKE)
+    runs = [[UNLIKE.ops[e][o] == 'a' for e, o in enumerate(row)] for row in rows]
+    assert connected(rows, UNLIKE).tolist() == [b or (a and c) for a, b, c in runs]
+
+
+def test_edges_of_different_operations_are_not_wired_anew():
+    rows = all_cells(UNLIKE)
+    fails(lambda: rewired(rows, UNLIKE, np.random.default_rng(0)), 'offer different operations')
+    fails(lambda: subgraphs(rows, UNLIKE, n=2), 'offer different operations')
+    fails(lambda: subgraphs(rows.tolist(), UNLIKE, n=2), '(n, 3) operation numbers')
+
+
+def test_sampled_cells_of_two_edges_are_counted():
+    two = Cell('two', n_in=1, edges=((0, 1), (1, 2)), ops=(('none', 'a', 'b'),) * 2)
+    rows = np.repeat([[0, 0], [1, 2], [1, 1], [2, 0]], [10, 20, 5, 5], 0)
+    found = wants(rows, {'0→1': 'a'}, '1→2', two)
+    assert found.before.to_dict() == dict(none=15 / 40, a=5 / 40, b=20 / 40)
+    assert found.after.to_dict() == dict(none=0, a=5 / 25, b=20 / 25)
+    Y = np.arange(9.0).reshape(3, 3)
+    assert wants(Y, {'0→1': 'a'}, '1→2', two).after.to_dict() == dict(none=3, a=4, b=5)
+    fails(lambda: wants(rows[:, :1], {'0→1': 'a'}, '1→2', two), 'cells are (n, 2)')
+
+
+def test_constants_that_differ_are_infinitely_far_apart():
+    assert against([1, 1], [2, 2])['cohen'] == -np.inf
+    assert against([2, 2], [1, 1])['cohen'] == np.inf
+    assert against([1, 1], [1, 1])['cohen'] == 0
+    assert np.isnan(against([1], [1, 2])['cohen'])
+
+
+def test_a_data_set_was_seen_if_its_whole_name_was_given():
+    cells, table = np.ones((4, 3), int), toy_table()
+    asked = dict(versus='random', n=4)
+    assert not transfer(cells, table, seen='dd', **asked).seen.any()
+    assert transfer(cells, table, seen='d', **asked).seen.all()
+    assert len(transfer(cells, table, datasets='d', **asked)) == 1
+
+
+def test_no_motif_is_used_where_none_is_asked_for():
+    motif = Motif((((0, 1), 'a'),), 'set', 2.0)
+    fixed, used, _ = compatible([motif], UNLIKE, top=0)
+    assert (fixed, used) == ({}, [])
+    assert compatible([motif], UNLIKE, top=1)[1] == [motif]
+
+
+def test_pairs_need_two_edges_and_two_operations():
+    fails(lambda: seeds_needed(6, 1), 'no pairs of choices')
+    fails(lambda: seeds_needed(1, 5), 'no pairs of choices')
