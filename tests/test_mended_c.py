@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import fails
+from dnas_nb.bench.baselines import _Trail as Trail
 from dnas_nb.bench.baselines import evolution, of_table, outcome, race
 from dnas_nb.bench.convert import figures
+from dnas_nb.bench.queries import Queries, once
 from dnas_nb.bench.tables import make_table
+from dnas_nb.core import generator
 from dnas_nb.domains.graphs import Labelled
 from dnas_nb.genotype import all_archs, to_str
 from dnas_nb.reading.cards import against, all_cells, compatible, connected, transfer, wants
@@ -133,3 +136,34 @@ def test_no_motif_is_used_where_none_is_asked_for():
 def test_pairs_need_two_edges_and_two_operations():
     fails(lambda: seeds_needed(6, 1), 'no pairs of choices')
     fails(lambda: seeds_needed(1, 5), 'no pairs of choices')
+
+
+def test_different_cells_of_a_large_space_have_different_numbers():
+    live = torch.ones(40, 8, dtype=torch.bool)
+    search = Queries(live, generator=generator('large'))
+    cells = search.uniform(2000)
+    cells[1000:] = cells[:1000]
+    cells[1000:, -1] = (cells[:1000, -1] + 1) % 8      # one choice differs, the last
+    codes = search.code(cells)
+    assert codes.unique().numel() == 2000 and codes.min() >= 0
+    search.tell(cells, cells[:, 0])
+    assert len(search.ask(10)) == 10
+
+
+@pytest.mark.parametrize('E, O', [(6, 5), (21, 8)])
+def test_cells_of_small_spaces_are_numbered_by_their_digits(E, O):
+    live = torch.ones(E, O, dtype=torch.bool)
+    cells = torch.full((1, E), O - 1)
+    cells = torch.cat([cells, torch.eye(E).long()])
+    expected = [O**E - 1, *(O**k for k in range(E))]
+    assert Queries(live).code(cells).tolist() == expected
+
+
+def test_what_is_asked_again_costs_nothing():
+    clock = np.array([1.0, 3, 7, 15])
+    trail = Trail('t', 0, ('a', 'a', 'b', 'a'), *np.ones((2, 4)), clock)
+    assert once(trail).seconds.tolist() == [1, 5]
+    assert once(trail, 1).seconds.tolist() == [1]
+    known = np.array([0.1, 0.3, 0.7])
+    alone = Trail('t', 0, (0, 1, 2), *np.ones((2, 3)), known)
+    assert once(alone).seconds.tolist() == known.tolist()      # no bit moves
