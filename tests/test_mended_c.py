@@ -1,5 +1,6 @@
 "Tables, domains and readings: what they say where the easy case is left."
 
+from dataclasses import replace
 from functools import partial
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from dnas_nb.bench.baselines import _Trail as Trail
 from dnas_nb.bench.baselines import evolution, of_table, outcome, race
 from dnas_nb.bench.convert import figures
 from dnas_nb.bench.queries import Queries, once
-from dnas_nb.bench.tables import make_table
+from dnas_nb.bench.tables import Repeats, accuracies, certain, cost, make_table, oracle
+from dnas_nb.bench.tables import plot_distribution, plot_valid_test, random_best, summary
+from dnas_nb.bench.tables import with_costs, worth
 from dnas_nb.core import generator
 from dnas_nb.domains.graphs import Labelled
 from dnas_nb.genotype import all_archs, to_str
@@ -167,3 +170,64 @@ def test_what_is_asked_again_costs_nothing():
     known = np.array([0.1, 0.3, 0.7])
     alone = Trail('t', 0, (0, 1, 2), *np.ones((2, 3)), known)
     assert once(alone).seconds.tolist() == known.tolist()      # no bit moves
+
+
+def small_table(**columns):
+    "Four cells; columns by split_epochs, all of them means on `d`."
+    labelled = {}
+    for name, values in columns.items():
+        split, epochs = name.split('_')
+        epochs = int(epochs) if epochs.isdecimal() else epochs
+        labelled['d', split, epochs, 'mean'] = np.array(values, float)
+    return make_table('small', 'toy', ARCHS[:4], labelled)
+
+
+def test_the_longest_training_may_be_a_word():
+    table = small_table(test_full=[1, 2, 3, 4], test_12=[4, 3, 2, 1])
+    assert accuracies(table, 'd').tolist() == [1, 2, 3, 4]
+    assert accuracies(table, 'd', epochs=12).tolist() == [4, 3, 2, 1]
+
+
+def test_both_accuracies_of_a_row_are_of_equally_long_trainings():
+    table = small_table(test_200=[1, 2, 3, 4], valid_12=[7, 8, 9, 10], test_12=[5, 6, 7, 8])
+    assert summary(table, 0).valid.isna().all()
+    row = summary(table, 0, epochs=12).iloc[0]
+    assert (row.valid, row.test) == (7, 5)
+    untested = summary(small_table(valid_12=[7, 8, 9, 10]), 1).iloc[0]
+    assert untested.valid == 8 and 'test' not in untested
+
+
+def test_a_title_counts_what_was_measured():
+    table = small_table(test_9=[90, 84, np.nan, np.nan])
+    title = plot_distribution(table, 'd').get_title()
+    assert title == '50% of 2 architectures lie within 5 points of the best'
+    both = small_table(test_9=[1, 2, np.nan, 3], valid_9=[1, 2, 3, np.nan])
+    assert plot_valid_test(both, 'd').get_title().startswith('2 architectures')
+
+
+def test_the_worth_of_a_cell_is_no_draw_too_many():
+    table = small_table(test_9=[1, 2, 3, 4])
+    found = [worth(table, 3, 'd', chance=1 - 0.75**k) for k in range(1, 30)]
+    assert found == list(range(1, 30))
+    assert worth(table, 3, 'd', chance=1 - 0.75**3 + 1e-6) == 4
+
+
+def test_a_table_in_which_nothing_was_measured_has_no_best():
+    table = small_table(test_9=[np.nan] * 4, valid_9=[1, 2, 3, 4])
+    fails(lambda: oracle(table, 'd'), 'no architecture of small was measured')
+    fails(lambda: random_best(table, 'd', 3), 'no architecture of small was measured')
+
+
+def test_of_a_cost_that_two_tables_have_the_first_counts():
+    first = toy_table(train=9.0)
+    both = with_costs(first, toy_table(train=18.0, other=1.0))
+    assert cost(both, 0).train_9_s.tolist() == [9] and cost(both, 0).other_9_s.tolist() == [1]
+    named = replace(first, costs=first.costs.set_axis(range(27)))
+    fails(lambda: with_costs(first, named), 'name their architectures differently')
+
+
+def test_how_sure_a_rank_is_is_known_of_whole_tables():
+    right = np.array([[80, 70]] * 27) + np.arange(27)[:, None]
+    table = replace(toy_table(), repeats={'d': Repeats(right, 120)})
+    assert certain(table, 26, 'd').of == 27
+    fails(lambda: certain(replace(table, frame=table.frame.iloc[5:]), 0, 'd'), '22 of its 27')
