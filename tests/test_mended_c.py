@@ -14,7 +14,11 @@ from dnas_nb.bench.tables import Repeats, accuracies, certain, cost, make_table,
 from dnas_nb.bench.tables import plot_distribution, plot_valid_test, random_best, summary
 from dnas_nb.bench.tables import with_costs, worth
 from dnas_nb.core import generator
+from dnas_nb.dialects import parse
 from dnas_nb.domains.graphs import Labelled
+from dnas_nb.domains.modalities import pair_inputs, spectrogram
+from dnas_nb.domains.series import twin_series
+from dnas_nb.domains.text import confusion, looked_at, plot_looks, text_data, text_space
 from dnas_nb.genotype import all_archs, to_str
 from dnas_nb.reading.cards import against, all_cells, compatible, connected, transfer, wants
 from dnas_nb.reading.motifs import Motif, absent, rewired, seeds_needed, subgraphs
@@ -231,3 +235,36 @@ def test_how_sure_a_rank_is_is_known_of_whole_tables():
     table = replace(toy_table(), repeats={'d': Repeats(right, 120)})
     assert certain(table, 26, 'd').of == 27
     fails(lambda: certain(replace(table, frame=table.frame.iloc[5:]), 0, 'd'), '22 of its 27')
+
+
+def test_loud_floats_and_pictures_with_gaps_are_refused():
+    tone = torch.sin(torch.arange(800.0))
+    fails(lambda: spectrogram(1e4 * tone), 'clip has floats up to 1e+04', 'divide')
+    samples = (2**14 * tone).short()
+    assert spectrogram(samples).equal(spectrogram(samples / 2**15))
+    assert spectrogram(1.5 * tone).isfinite().all()
+    holes = np.full((1, 8, 8), np.nan)
+    fails(lambda: pair_inputs([tone], holes), 'images contain NaN')
+
+
+def test_a_twin_series_is_longer_than_its_bend():
+    fails(lambda: twin_series(shortest=12), 'shortest must be a whole number of at least 13')
+    fails(lambda: twin_series(length=12), 'length must be a whole number of at least 13')
+    fails(lambda: twin_series(length=20, shortest=30), 'from 13 to 20')
+    assert twin_series(shortest=13).train.x['mask'].sum(1).min() >= 13
+
+
+def test_a_look_at_a_network_leaves_it_as_it_was():
+    words = text_data('grammar')
+    space = text_space(words, C=16, widths=(4, 8), rows=32)
+    which = 'width=8 pairs=on layers=1 first=skip second=skip each=off whole=attention'
+    net = space.network(parse(which, space))
+    few = words.test[:3].x
+    net.drop.eval()                                       # one module of it is not learning
+    shares = looked_at(net, few)
+    counts = confusion(net, words.test)
+    assert net.training and net.layers.training and not net.drop.training
+    assert counts.sum() == len(words.test)
+    long = [['word'] * 99, ['one', 'two'], ['three']]
+    ax = plot_looks(long, shares)
+    assert len(ax.texts) == shares.shape[1] + 3
