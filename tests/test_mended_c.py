@@ -8,16 +8,22 @@ import torch
 from conftest import fails
 from dnas_nb.bench.baselines import _Trail as Trail
 from dnas_nb.bench.baselines import evolution, of_table, outcome, race
+from dnas_nb.bench.certainty import believe
 from dnas_nb.bench.convert import figures
+from dnas_nb.bench.digits201 import measure
+from dnas_nb.bench.measured import open_forms
 from dnas_nb.bench.queries import Queries, once
 from dnas_nb.bench.tables import Repeats, accuracies, certain, cost, make_table, oracle
 from dnas_nb.bench.tables import plot_distribution, plot_valid_test, random_best, summary
 from dnas_nb.bench.tables import with_costs, worth
-from dnas_nb.core import generator
+from dnas_nb.core import UserError, generator
 from dnas_nb.dialects import parse
-from dnas_nb.domains.graphs import Labelled
+from dnas_nb.domains.brief import BriefJudge
+from dnas_nb.domains.catalogue import CATALOGUE
+from dnas_nb.domains.graphs import Labelled, twin_graph
+from dnas_nb.domains.graphspace import Pattern
 from dnas_nb.domains.modalities import pair_inputs, spectrogram
-from dnas_nb.domains.series import twin_series
+from dnas_nb.domains.series import SERIES, twin_series
 from dnas_nb.domains.text import confusion, looked_at, plot_looks, text_data, text_space
 from dnas_nb.genotype import all_archs, to_str
 from dnas_nb.reading.cards import against, all_cells, compatible, connected, transfer, wants
@@ -268,3 +274,39 @@ def test_a_look_at_a_network_leaves_it_as_it_was():
     long = [['word'] * 99, ['one', 'two'], ['three']]
     ax = plot_looks(long, shares)
     assert len(ax.texts) == shares.shape[1] + 3
+
+
+def test_more_right_answers_than_pictures_are_a_mistake():
+    right = np.array([[80, 70], [90, 85], [60, 121]])
+    fails(lambda: believe(right, 120), '121 right answers of 120 pictures')
+    assert believe(right, 121).mean.shape == (3,)
+
+
+@pytest.mark.parametrize('code', [90000, 98888, 100000, -1, 10009])
+def test_a_code_that_names_no_network_is_refused(code):
+    fails(lambda: Pattern.at(code), f'no network has the code {code}')
+    fails(lambda: BriefJudge(twin_graph())([code]), f'no network has the code {code}')
+
+
+@pytest.mark.parametrize('row', ['abc,1', '10000,abc', '10000.7,3', '99999,5', ',5', '10000,101'])
+def test_a_damaged_row_of_scores_is_named(row, tmp_path):
+    path = tmp_path / 'known.csv'
+    path.write_text(f'code,score\n10000,50\n{row}\n')
+    judge = BriefJudge(twin_graph())
+    with pytest.raises(UserError):
+        judge.learn(path)
+    assert not judge.known
+    path.write_text('code,score\n10000,50\n12345,60.5\n')
+    assert judge.learn(path) == 2 and judge.known == {10000: 50, 12345: 60.5}
+
+
+def test_few_forms_are_all_among_the_best():
+    right = np.full((2, 4, 3), 60)
+    right[:, :, 2] += 3 * np.arange(4)
+    right[1, 2:] = -1                       # two of the four were trained once
+    assert sorted(open_forms(right, 120, top=100, enough=0)) == [2, 3]
+    fails(lambda: measure([], 0), 'no forms')
+
+
+def test_every_series_has_a_name_in_the_catalogue():
+    assert set(SERIES) <= set(CATALOGUE)
