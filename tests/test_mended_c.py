@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from conftest import fails
 from dnas_nb.bench.baselines import _Trail as Trail
 from dnas_nb.bench.baselines import evolution, of_table, outcome, race
@@ -12,11 +13,13 @@ from dnas_nb.bench.certainty import believe
 from dnas_nb.bench.convert import figures
 from dnas_nb.bench.digits201 import measure
 from dnas_nb.bench.measured import open_forms
+from dnas_nb.bench.proxies import PROXIES, fidelity, live_archs
 from dnas_nb.bench.queries import Queries, once
 from dnas_nb.bench.tables import Repeats, accuracies, certain, cost, make_table, oracle
 from dnas_nb.bench.tables import plot_distribution, plot_valid_test, random_best, summary
 from dnas_nb.bench.tables import with_costs, worth
-from dnas_nb.core import UserError, generator
+from dnas_nb.bilevel import Plan, search, start
+from dnas_nb.core import UserError, generator, seeded
 from dnas_nb.dialects import parse
 from dnas_nb.domains.brief import BriefJudge
 from dnas_nb.domains.catalogue import CATALOGUE
@@ -25,12 +28,18 @@ from dnas_nb.domains.graphspace import Pattern
 from dnas_nb.domains.modalities import pair_inputs, spectrogram
 from dnas_nb.domains.series import SERIES, twin_series
 from dnas_nb.domains.text import confusion, looked_at, plot_looks, text_data, text_space
-from dnas_nb.genotype import all_archs, to_str
+from dnas_nb.genotype import all_archs, neighbours, one_hot, to_str
+from dnas_nb.methods import find_method
 from dnas_nb.reading.cards import against, all_cells, compatible, connected, transfer, wants
+from dnas_nb.reading.landscape import eigen
 from dnas_nb.reading.motifs import Motif, absent, rewired, seeds_needed, subgraphs
-from dnas_nb.space import Cell, toy
+from dnas_nb.reading.wiring import probe_part
+from dnas_nb.sources import load_data
+from dnas_nb.space import Cell, darts, toy
+from dnas_nb.supernet import Spec
 
-ARCHS = [to_str(g) for g in all_archs(toy())]
+EVERY = list(all_archs(toy()))
+ARCHS, SOME = list(map(to_str, EVERY)), EVERY[:3]
 CONVS = np.array([50.0 + 10 * a.count('nor_conv') for a in ARCHS])
 THREE = torch.eye(3)
 PARTS = {name: torch.arange(3) == k for k, name in enumerate(('train', 'valid', 'test'))}
@@ -153,14 +162,14 @@ def test_pairs_need_two_edges_and_two_operations():
 
 def test_different_cells_of_a_large_space_have_different_numbers():
     live = torch.ones(40, 8, dtype=torch.bool)
-    search = Queries(live, generator=generator('large'))
-    cells = search.uniform(2000)
+    asking = Queries(live, generator=generator('large'))
+    cells = asking.uniform(2000)
     cells[1000:] = cells[:1000]
     cells[1000:, -1] = (cells[:1000, -1] + 1) % 8      # one choice differs, the last
-    codes = search.code(cells)
+    codes = asking.code(cells)
     assert codes.unique().numel() == 2000 and codes.min() >= 0
-    search.tell(cells, cells[:, 0])
-    assert len(search.ask(10)) == 10
+    asking.tell(cells, cells[:, 0])
+    assert len(asking.ask(10)) == 10
 
 
 @pytest.mark.parametrize('E, O', [(6, 5), (21, 8)])
@@ -310,3 +319,73 @@ def test_few_forms_are_all_among_the_best():
 
 def test_every_series_has_a_name_in_the_catalogue():
     assert set(SERIES) <= set(CATALOGUE)
+
+
+class Row(nn.Module):
+    "Pictures as rows: one convolution along them, a norm, and a sum of each row."
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(8, 6, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm1d(6)
+        self.out = nn.Linear(6, 4, bias=False)
+
+    def forward(self, x):
+        return self.out(self.norm(self.conv(x[:, 0])).relu().mean(-1))
+
+
+def test_proxies_see_convolutions_and_norms_of_any_dimension():
+    g = generator('row')
+    x, y = torch.randn(8, 1, 8, 8, generator=g), torch.arange(8) % 4
+    with seeded('row'):
+        net = Row()
+    loss = nn.functional.cross_entropy(net(x), y)
+    grads = torch.autograd.grad(loss, [net.conv.weight, net.out.weight])
+    layers = net.conv.weight, net.out.weight
+    expected = sum((w * d).abs().sum().item() for w, d in zip(layers, grads))
+    assert PROXIES['snip'](net, (x, y)) == pytest.approx(expected, rel=1e-5)
+    # without the norm each of two layers holds the whole flow
+    ones = nn.functional.conv1d(torch.ones(1, 8, 8), net.conv.weight.abs(), padding=1)
+    flow = (net.out.weight.abs() @ ones.mean(-1).T).sum().item()
+    net.norm.running_mean.fill_(3)
+    assert PROXIES['synflow'](net, (x, y)) == pytest.approx(2 * flow, rel=1e-5)
+
+
+def test_living_cells_keep_as_many_inputs_as_their_space():
+    space = darts()
+    live = {cell.name: cell.live.clone() for cell in space.cells}
+    live['normal'][:, 4:] = False
+    for g in live_archs(space, live, 20):
+        assert all(len(rows) == 8 for _, rows in g.groups)
+        for cell in space.cells:
+            there = one_hot(g, space)[cell.name].bool()
+            assert (there <= live[cell.name]).all() and len(neighbours(g, space)) > 0
+    live['normal'][:] = False
+    fails(lambda: live_archs(space, live, 1), "cell 'normal', node 2")
+
+
+def searched(method):
+    "The end of a short search with running statistics."
+    row, data = find_method(method), load_data('digits', images=200)
+    with seeded('mended'):
+        net = toy().supernet(Spec(C=4, n=1, in_ch=1, batch_stats=False))
+    plan = Plan(epochs=1, batch=16)
+    state = start(net, row, plan)
+    for state in search(state, row, data.search, plan):
+        pass
+    return state, row, data
+
+
+def test_what_looks_at_a_supernet_leaves_its_statistics():
+    state, row, data = searched('darts')
+    kept = {name: v.clone() for name, v in state.net.state_dict().items()}
+    assert any('running_mean' in name for name in kept)
+    probe_part(state, row, data.search, most=64)
+    fidelity(state.net, toy(), data.valid, toy_table(), SOME, 'd', most=64)
+    assert state.net.training
+    assert all(kept[name].equal(v) for name, v in state.net.state_dict().items())
+
+
+def test_weights_that_are_constants_have_no_curvature():
+    state, row, data = searched('random')
+    assert eigen(state, row, data.search) == dict(eig=0)
