@@ -8,7 +8,7 @@ __all__ = ['SEARCHES', 'Seen', 'op_counts', 'training_seconds', 'of_table', 'Met
 
 # %% ../../nbs/bench/26_baselines.ipynb #ceb23d3c
 import collections, itertools, time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import NamedTuple
 import numpy as np
@@ -59,11 +59,14 @@ def training_seconds(
     dataset,
     epochs=None, # of the training; None: the longest
 ):
-    "(N,) seconds of one training of each architecture, or None if the table has none"
+    "(N,) seconds of the training that `valid` is of; else of the reported; None: not known"
     if epochs is None:
         epochs = accuracies(table, dataset).name[2]
-    wanted = f'train_{epochs}_s'
-    if (dataset, wanted) not in list(table.costs.columns):
+    there = list(table.costs.columns)
+    wanted = f'half_train_{epochs}_s'      # on half of the images: see `convert`
+    if (dataset, wanted) not in there:
+        wanted = f'train_{epochs}_s'
+    if (dataset, wanted) not in there:
         return None
     known = quantity(table, wanted, dataset).to_numpy().astype(float)
     X, _ = op_counts(table.frame.index)
@@ -94,7 +97,10 @@ def of_table(
     report=None, # epochs of the training that is reported; None: the longest
     each=None,   # seconds of one training, where the table has none
 ):
-    "`genotype -> Seen` by look-up. Raises `UserError` for an architecture not measured"
+    """`genotype -> Seen` by look-up. Raises `UserError` for an architecture not measured.
+
+    NAS-Bench-201 as it is fetched knows the seconds of CIFAR-10 for the training on all images
+    only, twice those of the training that `valid` is of"""
     valid = accuracies(table, dataset, 'valid', epochs).to_numpy()
     test = accuracies(table, dataset, 'test', report).to_numpy()
     seconds = training_seconds(table, dataset, epochs)
@@ -307,15 +313,18 @@ SEARCHES = dict(random=random_search, evolution=evolution, local=local_search)
 
 # %% ../../nbs/bench/26_baselines.ipynb #9cb39f04
 def race(
-    searches,   # dict name -> (accuracy, space, seed=..., **budget) -> trail
+    searches,   # dict name, for the record -> (accuracy, space, seed=..., **budget) -> trail
     accuracy,   # genotype -> `Seen`, or float
     space,      # `Space`
     seeds=20,   # how many
     **budget,   # budget, seconds
 ) -> list:      # of trails
     "Every search with every seed"
-    both = itertools.product(searches.values(), range(seeds))
-    return [search(accuracy, space, seed=seed, **budget) for search, seed in both]
+    trails = []
+    for (name, search), seed in itertools.product(searches.items(), range(seeds)):
+        trail = search(accuracy, space, seed=seed, **budget)
+        trails.append(replace(trail, name=name))
+    return trails
 
 def outcome(
     trails, # list of trails

@@ -111,8 +111,12 @@ def believe(
     right,  # (F, S) right answers of trainings; below 0: not trained
     of,     # pictures judged in each
 ) -> Belief:
-    "Empirical Bayes. Raises `UserError` where no form was trained twice"
-    z = _log_odds(np.asarray(right), of)
+    "Empirical Bayes. Raises `UserError` where no form was trained twice, or right exceeds `of`"
+    right = np.asarray(right)
+    if (right > of).any():
+        raise UserError(f'{right.max()} right answers of {of} pictures: give counts, and how many '
+                        'pictures were judged in each')
+    z = _log_odds(right, of)
     sigma, grid, chance = _fitted(z[:, ~np.isnan(z).all(0)])
     values = 100/(1 + np.exp(-grid/np.sqrt(1 + np.pi*sigma**2/8)))
     return Belief(values, chance, sigma)

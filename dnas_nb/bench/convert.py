@@ -81,8 +81,9 @@ def _figures_of(
     out = {}
     for split, theirs in splits.items():
         out[f'{d}/{split}/{n}/{seed}'] = trained['eval_acc1es'][f'{theirs}@{last}']
-    if dataset == 'cifar10-valid':
-        return out                     # trained on half of the images only
+    if dataset == 'cifar10-valid':     # trained on half of the images only
+        out[f'{d}/half_train_{n}_s/{seed}'] = sum(trained['train_times'].values())
+        return out
     out[f'{d}/train/{n}/{seed}'] = trained['train_acc1es'][last]
     for quantity, cost in _costs_of(trained, n).items():
         out[f'{d}/{quantity}/{seed}'] = cost

@@ -121,14 +121,14 @@ MOST = 40   # trainings of a form in version 2, at most
 def open_forms(
     right,       # (seeds, F, 3)
     of,          # test pictures
-    top=100,     # forms whose places should be known
+    top=100,     # forms whose places should be known; all, where there are fewer
     enough=.3,   # standard error in points
     chance=.05,  # of belonging to the best: below it a form is given up
     among=None,  # numbers of forms: these instead, whatever their chance
 ) -> np.ndarray: # numbers of forms, the most promising first
     "Forms that may belong to the best, or are asked for, and are not known well"
     belief = believe(right[:, :, 2].T, of)
-    bars = np.sort(belief.draws, axis=1)[:, -top]
+    bars = np.sort(belief.draws, axis=1)[:, -top:][:, 0]
     likely = (belief.draws >= bars[:, None]).mean(0)
     unknown = (belief.error > enough) & (right[-1, :, 0] < 0)
     order = np.argsort(-likely, kind='stable')

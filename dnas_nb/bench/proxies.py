@@ -7,9 +7,10 @@ __all__ = ['PROXIES', 'first_batch', 'untrained', 'scores', 'rank_by', 'kendall'
            'live_archs']
 
 # %% ../../nbs/bench/27_proxies.ipynb #5ba83550
-import copy, time
+import copy, itertools, time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 import numpy as np
 import torch
@@ -21,11 +22,15 @@ from .tables import accuracies, index
 from ..bilevel import evaluate
 from ..data import normalise
 from ..genotype import from_ops, one_hot
-from ..supernet import n_weights, subnet
+from ..supernet import SuperNet, n_weights, subnet
+from ..trees import purely
 
 # %% ../../nbs/bench/27_proxies.ipynb #694bd93e
+_WEIGHED = nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d
+_NORMS = nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d
+
 def _layers(net) -> list: # weights of convolutions and linear layers
-    return [m.weight for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    return [m.weight for m in net.modules() if isinstance(m, _WEIGHED)]
 
 def _with_gradients(
     value,   # scalar
@@ -55,6 +60,11 @@ def _snip(net, batch) -> float:
     return sum((w*g).abs().sum().item() for w, g in _weights_and_grads(net, batch))
 
 # %% ../../nbs/bench/27_proxies.ipynb #0f59253d
+class _Through(nn.Module):
+    "What is given, in the place of a norm; with or without a mask"
+    def forward(self, x, *more):
+        return x
+
 def _bare(
     net, # a network
 ):
@@ -62,8 +72,8 @@ def _bare(
     net = copy.deepcopy(net).double().eval()
     for m in list(net.modules()):
         for name, child in list(m.named_children()):
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(m, name, nn.Identity())
+            if isinstance(child, _NORMS):
+                setattr(m, name, _Through())
     for p in net.parameters():
         p.data.abs_()
     return net
@@ -256,8 +266,10 @@ def fidelity(
     part='test',  # of the table
     most=1024,    # a class-balanced sample of so many pictures; None: all
 ) -> _Fidelity:
-    "Kendall's tau between one-shot and stand-alone accuracy"
+    "Kendall's tau between one-shot and stand-alone accuracy; the supernet stays as it was"
     shared = []
+    if isinstance(net, SuperNet):        # judged in training mode, so on copies of its buffers
+        net = partial(purely(net), {})
     with torch.no_grad():
         for g in archs:
             _, accuracy = evaluate(net, one_hot(g, space), images, most=most)
@@ -273,13 +285,18 @@ def live_archs(
     n,         # how many
     seed=0,
 ) -> list:
-    "`n` random genotypes of live operations, all different; fewer where there are not so many"
+    """`n` random genotypes of live operations, all different; fewer where there are not so many.
+
+    Where nodes keep k inputs, k with a live operation that is not none are drawn"""
     gen, found = generator('live', seed), {}
     for _ in range(50*n):
         if len(found) == n:
             break
-        g = from_ops(space, {c.name: _picked(c, live[c.name], gen) for c in space.cells})
-        found[g] = None
+        ops = {}
+        for c in space.cells:
+            picked = _kept if c.keep else _picked
+            ops[c.name] = picked(c, live[c.name], gen)
+        found[from_ops(space, ops)] = None
     return list(found)
 
 def _picked(
@@ -294,3 +311,26 @@ def _picked(
         i = torch.randint(len(options), (), generator=gen).item()
         columns.append(options[i])
     return columns
+
+def _kept(
+    cell, # `Cell` with `keep`
+    live, # (E, O) bool
+    gen,  # a `torch.Generator`
+) -> list:
+    "A live column for every edge that a node keeps, None for the others"
+    columns = [None]*cell.E
+    for node, keep in zip(cell.inner, cell.keep):
+        ways = []
+        into = [e for e, (_, dst) in enumerate(cell.edges) if dst == node]
+        for edges in itertools.combinations(into, keep):
+            ways += itertools.product(*(_real(cell, live, e) for e in edges))
+        if not ways:
+            raise UserError(f'cell {cell.name!r}, node {node}: fewer than {keep} inputs have a '
+                            'live operation that is not none')
+        for e, o in ways[torch.randint(len(ways), (), generator=gen).item()]:
+            columns[e] = o
+    return columns
+
+def _real(cell, live, e) -> list: # of (edge, column): what runs there
+    names = cell.ops[e]
+    return [(e, o) for o, name in enumerate(names) if live[e][o] and name != 'none']

@@ -11,10 +11,11 @@ __all__ = ['FORMS', 'QUERIES', 'savage', 'Rule', 'pictured', 'believed', 'Querie
 import math
 from dataclasses import dataclass, replace
 from functools import partial
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from ..core import UserError, brief, choose
+from ..core import UserError, brief, choose, generator
 from ..dependence import CorrelatedNormal, Full
 from ..genotype import from_ops, random_arch
 from .baselines import spend
@@ -325,9 +326,13 @@ def _in_digits(
     cells,   # (n, E)
     base,    # options of the longest choice
 ) -> Tensor: # (n,)
-    "Cells as numbers with a digit for each choice"
-    powers = base**torch.arange(cells.shape[1])   # whole numbers wrap around in large spaces
-    return (cells*powers).sum(-1).abs()
+    "Cells as numbers with a digit for each choice, 0 or more"
+    E, most = cells.shape[1], 2**63
+    if base**E <= most:
+        return (cells*base**torch.arange(E)).sum(-1)
+    # too many for 63 bits: sums of random numbers, which wrap around (Zobrist's keys)
+    keys = torch.randint(most - 1, (E, base), generator=generator('keys'))
+    return keys[torch.arange(E), cells].sum(-1) & (most - 1)
 
 def _two_changes(
     live, # (E, O) bool
@@ -396,20 +401,23 @@ def once(
     budget=None, # how many different architectures; None: all
     key=None,   # (genotype) -> equal for what is the same network; None: the genotype
 ):
-    "The same trail when nothing is paid twice: first evaluations only"
+    "The same trail when nothing is paid twice: first evaluations only, and their seconds"
     seen, first = set(), []
     for k, arch in enumerate(trail.archs):
         name = key(arch) if key else arch
         if name not in seen:
             seen.add(name)
             first.append(k)
+    again = np.diff(trail.seconds, prepend=0)
+    again[first] = 0
+    seconds = trail.seconds - again.cumsum()
     first = first[:budget]
     return replace(
         trail,
         archs=tuple(trail.archs[k] for k in first),
         valid=trail.valid[first],
         test=trail.test[first],
-        seconds=trail.seconds[first])
+        seconds=seconds[first])
 
 # %% ../../nbs/bench/28_queries.ipynb #qry00030
 _TUNED = dict(

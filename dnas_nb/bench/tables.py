@@ -161,7 +161,7 @@ def accuracies(
     table: Table,
     dataset,       # e.g. 'cifar10'
     split='test',  # 'test', 'valid' or 'train'
-    epochs=None,   # None: the longest training there is
+    epochs=None,   # None: the longest there is; a word, such as 'full', is longer than any number
     seeds=None,    # 'mean' over the seeds, or '1': a single run; None: the mean, where there is one
 ):
     "(N,) Series: one accuracy of every architecture, in %; NaN where it was not measured"
@@ -177,7 +177,8 @@ def accuracies(
         values = f.columns.get_level_values(label)
         have = values.unique().tolist()
         if want is None and label == 'epochs':
-            want = max(have)
+            words = [e for e in have if isinstance(e, str)]
+            want = max(words or have)
         elif want is None:
             want = 'mean' if 'mean' in have else have[0]
         else:
@@ -251,12 +252,17 @@ def certain(
     arch,      # `Genotype`, architecture string, or row number
     dataset,
 ) -> Sure:
-    "Accuracy, rank and regret ± error. Raises `UserError` where nothing was trained twice"
+    """Accuracy, rank and regret ± error. Raises `UserError` where nothing was trained twice, or
+    where rows of the table were left out"""
     i = index(table, arch)
     if dataset not in table.repeats:
         raise UserError(f'{table.name} holds no single trainings on {brief(dataset)}: '
                         'how sure its figures are is not known')
     belief, copies = _belief(table, dataset)
+    whole = len(copies) if table.row_of is None else len(table.row_of)
+    if len(table) != whole:
+        raise UserError(f'{table.name} has {len(table):,} of its {whole:,} architectures here: '
+                        'how sure a rank is, is known of the whole table')
     form = i if table.row_of is None else int(table.row_of[i])
     return sure(belief, form, copies)
 
@@ -283,19 +289,18 @@ def _summed_up(
     epochs,  # None: the longest training there is
 ):
     "One row of `summary`; None where the architecture was not measured"
-    test = accuracies(table, dataset, epochs=epochs)
-    if np.isnan(test.iloc[i]):
-        return None
-    valid = float('nan')
-    if (dataset, 'valid') in {c[:2] for c in table.frame.columns}:
-        valid = accuracies(table, dataset, 'valid', epochs).iloc[i]
-    _, _, trained, seeds = test.name
+    tested = (dataset, 'test') in {column[:2] for column in table.frame.columns}
+    test = accuracies(table, dataset, 'test' if tested else 'valid', epochs)
     mine, best = test.iloc[i], test.max()
-    return dict(
-        dataset=dataset,
-        epochs=trained,
-        seeds=seeds,
-        valid=valid,
+    if np.isnan(mine):
+        return None
+    _, _, trained, seeds = test.name
+    row = dict(dataset=dataset, epochs=trained, seeds=seeds, valid=float('nan'))
+    if (dataset, 'valid', trained) in {column[:3] for column in table.frame.columns}:
+        row['valid'] = accuracies(table, dataset, 'valid', trained).iloc[i]
+    if not tested:
+        return row
+    return row | dict(
         test=mine,
         rank=1 + int((test > mine).sum()),
         of=int(test.notna().sum()),
@@ -308,9 +313,14 @@ def summary(
     arch,         # `Genotype`, architecture string, or row number
     epochs=None,  # None: the longest training there is
 ):
-    "By data set: valid and test accuracy in %, rank by test, regret in points, best test in %"
+    """By data set: valid and test accuracy in %, rank by test, regret in points, best test in %.
+
+    Both accuracies are of trainings of equal length; where nothing was tested, `valid` stands
+    alone. Raises `UserError` for a table of costs"""
     import pandas as pd
     i = index(table, arch)
+    if not table.frame.shape[1]:
+        raise UserError(f'{table.name} holds costs, no accuracies: see cost(table, arch)')
     datasets = table.frame.columns.get_level_values('dataset').unique()
     rows = [_summed_up(table, i, d, epochs) for d in datasets]
     return pd.DataFrame([row for row in rows if row])
@@ -321,10 +331,14 @@ def oracle(
     dataset,
     epochs=None,  # None: the longest training there is
 ):
-    "The architectures with the best test and the best validation accuracy, with both of each"
+    """The architectures with the best test and the best validation accuracy, with both of each.
+
+    Raises `UserError` where nothing was measured"""
     import pandas as pd
     test = accuracies(table, dataset, 'test', epochs)
     valid = accuracies(table, dataset, 'valid', epochs)
+    if test.isna().all() or valid.isna().all():
+        raise UserError(f'no architecture of {table.name} was measured on {dataset}')
     best = [int(np.nanargmax(a.to_numpy())) for a in (test, valid)]
     columns = dict(
         chosen_by=['test', 'valid'],
@@ -369,6 +383,9 @@ def random_best(
     both = [accuracies(table, dataset, s, epochs).to_numpy().astype(float) for s in (by, report)]
     both = np.stack(both)
     on_both = ~np.isnan(both).any(0)                   # architectures that were measured on both
+    if not on_both.any():
+        raise UserError(f'no architecture of {table.name} was measured on {dataset} {by} '
+                        f'and {report}')
     mean, variance = _best_of(ns, *both[:, on_both])
     columns = dict(n=ns, chosen_by=by, reported=report, mean=mean, sd=np.sqrt(variance))
     return pd.DataFrame(columns)
@@ -390,7 +407,7 @@ def worth(
     if q == 1:
         return 1
     draws = math.log1p(-chance)/math.log1p(-q)
-    return math.ceil(draws)
+    return math.ceil(draws*(1 - 1e-12))    # 3.0000000000000004 draws are three
 
 # %% ../../nbs/bench/20_tables.ipynb #baf53681
 _ABOUT = ('version', 'file', 'sha256', 'paper', 'licence', 'source', 'missing')
@@ -484,7 +501,10 @@ def with_costs(
     table: Table,
     *others,  # tables of the same space
 ) -> Table:
-    "`table` with the costs of the others beside its own, matched by architecture"
+    """`table` with the costs of the others beside its own, matched by architecture.
+
+    Of a cost that several have, the first counts. Raises `UserError` for another space, and where
+    no architecture goes by the same name"""
     import pandas as pd
     units = {}
     for o in reversed(others):                         # what comes first has the last word
@@ -492,11 +512,18 @@ def with_costs(
             raise UserError(f'{o.name} is of space {o.space!r}, {table.name} of space '
                             f'{table.space!r}: their costs do not go together')
         units |= o.units
-    have = [t.costs for t in (table, *others) if t.costs.shape[1]]
+    rows, have = table.frame.index, []
+    for t in (table, *others):
+        if not t.costs.shape[1]:
+            continue
+        if not t.costs.index.isin(rows).any():
+            raise UserError(f'{t.name} and {table.name} name their architectures differently: '
+                            f'{brief(t.costs.index[0])}, {brief(rows[0])}')
+        have.append(t.costs.reindex(rows))
     if not have:
         return replace(table, units=units | table.units)
-    rows = table.frame.index
-    costs = pd.concat([c.reindex(rows) for c in have], axis=1)
+    costs = pd.concat(have, axis=1)
+    costs = costs.loc[:, ~costs.columns.duplicated()]
     return replace(table, costs=costs, units=units | table.units)
 
 # %% ../../nbs/bench/20_tables.ipynb #1761c881
@@ -561,16 +588,17 @@ def plot_distribution(
     "Histogram of the accuracy of all architectures, with some of them marked"
     ax = axes(ax, (6, 3))
     a = accuracies(table, dataset, split, epochs)
-    ax.hist(a, bins=60, color='#56B4E9')
+    known = a.dropna()
+    ax.hist(known, bins=60, color='#56B4E9')
     for color, label, i in _marks(table, mark):
         value = a.iloc[i]
         place = _place(table, i, dataset, split, epochs)
         ax.axvline(value, color=color, lw=2, label=f'{label}: {value:.2f} %, rank {place}')
-    near = (a > a.max() - 5).mean()
+    near = (known > known.max() - 5).mean()
     ax.set(
         xlabel=f'{dataset} {split} accuracy (%)',
         ylabel='architectures',
-        title=f'{near:.0%} of {len(a):,} architectures lie within 5 points of the best',
+        title=f'{near:.0%} of {len(known):,} architectures lie within 5 points of the best',
     )
     if mark is not None:
         ax.legend(loc='upper left')
@@ -589,7 +617,8 @@ def plot_valid_test(
     ax = axes(ax, (4.2, 3.6))
     valid = accuracies(table, dataset, 'valid', epochs)
     test = accuracies(table, dataset, 'test', epochs)
-    keep = valid.rank(ascending=False, method='first') <= (top or len(valid))
+    both = valid.where(test.notna())
+    keep = both.rank(ascending=False, method='first') <= (top or len(both))
     v, t = valid[keep], test[keep]
     rho = v.rank().corr(t.rank())
     ax.scatter(

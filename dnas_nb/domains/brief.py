@@ -527,10 +527,14 @@ class BriefJudge:
     def learn(self,
         path, # of a CSV file with columns `code` and `score`, made with the same recipe and seeds
     ) -> int:  # networks in it
-        "Scores of earlier trainings. Raises `UserError` when the file is damaged"
+        "Scores of earlier trainings. Raises `UserError` for a file with a damaged row"
         frame = read_csv(path)
         if not {'code', 'score'} <= set(frame.columns):
             raise UserError(f'{path}: wanted are the columns code and score')
-        whole = frame[['code', 'score']].dropna()
-        self.known |= zip(whole.code.astype(int).tolist(), whole.score.tolist())
-        return len(whole)
+        for row, (code, score) in enumerate(frame[['code', 'score']].to_numpy(float), 1):
+            if not code.is_integer() or not 0 <= score <= 100:
+                raise UserError(f'{path}: row {row} is damaged (code {code:g}, score {score:g}): '
+                                'delete it, its network is trained again')
+            Pattern.at(int(code))
+        self.known |= zip(frame.code.astype(int).tolist(), frame.score.tolist())
+        return len(frame)

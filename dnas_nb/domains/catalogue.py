@@ -18,7 +18,8 @@ from ..running.experiment import PRESETS
 # %% ../../nbs/domains/59_catalogue.ipynb #cat00007
 _MADE_BY = {                      # function that makes the domain -> the names it knows
     'graphspace.graph_domain': 'cora citeseer',
-    'series.series_domain': '''twin gunpoint acsf1 osuleaf vowels bearing bearing-size
+    'series.series_domain': '''twin twin-unlike twin-size gunpoint acsf1 osuleaf vowels
+        bearing bearing-load-1 bearing-load-2 bearing-load-3 bearing-size bearing-007-014
         bearing-007-021 bearing-014-007 bearing-014-021 bearing-021-007 bearing-021-014''',
     'text.text_domain': 'grammar trec rt_polarity ag_news_sample',
     'modalities.modal_domain': 'twin-pairs digit-pairs digit-pairs-noisy digit-pairs-speaker',

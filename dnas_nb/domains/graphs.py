@@ -130,9 +130,9 @@ class _Product(torch.autograd.Function):
 # %% ../../nbs/domains/50_graphs.ipynb #gra00012
 def _scaled(places, degree, before, after): # entry (i, j) times degree_i^before degree_j^after
     rows, cols = places.rows, places.cols
-    alone = degree == 0
-    left = degree.pow(before).masked_fill(alone, 0)
-    right = degree.pow(after).masked_fill(alone, 0)
+    left, right = degree.pow(before), degree.pow(after)
+    left = left.masked_fill(left.isinf(), 0)      # nothing is divided by no links
+    right = right.masked_fill(right.isinf(), 0)
     values = places.values*left[rows]*right[cols]
     return places.valued(values)
 
@@ -426,12 +426,12 @@ class Labelled:
     def of(cls,
         x,         # (N, F) features
         edges,     # (2, E) whole numbers: from, to; loops and doubles are left out
-        y,         # (N,) classes
+        y,         # (N,) whole numbers: classes, negative where one is not known
         masks,     # 'train', 'valid', 'test' -> (N,) bool
         classes,   # their names
         name='graph',
     ):
-        "A labelled graph of arrays"
+        "A labelled graph of arrays. Raises `UserError` where they do not fit"
         x = torch.as_tensor(x)
         rows, cols = x.nonzero().T
         values = x[rows, cols].float()
@@ -442,15 +442,24 @@ class Labelled:
         return cls(
             name=name,
             graph=Graph(_tidy(edges), features),
-            y=torch.as_tensor(y).long(),
+            y=_whole(y, 'classes'),
             masks=parts,
             classes=tuple(classes))
 
 def _tidy(edges): # (2, E): no loops, none twice
-    edges = torch.as_tensor(edges).long()
+    edges = _whole(edges, 'links')
+    if edges.ndim != 2 or len(edges) != 2:
+        raise UserError(f'links are (2, links), from and to, not {tuple(edges.shape)}')
     source, target = edges
     edges = edges[:, source != target]
     return edges.unique(dim=1)
+
+def _whole(numbers, what): # int64
+    numbers = torch.as_tensor(numbers)
+    whole = numbers.long()
+    if (whole != numbers).any():
+        raise UserError(f'{what} are whole numbers: round them, or look where they come from')
+    return whole
 
 def _wrong_links(graph) -> str:
     "What is wrong with links and features, or ''"
@@ -491,6 +500,8 @@ def _wrong_parts(labelled) -> str:
             if both := int((mask & there).sum()):
                 return f'{other} and {name} share {both} nodes'
         seen[name] = mask
+    if more := sorted(map(str, labelled.masks.keys() - seen.keys())):
+        return f'no part is called {more[0]}: leave it out (train, valid and test)'
     return ''
 
 # %% ../../nbs/domains/50_graphs.ipynb #gra00026

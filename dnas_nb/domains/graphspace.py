@@ -75,8 +75,12 @@ class Pattern:
     def at(cls,
         code, # of the table: the number of the link pattern, then four digits for the operations
     ):
-        "The network that a code names"
-        links, *ops = map(int, f'{code:05d}')
+        "The network that a code names. Raises `UserError` for other numbers"
+        text = f'{code:05d}'
+        if len(text) > 5 or set(text) - set('012345678'):
+            raise UserError(f'no network has the code {brief(code)}: a digit for the links and '
+                            'four for the operations, each from 0 to 8')
+        links, *ops = map(int, text)
         fed = tuple(map(int, _LINKS[links]))
         names = [GRAPH_OPS[o] for o in ops]
         return cls(fed, tuple(names))

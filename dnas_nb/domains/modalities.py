@@ -27,6 +27,7 @@ _RATE = 8000                # samples a second
 _WINDOW, _HOP = 256, 200    # samples: 32 ms, one every 25 ms
 _BANDS, _FRAMES = 32, 32    # 0.8 s: what is longer is cut
 _FLOOR = 1e-6               # power that counts as silence
+_LOUDEST = 2                # of floats from -1 to 1; resampled ones may reach a little further
 
 def _mel(hertz):
     return 2595*np.log10(1 + hertz/700)
@@ -59,6 +60,9 @@ def _one_clip(clip, where) -> torch.Tensor: # (samples,) float32
         raise UserError(f'{where} has {len(t)} samples, fewer than a window of {_WINDOW}')
     if not t.isfinite().all():
         raise UserError(f'{where} contains NaN or infinite values: leave them out or fill them in')
+    if (peak := t.abs().max().item()) > _LOUDEST:
+        raise UserError(f'{where} has floats up to {peak:.4g}: they lie from -1 to 1, divide '
+                        'samples of 16 bits by 2**15')
     return t.float()
 
 def spectrogram(
@@ -91,6 +95,8 @@ def pair_inputs(
     pictures = torch.as_tensor(np.asarray(images)).float()
     if pictures.ndim != 3 or pictures.shape[1:] != (8, 8):
         raise UserError(f'images are {tuple(pictures.shape)}: give (N, 8, 8)')
+    if not pictures.isfinite().all():
+        raise UserError('images contain NaN or infinite values: leave them out or fill them in')
     if len(clips) != len(pictures):
         raise UserError(f'{len(clips)} clips but {len(pictures)} images')
     audio, mask = _framed(clips)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from ..bilevel import Plan
-from ..core import UserError, brief, choose, generator
+from ..core import UserError, brief, choose, counted, generator
 from ..data import About, Data, Part, moments
 from ..modules import Depth, Gate, Mixed, Wide, space_of
 from ..running.evaluate import Recipe
@@ -30,14 +30,16 @@ _BEND = 12   # values of a bend
 
 def twin_series(
     n=160,         # series in all
-    length=64,     # of the longest
-    shortest=None, # length of the shortest; None: all alike
+    length=64,     # of the longest, more than a bend of 12 values
+    shortest=None, # length of the shortest, also more than 12; None: all alike
     seed=0,
 ) -> Data:
     "Noise with one of four bends somewhere: up, down, up and down, down and up"
     g = generator('twin series', seed)
     bends, y, series = _bends(), torch.arange(n) % 4, []
+    counted(length, 'length', 10**6, _BEND + 1)
     least = length if shortest is None else shortest
+    counted(least, 'shortest', length, _BEND + 1)
     for bend in bends[y]:
         have = int(torch.randint(least, length + 1, (), generator=g))
         start = int(torch.randint(have - _BEND, (), generator=g))
@@ -140,7 +142,7 @@ def _envelope(x): # (B, C, L) -> (B, C, L//8): the spectrum of how loud its uppe
     scale = size.square().mean(-1, keepdim=True).sqrt()
     return size/(scale + 1e-12)
 
-def _change(x): # (B, C, L): what is new at every time
+def _change(x): # (B, C, L): what is new at every time, also the way back to 0 after the end
     return F.pad(x.diff(dim=2), (1, 0))
 
 def _raw(x):

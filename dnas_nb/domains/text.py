@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from ..bilevel import Plan
 from ..core import UserError, brief, choose, generator
+from ..cost import evaluating
 from ..data import About, Data, PARTS, Part, moments
 from .domain import Domain
 from ..genotype import to_ops
@@ -32,7 +33,7 @@ def texts_in_parts(
     labels,     # 'train', 'valid', 'test' -> their classes, numbered from 0
     classes,    # names of the classes
     name='texts',
-    most=20_000, # words that get a number
+    most=20_000, # words that get a number: of the training part, before anything is left out
     length=64,  # tokens kept of each text, at most
 ) -> Data:      # of `tokens` (N, L) and `mask` (N, L)
     "Texts that are divided already. Raises `UserError` that names part and text"
@@ -507,17 +508,17 @@ def looked_at(
     if not hasattr(net.whole, 'shares'):
         kind = type(net.whole).__name__.strip('_').lower()
         raise UserError(f'whole={kind}: only a network with whole=attention weighs its words')
-    net.eval()
-    with torch.no_grad():
+    with evaluating(net):
         return net.whole.shares(*net.read(batch))
 
 def plot_looks(
-    texts,   # lists of words
+    texts,   # lists of words; of a long one only what the network read is shown
     shares,  # (B, L) from `looked_at`
     says='', # a word for each text, such as its class
     ax=None,
 ):
     "Each text as a row of words: the darker, the more it counts"
+    texts = [words[:shares.shape[1]] for words in texts]
     longest = max(map(len, texts))
     ax = axes(ax, (.62*longest, .3*len(texts)))
     shown = np.full((len(texts), longest), np.nan)
@@ -539,8 +540,7 @@ def confusion(
 ) -> torch.Tensor: # (K, K) counts: what it is, what is said
     "How often each class is taken for each"
     K, said = len(part.about.classes), []
-    net.eval()
-    with torch.no_grad():
+    with evaluating(net):
         for index in torch.arange(len(part)).split(batch):
             said.append(net(part[index].x).argmax(1))
     pairs = part.y*K + torch.cat(said)

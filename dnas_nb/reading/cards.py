@@ -9,6 +9,7 @@ __all__ = ['wants', 'all_cells', 'against', 'evidence', 'hint', 'card', 'connect
 # %% ../../nbs/reading/32a_cards.ipynb #dc233592
 import itertools, math
 import numpy as np
+from fastcore.basics import listify
 from ..conditioning import condition
 from ..core import UserError, choose
 from ..dependence import CorrelatedNormal
@@ -78,6 +79,17 @@ def _numbers(
         out[e] = o
     return out
 
+def _checked(
+    source, # cells, perhaps
+    cell,   # `Cell`
+) -> np.ndarray: # (n, E)
+    "Raises `UserError` for arrays that are neither cells nor accuracies"
+    rows = np.asarray(source)
+    if rows.ndim != 2 or rows.shape[1] != cell.E:
+        raise UserError(f'cells are (n, {cell.E}) operation numbers, accuracies have an axis '
+                        f'of {cell.O} for each edge, got {rows.shape}')
+    return rows
+
 def wants(
     source,   # `CorrelatedNormal`, (n, E) sampled cells, or (O, ..., O) accuracies of a table
     given,    # dict edge -> operation, such as {'0→1': 'nor_conv_3x3'}
@@ -94,10 +106,10 @@ def wants(
         raise UserError(f'{label} is given: ask about another edge')
     if isinstance(source, CorrelatedNormal):
         before, after = _conditioned(source, fixed, e, kappa)
-    elif np.ndim(source) == cell.E:
+    elif np.shape(source) == (cell.O,)*cell.E:
         before, after = _averaged(source, fixed, e)
     else:
-        rows = np.asarray(source)
+        rows = _checked(source, cell)
         before, after = _counted(rows, fixed, e, len(ops))
     d = pd.DataFrame(index=pd.Index(ops, name=label))
     d['before'] = before[:len(ops)]
@@ -142,19 +154,22 @@ def against(
     a,  # (n,) accuracies
     b,  # (m,) accuracies
 ) -> dict:
-    "Means, difference, Cliff's delta, Cohen's d and Mann-Whitney's p (scipy)"
+    """Means, difference, Cliff's delta, Cohen's d and Mann-Whitney's p (scipy).
+
+    Cohen's d of two constants is 0 where they are equal, else infinite"""
     from scipy.stats import mannwhitneyu
     U, p = mannwhitneyu(a, b)
     pairs = len(a)*len(b)
     mean, other = np.mean(a), np.mean(b)
     difference = mean - other
     sd = _pooled_sd(a, b)
+    endless = math.copysign(math.inf, difference) if difference else 0.
     return dict(
         mean=float(mean),
         other=float(other),
         difference=float(difference),
         cliff=float(2*U/pairs - 1),
-        cohen=float(difference/sd) if sd else 0.,
+        cohen=float(difference/sd) if sd else endless,
         p=float(p),
     )
 
@@ -292,8 +307,9 @@ def _passable(
     cell,   # `Cell`
 ) -> bool:
     "Can a cell with these choices have a path?"
-    some = absent(cell) + 1                       # every other edge runs
-    row = [some % len(ops) for ops in cell.ops]
+    row = []
+    for none, ops in zip(absent(cell), cell.ops):
+        row.append((none + 1) % len(ops))         # every other edge runs
     for e, o in _numbers(fixed, cell).items():
         row[e] = o
     row = np.array([row])
@@ -337,11 +353,11 @@ def compatible(
     out = apart[:avoid]
     fixed, used = {}, []
     for m in ranked:
+        if len(used) == top: break
         if m.apart: continue
         if _fits(m, fixed, out, cell):
             fixed |= dict(m.choices)
             used.append(m)
-        if len(used) == top: break
     return fixed, used, out
 
 # %% ../../nbs/reading/32a_cards.ipynb #e641337a
@@ -489,8 +505,8 @@ def _codes_of(
 def transfer(
     motifs,        # list of `Motif`, or (n, E) cells that contain them
     table,         # complete `Table` of their space
-    datasets=None, # None: all of the table
-    seen=(),       # data sets that the search saw
+    datasets=None, # one or several; None: all of the table
+    seen=(),       # data sets that the search saw, one or several
     versus=('random', 'same operations'),
     top=3,         # motifs used, see `cells_with`
     n=1000,        # opponents
@@ -502,12 +518,12 @@ def transfer(
     cell = _cell_of(table)
     codes = _codes_of(motifs, table, cell, top)
     have = table.frame.columns.get_level_values('dataset').unique()
-    rows = []
-    for name in datasets or have:
+    rows, seen = [], listify(seen)
+    for name in listify(datasets) or have:
         choose(name, have, f'data set of {table.name}')
         Y = grid(table, name, split)
         mine = Y[tuple(codes.T)]
-        for v in versus:
+        for v in listify(versus):
             rng = np.random.default_rng(seed)
             others = _opponents(codes, cell, v, n, rng)
             row = dict(

@@ -60,6 +60,8 @@ def _slopes(
     if not torch.isfinite(value):
         raise UserError(f'the loss is {value.item()}: there is no curvature to measure')
     xs = [x for x in xs if x.requires_grad]
+    if not value.requires_grad:    # such as the row `random`: its mixing weights are constants
+        return xs, torch.zeros_like(_flat(xs))
     grads = torch.autograd.grad(value, xs, create_graph=True, materialize_grads=True)
     return xs, _flat(grads)
 

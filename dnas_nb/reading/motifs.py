@@ -88,9 +88,12 @@ def seeds_needed(
     O,       # operations
     fdr=.1,  # false-discovery rate
 ) -> int:
-    "Fewest runs with which a single pair can be found at all"
+    "Fewest runs with which a single pair can be found at all. Raises `UserError` without pairs"
     block = O*O
     pairs = math.comb(E, 2)
+    if pairs < 1 or block < 2:
+        raise UserError(f'{E} edges of {O} operations have no pairs of choices: two edges and '
+                        'two operations are needed')
     wanted = pairs*block/fdr              # the smallest p must be below 1/wanted = block**-S
     enough = math.log(wanted)/math.log(block)
     return max(2, math.ceil(enough))
@@ -683,12 +686,12 @@ def _same_degrees(
 
 def absent(
     cell,  # `Cell`
-) -> int:
-    "The number that stands for no edge: that of `none`, or -1 where edges differ in it"
-    at = set()
+) -> np.ndarray: # (E,)
+    "The number that stands for no edge, on each: that of `none`, or -1 where it is not offered"
+    at = []
     for ops in cell.ops:
-        at.add(ops.index('none') if 'none' in ops else -1)
-    return at.pop() if len(at) == 1 else -1
+        at.append(ops.index('none') if 'none' in ops else -1)
+    return np.array(at)
 
 # %% ../../nbs/reading/32_motifs.ipynb #a151fac3
 def _other_edges(
@@ -710,9 +713,15 @@ def rewired(
     cell,   # `Cell`
     rng,    # NumPy generator
 ) -> np.ndarray: # (n, E)
-    "Each cell drawn anew among those with its operations and its degrees at every node"
+    """Each cell drawn anew among those with its operations and its degrees at every node.
+
+    Raises `UserError` for a cell whose edges offer different operations: where one edge has a
+    convolution, another has no place for it"""
+    if len(set(cell.ops)) > 1:
+        raise UserError(f'the edges of cell {cell.name!r} offer different operations: '
+                        'cells are wired anew where all offer the same, in one order')
     none = absent(cell)
-    gap = -1 if (codes < 0).any() else none
+    gap = -1 if (codes < 0).any() else none[0]
     there = (codes >= 0) & (codes != none)
     luck = rng.random(codes.shape)
     new = _other_edges(there, rng.random(len(codes)), cell)
@@ -770,11 +779,14 @@ def subgraphs(
     fdr=.1,  # false-discovery rate
     least=5, # expected places, below which a form is not tested
 ):
-    "Small labelled graphs that are more frequent than in rewired cells, a DataFrame"
+    """Small labelled graphs that are more frequent than in rewired cells, a DataFrame.
+
+    Raises `UserError` for a cell that `rewired` refuses, and for codes of another shape"""
     from scipy.stats import false_discovery_control, norm
     if not 2 <= size <= 3:
         raise UserError(f'graphs of 2 or 3 edges are counted, not {size}')
     each = _per_seed(codes)
+    _check_cells(each, cell)
     seen = np.stack([_census(c, cell, size) for c in each])   # (seeds, forms)
     d = _tally(seen, _null_census(each, cell, size, n))
     d.insert(0, 'pattern', _forms_of(cell, size).forms)

@@ -19,6 +19,7 @@ from ..dirichlet import speed_of
 from ..distribution import edge_entropy
 from ..supernet import Theta
 from ..trace import Column, Trace
+from ..trees import purely
 
 # %% ../../nbs/reading/31_wiring.ipynb #3ab3c2d9
 def _advantage(
@@ -441,15 +442,15 @@ def probe_part(
     progress=1., # in [0, 1]
     seed=0,     # of the draws
 ) -> tuple:     # (dict as in `calibration`, `CostTracker`)
-    "Costs and calibration of the supernet on one half of the search images"
+    "Costs and calibration of the supernet on one half of the search images; it stays as it was"
     images = getattr(split, part)
-    logits, labels = [], []
+    logits, labels, call = [], [], purely(state.net)     # on copies of running statistics
     with CostTracker(state.net) as costs:
         for k, at in enumerate(images.judging(batch, most)):
             x, y = images.take(at)
             with seeded(seed, 'probe', part, k):
                 theta = _draw(state, method, progress)
-            out = state.net(x, theta, state.live)
+            out = call({}, x, theta, state.live)
             loss = state.task.loss(out, y)
             torch.autograd.grad(loss, list(theta.values()), allow_unused=True)
             logits.append(out.detach())
