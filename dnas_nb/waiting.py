@@ -40,7 +40,8 @@ def _remembered(t, device, what, make):
     version, made = kept.get((device, what), (None, None))
     now = _changes(t)
     if now is None or version != now:
-        made = make()
+        with torch.inference_mode(False):   # what is kept must serve training, too
+            made = make()
         kept[device, what] = now, made
     return made
 
