@@ -455,8 +455,8 @@ def webp_size(
 
 def square(
     im,    # an open picture
-    side,  # in pixels
-) -> np.ndarray:  # (side, side, 3) uint8
+    side,  # of its middle, in pixels; None: the whole picture as it is
+) -> np.ndarray:  # (side, side, 3) uint8, or (H, W, 3)
     "The middle of a picture, upright as its EXIF block says, in RGB; alpha is dropped"
     from PIL import Image, ImageOps
     im.load()
@@ -466,9 +466,12 @@ def square(
         im = Image.fromarray(grey.round().clip(0, 255).astype('u1'))
     if im.mode == 'P':
         im = im.convert('RGBA')                    # its palette may hold alpha
+    im = im.convert('RGB')
+    if not side:
+        return np.asarray(im)
     short = min(im.size)
     left, top = (im.width - short)//2, (im.height - short)//2
-    middle = im.convert('RGB').crop((left, top, left + short, top + short))
+    middle = im.crop((left, top, left + short, top + short))
     how = Image.Resampling.BOX if short > side else Image.Resampling.BILINEAR
     return np.asarray(middle.resize((side, side), how))
 
@@ -490,9 +493,7 @@ def picture(
             W, H = im.size
             if W*H > most:
                 raise UserError(f'a picture of {W} × {H} pixels is more than {most:,}')
-            if side:
-                return square(im, side)
-            return np.asarray(im.convert('RGB'))
+            return square(im, side)
     except UserError:
         raise
     except Exception:
