@@ -7,7 +7,14 @@ import pytest
 import torch
 from conftest import fails
 import dnas_nb as nas
+from dnas_nb import tasks
+from dnas_nb.changes import Light, augmented, blended
 from dnas_nb.core import WriteError, counted, finite, save_tensors, write_atomic
+from dnas_nb.data import Change, averages
+from dnas_nb.loaders import _Reader, from_dataset
+from dnas_nb.safe import square
+from dnas_nb.sequences import from_arrays
+from dnas_nb.sources import from_tensors, load_data
 from dnas_nb.unpickle import load_tensors
 
 
@@ -86,3 +93,169 @@ def test_a_file_keeps_its_mode(tmp_path):
     path.chmod(0o600)
     write_atomic(path, 'new')
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and path.read_text() == 'new'
+
+
+RNG = np.random.default_rng(0)
+BYTES, LABELS = RNG.integers(0, 256, (60, 1, 8, 8), dtype=np.uint8), np.arange(60) % 2
+
+
+def test_parts_are_of_one_type(tmp_path):
+    "Bytes beside floats would be normalised by two rules, and copies among them not found"
+    x, y, xt, yt = BYTES[:40], LABELS[:40], BYTES[30:], LABELS[30:]
+    floats = xt.astype('f4')
+    for make in (from_tensors, from_arrays):
+        fails(lambda: make(x, y, floats, yt), 'test images are (1, 8, 8) float32', '8) uint8')
+        assert make(x, y, xt, yt).about.dropped == 10  # in one type, the copies are seen
+    np.savez(tmp_path / 'own.npz', x=x, y=y, x_test=floats, y_test=yt)
+    fails(lambda: load_data(tmp_path / 'own.npz'), ') float32')
+    items = [[(torch.tensor(one), int(k)) for one, k in zip(*p)] for p in ((x, y), (floats, yt))]
+    fails(lambda: from_dataset(items[0], test=items[1], classes='ab'), ') float32')
+    parts = from_tensors(x, y).train, from_tensors(x.astype('f4'), y).valid
+    fails(lambda: parts[0] + parts[1], 'uint8', 'float32')
+
+
+def test_masks_do_not_stay_behind():
+    "Pictures are not mirrored nor shifted where labels stand at places"
+    x = torch.rand(60, 1, 8, 8)
+    items = [(one, (one[0] > 0.5).long()) for one in x]
+    how = dict(classes='ab', task=tasks.segmentation)
+    for moved in (dict(flip=True), dict(shift=2)):
+        fails(lambda: from_dataset(items, **how, **moved), 'flip and shift')
+    data = from_dataset(items, **how)
+    for name in ('flip', 'crop', 'photo', Change(shift=0.1)):
+        fails(lambda: augmented(data, name), 'labels', 'none')
+    lit = augmented(data, Change(values=Light()))
+    plain, masks = lit.train.take(key=(0,))
+    assert torch.equal(masks, data.train.take()[1]) and lit.about.change.values
+    arrays = from_arrays(x, (x[:, 0] > 0.5).long(), **how)
+    fails(lambda: augmented(arrays, 'flip'), 'labels')
+    scores = from_arrays(x, torch.rand(60, 3), task='regression')
+    assert augmented(scores, 'flip').about.change.flip  # labels of whole pictures
+
+
+def test_a_shift_is_in_whole_pixels_and_a_flip_is_yes_or_no():
+    for wrong in (1.5, -1, '2'):
+        fails(lambda: from_tensors(BYTES, LABELS, shift=wrong), 'shift')
+    fails(lambda: from_tensors(BYTES, LABELS, flip='no'), 'flip', "'no'")
+
+
+def test_a_change_that_writes_does_not_change_the_data():
+    "Neither a part in memory nor the items of a data set"
+
+    def in_place(x, key=None):
+        return x.zero_()
+
+    data = augmented(from_tensors(BYTES, LABELS), Change(values=in_place))
+    before = data.train.x.clone()
+    changed, _ = data.train.take(key=(0,))
+    assert torch.equal(data.train.x, before) and before.any() and len(changed.unique()) == 1
+    items = [(torch.rand(1, 4, 4), k % 2) for k in range(40)]
+    held = torch.stack([x for x, _ in items])
+    loaded = from_dataset(items, classes='ab', change=in_place)
+    assert loaded.train.take(key=(0,))[0].unique().numel() == 1
+    assert torch.equal(torch.stack([x for x, _ in items]), held)
+
+
+def test_what_inference_remembered_serves_training():
+    "Means, neighbours of pooling, places of matrices: kept once, by whoever asks first"
+    from dnas_nb import data, dependence, distribution, fast, supernet
+
+    kept = (data._moments_on, fast._remembered, supernet._ends, dependence.lower)
+    for one in (*kept, distribution.uniform_points):
+        one.cache_clear()
+    x = torch.rand(2, 3, 4, 4, requires_grad=True)
+    about = data.About('x', 'ab', (0.1,) * 3, (2.0,) * 3)
+    with torch.inference_mode():
+        data.normalise(x, about), fast._mean_of_9(x), supernet._ends((1, 2), 'cpu')
+        dependence.lower(3), distribution.uniform_points(3)
+    data.normalise(x, about).sum().backward()
+    assert torch.allclose(x.grad, torch.full_like(x, 0.5))
+    pooled = torch.nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    assert torch.allclose(fast._mean_of_9(x), pooled, atol=1e-6)
+    fast._mean_of_9(x).square().sum().backward()
+    for one in (supernet._ends((1, 2), 'cpu'), dependence.lower(3), distribution.uniform_points(3)):
+        assert not one.is_inference()
+
+
+def test_nothing_to_average_is_said():
+    places = tasks.tokens.scores(torch.rand(2, 3, 4), torch.full((2, 3), tasks.UNASKED))
+    fails(lambda: averages([places]), 'nothing to average')
+    fails(lambda: blended(torch.rand(4, 2), 0, (0,)), 'mixup')
+
+
+def test_items_that_32_bits_cannot_tell_apart_are_refused():
+    "As arrays are; what they can tell apart is read as before"
+    x = torch.rand(60, 1, 4, 4)
+    times = 1.7e9 + 0.5 * np.arange(60)
+    how = dict(classes=['t'], task=tasks.regression)
+    fails(lambda: from_dataset(list(zip(x, times)), **how), 'y', '32 bits')
+    pairs = np.stack([times, times % 7], 1)
+    fails(lambda: from_dataset(list(zip(pairs, times % 7)), **how), 'x', '32 bits')
+    data = from_dataset(list(zip(x, times - times[0])), **how)
+    got = torch.cat([part.y for part in data.parts.values()])
+    assert got.dtype == torch.float32 and sorted(got.tolist()) == (times - times[0]).tolist()
+
+
+def test_an_item_that_is_no_number_is_named():
+    items = [(torch.full((1, 2, 2), float(k)), k % 2) for k in range(40)]
+    items[7] = (items[7][0] / 0 * 0, 1)
+    fails(lambda: from_dataset(items, classes='ab'), 'item 7', 'x holds NaN')
+
+
+def test_an_item_that_failed_may_be_asked_for_again():
+    "And what comes then is what comes without the failure"
+
+    class Flaky(list):
+        fail = False
+
+        def __getitem__(self, i):
+            if self.fail:
+                self.fail = False
+                raise OSError('the disk sleeps')
+            return super().__getitem__(i)
+
+    items = Flaky((torch.full((1, 2, 2), float(k)), k % 2) for k in range(60))
+    part = from_dataset(items, classes='ab').train
+    want = [x for x, _ in part.batches(4, 0, 'train')]
+    batches = part.batches(4, 0, 'train')
+    assert torch.equal(batches[0][0], want[0])
+    items.fail = True
+    fails(lambda: batches[1], 'the disk sleeps')
+    for k in (1, 2):
+        assert torch.equal(batches[k][0], want[k])
+
+
+def test_pictures_in_their_own_size_are_read_like_squares():
+    "16 bits a pixel, and upright as the file says"
+    from PIL import Image
+
+    deep = np.arange(64 * 64).reshape(64, 64) * 16
+    read = [square(Image.fromarray(deep.astype('u2')), side) for side in (None, 64)]
+    assert np.array_equal(*read) and np.array_equal(read[0][..., 0], (deep / 257).round())
+    plain = RNG.integers(0, 256, (3, 5, 3), dtype=np.uint8)
+    turned = Image.fromarray(plain)
+    turned.getexif()[0x0112] = 6  # a quarter to the right
+    assert np.array_equal(square(turned, None), np.rot90(plain, -1))
+    items = [(turned, k % 2) for k in range(2)]
+    assert _Reader()(items[0])[0].shape == (3, 5, 3)
+
+
+def test_a_class_that_no_weight_would_see_is_named(capsys):
+    "The division does not look at classes; a rare one may end elsewhere"
+    items = [(torch.rand(1, 2, 2), int(k < 2)) for k in range(40)]
+    told = []
+    for seed in range(12):
+        data = from_dataset(items, classes='ab', seed=seed)
+        said = capsys.readouterr().err
+        told.append("no item of ['b'] is in train" in said)
+        assert told[-1] == (1 not in data.train.y) and said.count('\n') == told[-1]
+    assert 0 < sum(told) < 12
+    parts = [[(torch.rand(1, 2, 2), k) for _ in range(9)] for k in (0, 1, 1)]
+    from_dataset(*parts, classes='ab')
+    assert not capsys.readouterr().err  # parts of one's own
+
+
+def test_a_seed_of_another_type_is_not_another_division():
+    for seed in (np.int64(0), False, 0.0, '0'):
+        fails(lambda: from_tensors(BYTES, LABELS, seed=seed), 'seed')
+        fails(lambda: from_dataset(list(zip(BYTES, LABELS)), classes='ab', seed=seed), 'seed')
