@@ -10,10 +10,11 @@ import dnas_nb as nas
 from dnas_nb import tasks
 from dnas_nb.changes import Light, augmented, blended
 from dnas_nb.core import WriteError, counted, finite, save_tensors, write_atomic
-from dnas_nb.data import Change, averages
+from dnas_nb.data import Change, averages, tensors_in
+from dnas_nb.folders import list_folder, read_folder
 from dnas_nb.loaders import _Reader, from_dataset
 from dnas_nb.safe import square
-from dnas_nb.sequences import from_arrays
+from dnas_nb.sequences import from_arrays, from_series
 from dnas_nb.sources import from_tensors, load_data
 from dnas_nb.unpickle import load_tensors
 
@@ -259,3 +260,42 @@ def test_a_seed_of_another_type_is_not_another_division():
     for seed in (np.int64(0), False, 0.0, '0'):
         fails(lambda: from_tensors(BYTES, LABELS, seed=seed), 'seed')
         fails(lambda: from_dataset(list(zip(BYTES, LABELS)), classes='ab', seed=seed), 'seed')
+
+
+def test_series_are_not_rounded_in_silence():
+    "Of one length and of several; what is not real is refused"
+    rng = np.random.default_rng(1)
+    for lengths in ([6] * 40, [6 + k % 3 for k in range(40)]):
+        far = [1e7 + rng.random((2, n)) for n in lengths]
+        y = np.arange(40) % 2
+        fails(lambda: from_series(far, y), '32 bits')
+        turning = [one + 1j for one in far]
+        fails(lambda: from_series(turning, y), 'series 0', 'real')
+        near = [one - 1e7 for one in far]
+        data, single = from_series(near, y), from_series([one.astype('f4') for one in near], y)
+        assert data.about.fingerprint == single.about.fingerprint
+        whole = from_series([(one * 1000).astype('i4') for one in near], y)
+        assert {t.dtype for t in tensors_in(whole.train.x)} <= {torch.float32, torch.bool}
+
+
+def picture_folder(path, classes='ab', colour=0):
+    from PIL import Image
+
+    for k, name in enumerate(classes):
+        (path / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new('RGB', (4, 4), (colour, 40 * k, 9 * i)).save(path / name / f'{i}.png')
+
+
+def test_two_folders_of_one_meaning_are_refused(tmp_path):
+    "And what lies beside the parts is listed"
+    for k, name in enumerate(('train', 'val', 'Validation')):
+        picture_folder(tmp_path / name, colour=50 * k)
+    fails(lambda: list_folder(tmp_path), 'Validation and val', 'valid')
+    (tmp_path / 'Validation').rename(tmp_path / 'test')
+    (tmp_path / 'loose.png').write_bytes((tmp_path / 'val' / 'a' / '0.png').read_bytes())
+    held = read_folder(tmp_path, 4)
+    assert list(held.parts) == ['train', 'valid', 'test']
+    assert held.skipped == (('loose.png', 'in no part'),)
+    for size in (-3, 2.5, 0, '8', 2000):
+        fails(lambda: read_folder(tmp_path, size), 'size')
