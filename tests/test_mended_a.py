@@ -12,10 +12,12 @@ from dnas_nb.changes import Light, augmented, blended
 from dnas_nb.core import WriteError, counted, finite, save_tensors, write_atomic
 from dnas_nb.data import Change, averages, tensors_in
 from dnas_nb.folders import list_folder, read_folder
+from dnas_nb.genotype import Genotype, draw, from_ops, keep_best, mutate, random_arch, to_ops
 from dnas_nb.loaders import _Reader, from_dataset
 from dnas_nb.safe import square
 from dnas_nb.sequences import from_arrays, from_series
 from dnas_nb.sources import from_tensors, load_data
+from dnas_nb.space import Choice, Group, Space, darts, nb201
 from dnas_nb.unpickle import load_tensors
 
 
@@ -299,3 +301,39 @@ def test_two_folders_of_one_meaning_are_refused(tmp_path):
     assert held.skipped == (('loose.png', 'in no part'),)
     for size in (-3, 2.5, 0, '8', 2000):
         fails(lambda: read_folder(tmp_path, size), 'size')
+
+
+def test_weights_that_fit_no_space_choose_nothing():
+    space = nb201()
+    good = torch.rand(6, 5)
+    assert to_ops(keep_best({'cell': good}, space), space)['cell'] == [
+        space['cell'].ops[0][k] for k in good.argmax(1)
+    ]
+    nan = good.clone()
+    nan[2, 1] = float('nan')
+    for wrong in (nan, torch.rand(9, 5), torch.rand(6, 9), torch.rand(6, 3), torch.rand(6)):
+        fails(lambda: keep_best({'cell': wrong}, space), "'cell'")
+    fails(lambda: keep_best({'other': good}, space), "'cell'", '(6, 5)')
+    both = {c.name: torch.rand(c.E, c.O) for c in darts().groups}
+    fails(lambda: keep_best(both, darts(), {'normal': torch.rand(3)}), "'normal'")
+
+
+def test_nodes_without_inputs_are_not_drawn_as_inputs(monkeypatch):
+    from dnas_nb import viz
+
+    asked = []
+    monkeypatch.setattr(viz, 'draw_dag', lambda wires, ops, n_in, output, ax: asked.append((n_in, output)))
+    late = (('normal', ((0, 3, 'skip_connect'), (1, 4, 'skip_connect'))), ('reduce', ()))
+    draw(Genotype('darts', late))
+    dropped = from_ops(nb201(), [None, *['skip_connect'] * 5])
+    draw(dropped, space=nb201())
+    draw(from_ops(nb201(), ['skip_connect'] * 6))
+    draw(Genotype('darts', late), space=darts())
+    assert asked == [(2, 'concat'), (1, 'last'), (1, 'last'), (2, 'concat')]
+
+
+def test_a_step_that_is_not_there_is_said():
+    plan = type('Plan', (), dict(check=lambda self, space: None))()
+    one = Space('one', (Group('net', [Choice('a', ('x',))]),), plan)
+    fails(lambda: mutate(random_arch(one), one), 'one step')
+    fails(lambda: from_ops(darts(), {1: 2, 'a': 3}), 'normal, reduce')
