@@ -7,17 +7,21 @@ import pytest
 import torch
 from conftest import fails
 import dnas_nb as nas
-from dnas_nb import tasks
+from torch import nn
+from dnas_nb import modules, tasks
 from dnas_nb.changes import Light, augmented, blended
 from dnas_nb.core import WriteError, counted, finite, save_tensors, write_atomic
 from dnas_nb.data import Change, averages, tensors_in
 from dnas_nb.folders import list_folder, read_folder
-from dnas_nb.genotype import Genotype, draw, from_ops, keep_best, mutate, random_arch, to_ops
+from dnas_nb.genotype import Genotype, draw, from_ops, keep_best, mutate, one_hot, random_arch, to_ops
 from dnas_nb.loaders import _Reader, from_dataset
 from dnas_nb.safe import square
 from dnas_nb.sequences import from_arrays, from_series
 from dnas_nb.sources import from_tensors, load_data
 from dnas_nb.space import Choice, Group, Space, darts, nb201
+from dnas_nb.lora import Lora, add_lora, without_lora
+from dnas_nb.supernet import Spec
+from dnas_nb.tangled import _form
 from dnas_nb.unpickle import load_tensors
 
 
@@ -337,3 +341,85 @@ def test_a_step_that_is_not_there_is_said():
     one = Space('one', (Group('net', [Choice('a', ('x',))]),), plan)
     fails(lambda: mutate(random_arch(one), one), 'one step')
     fails(lambda: from_ops(darts(), {1: 2, 'a': 3}), 'normal, reduce')
+
+
+def operation(*layers):
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize(
+    'other',
+    [
+        operation(nn.ReLU(), nn.Conv2d(4, 4, (1, 3), padding=(0, 1), bias=False)),
+        operation(nn.ReLU(), nn.Conv2d(4, 4, 2, padding=1, bias=False)),
+        operation(nn.LeakyReLU(0.5), nn.Conv2d(4, 4, 5, padding=2, bias=False)),
+    ],
+    ids=['strip', 'even', 'slope'],
+)
+def test_operations_that_differ_in_more_than_a_kernel_are_not_tangled(other):
+    "Only square, odd kernels after the same layers are"
+    three = operation(nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1, bias=False))
+    five = operation(nn.ReLU(), nn.Conv2d(4, 4, 5, padding=2, bias=False))
+    assert _form(three) == _form(five) and _form(three) != _form(other)
+    norms = [operation(three[1], nn.BatchNorm2d(4, affine=affine)) for affine in (True, False)]
+    assert _form(norms[0]) != _form(norms[1])
+
+
+def test_statistics_of_a_norm_move_also_where_what_is_kept_has_gaps():
+    "As those of a norm of the whole layer, at the features that are kept"
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = modules.Gate('g', nn.Conv2d(3, 6, 1, bias=False), out=3)
+            self.norm = modules.Gate('g', nn.BatchNorm2d(6), out=3)
+
+        def forward(self, x):
+            return self.norm(self.conv(x)).mean((2, 3))
+
+    space = modules.space_of(Net)
+    net = space.supernet(Spec(batch_stats=False)).train()
+    norm = next(m for m in net.modules() if isinstance(m, nn.BatchNorm2d))
+    conv = next(m for m in net.modules() if isinstance(m, nn.Conv2d))
+    x, chosen = torch.rand(4, 3, 4, 4), from_ops(space, ['on', 'off', 'on'])
+    net(x)
+    mean, var = norm.running_mean.clone(), norm.running_var.clone()
+    net(x, one_hot(chosen, space))
+    there, y = torch.tensor([0, 1, 4, 5]), conv(x).detach()
+    mean[there] = 0.9 * mean[there] + 0.1 * y.mean((0, 2, 3))[there]
+    var[there] = 0.9 * var[there] + 0.1 * y.var((0, 2, 3))[there]
+    assert torch.allclose(norm.running_mean, mean, atol=1e-6)
+    assert torch.allclose(norm.running_var, var, atol=1e-6)
+
+
+def test_a_layer_has_one_adapter_wherever_it_stands():
+    "What stands twice is merged once, and stays one"
+    torch.manual_seed(0)
+    shared = nn.Linear(4, 4)
+    net = nn.Sequential(shared, nn.ReLU(), nn.Sequential(shared, nn.Tanh()), shared)
+    add_lora(net)
+    assert net[0] is net[3] is net[2][0]
+    nn.init.normal_(net[0].up)
+    net[0].up.data[:, 1:] = 0
+    x, plain = torch.rand(5, 4), without_lora(net)
+    assert plain[0] is plain[3] is plain[2][0] and type(plain[0]) is nn.Linear
+    assert torch.allclose(plain(x), net(x), atol=1e-5)
+    alone = add_lora(nn.Linear(4, 2))
+    nn.init.normal_(alone.up[:, :1])
+    assert torch.allclose(without_lora(alone)(x), alone(x), atol=1e-5)
+
+
+def test_adapters_stand_beside_the_layers_of_attention():
+    net = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    x = torch.rand(2, 3, 8)
+    before = net(x)
+    add_lora(net)
+    assert torch.allclose(net(x), before, atol=1e-5)
+    for m in net.modules():
+        if isinstance(m, Lora):
+            nn.init.normal_(m.up[:, :1])
+            m.on.fill_(True)
+    learned = net.train(False)(x)
+    assert torch.allclose(without_lora(net)(x), learned, atol=1e-4)
+    learned.sum().backward()
+    assert net.self_attn.out_proj.up.grad.any() and net.self_attn.out_proj.base.weight.grad is None
