@@ -116,7 +116,9 @@ def _no_logits(output, y) -> UserError:
         return UserError(f'the network answers with a {type(output).__name__}, and a class needs '
                          'one tensor (batch, classes): return that alone, or give a task of your '
                          'own (task=)')
-    K, high = output.shape[1], int(y.max())
+    K, low, high = output.shape[1], int(y.min()), int(y.max())
+    if low < 0:
+        return UserError(f'a label is {low}: number the classes from 0')
     return UserError(f'the network answers with {K} numbers for an input, and a label is {high}: '
                      f'its last layer needs one for each class, at least {high + 1}')
 
