@@ -341,6 +341,7 @@ def archive(
     "A `ZipFile` of members with plain names, within `allowance`. Raises `UserError` for others"
     if not has_file(path):
         raise UserError(f'there is no file {path_text(path)}')
+    given = False
     try:
         f = open(path, 'rb')
         with f:
@@ -352,6 +353,7 @@ def archive(
             total = sum(i.file_size for i in z.infolist())
             if total > allowance(size, most):
                 raise _too_much(path, total, size, most)
+            given = True
             yield z
     except UserError:
         raise
@@ -359,6 +361,8 @@ def archive(
         raise UserError(f'{path_text(path)} {e}: '
                         'copy it again, or write it with numpy.savez') from None
     except Exception as e:   # it can fail in any layer: zip, deflate, the header of an array
+        if given and isinstance(e, (KeyError, MemoryError)):
+            raise                # of whoever reads: no fault of the file
         raise UserError(f'{path_text(path)} is damaged or no .npz archive ({brief_line(e, 60)}): '
                         'copy it again, or write it with numpy.savez') from None
 

@@ -154,7 +154,7 @@ def numbers(
         if isinstance(v, torch.Tensor):
             kinds.setdefault((v.dtype, v.device), []).append(k)
     for places in kinds.values():
-        read = torch.stack([out[k].detach() for k in places]).tolist()
+        read = torch.stack([out[k].detach().reshape(()) for k in places]).tolist()
         for k, value in zip(places, read):
             out[k] = value
     return out

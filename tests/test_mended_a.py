@@ -1,21 +1,22 @@
 "What was given in another type, twice, or with something missing: it is kept whole, or refused in one line."
 
-import errno, math, os, stat
+import errno, json, math, stat
 
 import numpy as np
 import pytest
 import torch
-from conftest import fails
+from conftest import fails, notebooks
 import dnas_nb as nas
 from torch import nn
-from dnas_nb import modules, tasks
+from dnas_nb import modules, ranks, tasks, viz
 from dnas_nb.changes import Light, augmented, blended
+from dnas_nb.command import from_line
 from dnas_nb.core import WriteError, counted, finite, save_tensors, write_atomic
 from dnas_nb.data import Change, averages, tensors_in
 from dnas_nb.folders import list_folder, read_folder
 from dnas_nb.genotype import Genotype, draw, from_ops, keep_best, mutate, one_hot, random_arch, to_ops
 from dnas_nb.loaders import _Reader, from_dataset
-from dnas_nb.safe import square
+from dnas_nb.safe import archive, square
 from dnas_nb.sequences import from_arrays, from_series
 from dnas_nb.sources import from_tensors, load_data
 from dnas_nb.space import Choice, Group, Space, darts, nb201
@@ -23,6 +24,7 @@ from dnas_nb.lora import Lora, add_lora, without_lora
 from dnas_nb.supernet import Spec
 from dnas_nb.tangled import _form
 from dnas_nb.unpickle import load_tensors
+from dnas_nb.waiting import numbers
 
 
 def test_numbers_of_numpy_become_plain():
@@ -423,3 +425,64 @@ def test_adapters_stand_beside_the_layers_of_attention():
     assert torch.allclose(without_lora(net)(x), learned, atol=1e-4)
     learned.sum().backward()
     assert net.self_attn.out_proj.up.grad.any() and net.self_attn.out_proj.base.weight.grad is None
+
+
+def test_a_place_that_has_too_few_outputs_is_said():
+    for task, shape in ((tasks.tokens, (2, 5, 3)), (tasks.segmentation, (2, 3, 4, 4))):
+        y = torch.full((2, 5) if len(shape) == 3 else (2, 4, 4), tasks.UNASKED)
+        y[0, 0] = 4
+        fails(lambda: task.loss(torch.zeros(shape), y), task.name, '3 numbers', 'to 4')
+    net = torch.zeros(2, 3)
+    fails(lambda: tasks.classification.loss(net, torch.tensor([-1, 0])), 'a label is -1')
+    fails(lambda: tasks.classification.loss(net, torch.tensor([3, 0])), 'at least 4')
+
+
+def test_flags_that_are_set_and_lists_of_options():
+    def bake(*, cache: bool = True, dry: bool = False, names: list = None):
+        pass
+
+    assert from_line(bake, []) == dict(cache=True, dry=False, names=None)
+    assert from_line(bake, ['--no-cache', '--dry']) == dict(cache=False, dry=True, names=None)
+    assert from_line(bake, ['--names', 'p', 'q'])['names'] == ['p', 'q']
+    assert from_line(bake, ['--names', 'p'])['names'] == ['p']
+
+
+def test_one_number_in_brackets_is_a_number():
+    assert numbers([torch.tensor([3.0]), 2, torch.tensor(0.5)]) == [3.0, 2, 0.5]
+
+
+def test_ranks_agree_on_nan_and_not_on_what_one_alone_holds(monkeypatch):
+    "The second rank's values, as if they had been gathered"
+    monkeypatch.setattr(ranks, 'world', lambda: ranks.World(0, 2))
+    for there, said in (
+        ({'a': math.nan}, ''),
+        ({'a': math.nan, 'b': 2}, 'b is (nothing) on rank 0 and 2 on rank 1'),
+        ({}, 'a is nan on rank 0 and (nothing) on rank 1'),
+        ({'a': 1.0}, 'a is nan on rank 0 and 1.0 on rank 1'),
+    ):
+        monkeypatch.setattr(ranks, '_gathered', lambda value: [value, there])
+        if said:
+            fails(lambda: ranks.agree({'a': math.nan}, 'mend it'), said, 'mend it')
+        else:
+            ranks.agree({'a': math.nan}, 'mend it')
+
+
+def test_errors_of_a_reader_are_no_damage_of_the_file(tmp_path):
+    np.savez(tmp_path / 'a.npz', x=np.ones(3))
+    for error in (KeyError, MemoryError):
+        with pytest.raises(error), archive(tmp_path / 'a.npz'):
+            raise error('mine')
+    (tmp_path / 'b.npz').write_bytes((tmp_path / 'a.npz').read_bytes()[:-30])
+    fails(lambda: archive(tmp_path / 'b.npz').__enter__(), 'damaged')
+
+
+def test_labels_and_ribbons_say_what_they_show():
+    assert [viz.short(n) for n in ('nor_conv_3x3', 'normal_1x1')] == ['conv 3×3', 'normal 1×1']
+    fails(lambda: viz.ribbons(torch.rand(5, 6, 5), 'abcde'), '(5, 6, 5)', 'one edge')
+
+
+def test_no_code_has_slid_into_the_prose():
+    for path in notebooks():
+        for cell in json.loads(path.read_text(encoding='utf-8'))['cells']:
+            text = ''.join(cell['source'])
+            assert cell['cell_type'] == 'code' or '%%% ' not in text, (path.name, cell['id'])
