@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 import numpy as np
 import torch
-from .core import UserError, brief, choose, generator, seed_of
+from .core import UserError, brief, choose, finite, generator, seed_of
 from .waiting import sent
 from .data import Change, Data, mapped, tensors_in
 from .loaders import keyed
@@ -111,6 +111,9 @@ def augmented(
         _randaugment()   # or why not, before anything is searched
     if not isinstance(data.train.shape, tuple) or len(data.train.shape) != 3:
         raise UserError(f'augment changes pictures (C, H, W), these are {brief(data.train.shape)}')
+    if (change.flip or change.shift) and any(t.ndim > 2 for t in tensors_in(data.train.y)):
+        raise UserError('augment: mirrored or shifted pictures no longer fit their labels, which '
+                        'stay in place: take none, or a function that changes values alone')
     about = replace(data.about, change=change)
     new = copy.copy(data)
     object.__setattr__(new, 'about', about)
@@ -147,14 +150,16 @@ class Blend:
 
 def blended(
     x,      # (B, ...) floats, or a nest of them
-    alpha,  # of the Beta distribution
+    alpha,  # of the Beta distribution, above 0
     key,    # seeds share and partners
 ) -> Blend:
-    "Each example with another one of its batch. Raises `UserError` for whole numbers"
+    "Each example with one of its batch, by chance itself. Raises `UserError` for whole numbers"
     tensors = tensors_in(x)
     if not all(t.is_floating_point() for t in tensors):
         raise UserError('mixup blends pictures and other real numbers, these are codes: '
                         'give mixup=0')
+    if not finite(alpha, 'mixup'):
+        raise UserError('mixup must be above 0 where pairs are blended')
     share = float(np.random.default_rng(seed_of('mixup', *key)).beta(alpha, alpha))
     order = torch.randperm(len(tensors[0]), generator=generator('mixup', *key))
     order = order.to(tensors[0].device)

@@ -44,8 +44,9 @@ class Argument:
 
     @property
     def option(self) -> str:
-        "As the command line spells it: --oven-heat"
-        return '--' + self.name.replace('_', '-')
+        "As the command line spells it: --oven-heat; --no-oven for a flag that is set without it"
+        no = 'no-' if self.kind is bool and self.default else ''
+        return f'--{no}' + self.name.replace('_', '-')
 
 def arguments(
     f,      # function
@@ -121,11 +122,15 @@ def parser_of(
 def _add(p, a):
     "Give the parser one more argument: a flag, a word, or an option with a value"
     said = a.help.replace('%', '%%')
-    if a.kind is bool: return p.add_argument(a.option, action='store_true', help=said)
+    if a.kind is bool:
+        does = 'store_false' if a.default else 'store_true'
+        return p.add_argument(a.option, dest=a.name, action=does, help=said)
     if a.default is not None: said = f'{said} [{a.default}]'.lstrip()
     read, sign = _READERS[a.kind]
     about = dict(help=said, default=a.default, type=read)
-    if not a.word: return p.add_argument(a.option, metavar=sign, required=a.needed, **about)
+    if not a.word:
+        if a.kind is list: about |= dict(nargs='+')
+        return p.add_argument(a.option, metavar=sign, required=a.needed, **about)
     many = None if a.needed else '?'
     if a.kind is list: many = '+' if a.needed else '*'
     return p.add_argument(a.name, metavar=a.name.upper(), nargs=many, **about)

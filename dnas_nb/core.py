@@ -18,12 +18,16 @@ import hashlib
 import io
 import json
 import math
+import operator
 import os
 import random
 import re
 import reprlib
+import shutil
+import sys
 import tempfile
 import types
+from collections import OrderedDict
 from pathlib import Path
 import psutil
 import torch
@@ -104,11 +108,15 @@ def counted(
     most,     # largest that can work
     least=1,  # smallest that can work
 ) -> int:
-    "`value`. Raises `UserError` unless it is a whole number from `least` to `most`"
-    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
-        return value
+    "`value` as an `int`. Raises `UserError` unless it is a whole number from `least` to `most`"
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None   # no whole number
+    if number is not None and least <= number <= most:
+        return number
     below = f'from {least:,} to {most:,}'
-    if isinstance(value, int) and value < least:
+    if number is not None and number < least:
         below = f'of at least {least:,}'
     raise UserError(f'{name} must be a whole number {below}, not {brief(value)}')
 
@@ -117,13 +125,13 @@ def finite(
     name,     # of the setting, for the message
     least=0,  # smallest that can work
 ) -> float:
-    "`value`. Raises `UserError` unless it is a finite number of at least `least`"
+    "`value` as a plain number. Raises `UserError` unless it is finite and at least `least`"
     try:
-        good = least <= value < math.inf
-    except TypeError:
-        good = False   # no number
-    if good:
-        return value
+        if least <= value < math.inf:
+            plain = value.item() if hasattr(value, 'item') else value   # of NumPy or PyTorch
+            return plain if type(plain) in (int, float) else float(plain)
+    except (TypeError, ValueError, RuntimeError):
+        pass   # no number, or several
     raise UserError(f'{name} must be a number of at least {least}, not {brief(value)}')
 
 # %% ../nbs/00_core.ipynb #b03fbfb8
@@ -182,11 +190,12 @@ def _accelerated():
 
 # %% ../nbs/00_core.ipynb #0bd8fbec
 def _first_cause(
-    e,  # an exception
-):      # OSError, or None
+    e,      # an exception
+    before, # the one that was being handled when the work began, or None
+):          # OSError, or None
     "The failure of the system that came first: libraries raise their own errors on top of it"
     found = None
-    while e is not None:
+    while e is not None and e is not before:
         if isinstance(e, OSError):
             found = e
         e = e.__cause__ or e.__context__
@@ -209,7 +218,9 @@ def put_in_place(
     tmp,   # a written file in the same file system
     path,  # the name it gets
 ):
-    "Rename, so that after a power failure the old file or the new one is there, whole"
+    "Rename: after a power failure the old file or the new one is there, whole. Its mode stays"
+    if os.path.exists(path):
+        shutil.copymode(path, tmp)
     with open(tmp, 'r+b') as f:
         os.fsync(f.fileno())
     os.replace(tmp, path)
@@ -233,7 +244,7 @@ def write_atomic(
     data,  # str, bytes, or a callable that takes the temporary path and writes it
 ) -> Path:
     "Write `path` so that it is never seen half-written. Raises `WriteError` with the first cause"
-    path = Path(path)
+    path, before = Path(path), sys.exc_info()[1]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         place = _STAGE.get() or path.parent
@@ -254,7 +265,7 @@ def write_atomic(
     except UserError:
         raise
     except (OSError, RuntimeError, ValueError) as e:
-        why = _first_cause(e)
+        why = _first_cause(e, before)
         if why is None:
             raise
         raise WriteError(f"cannot write {path}: {why.strerror or why}") from None
@@ -293,11 +304,32 @@ def unseal(
     return data
 
 # %% ../nbs/00_core.ipynb #1d27dea4
+_VALUES = str, int, float, bool, type(None)
+_NESTS = list, tuple, dict, OrderedDict
+_TENSORS = torch.Tensor, torch.nn.Parameter
+_NUMBERS = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
+            torch.int16, torch.int8, torch.uint8, torch.bool, torch.complex64, torch.complex128)
+
 def save_tensors(
     whole,  # dict of plain values and tensors
     path,   # file
 ) -> Path:
     "Write a checkpoint, atomically and sealed. Raises `WriteError` with the first cause"
+    left = [*whole.items()]   # what no reader takes is not written
+    while left:
+        name, value = left.pop()
+        kind = type(value)
+        if kind in _NESTS:
+            inside = [*value, *value.values()] if isinstance(value, dict) else value
+            left += [(name, one) for one in inside]
+            continue
+        plain = kind in _VALUES and not (kind is int and abs(value) >> 64)
+        if kind in _TENSORS and value.dtype in _NUMBERS and value.layout == torch.strided:
+            plain = value.untyped_storage().nbytes() >= value.nbytes and not vars(value)
+        if not plain:
+            raise WriteError(f'cannot write {path}: entry {brief(name, 40)} holds '
+                             f'{brief(value, 40)}: give plain numbers, texts, lists, dicts and '
+                             'tensors that own their numbers')
     def put(tmp):
         buffer = io.BytesIO()
         torch.save(whole, buffer)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
-from .core import UserError, brief, generator
+from .core import UserError, brief, counted, generator
 from .ranks import share, world
 from .waiting import numbers, sent
 
@@ -116,7 +116,9 @@ def _no_logits(output, y) -> UserError:
         return UserError(f'the network answers with a {type(output).__name__}, and a class needs '
                          'one tensor (batch, classes): return that alone, or give a task of your '
                          'own (task=)')
-    K, high = output.shape[1], int(y.max())
+    K, low, high = output.shape[1], int(y.min()), int(y.max())
+    if low < 0:
+        return UserError(f'a label is {low}: number the classes from 0')
     return UserError(f'the network answers with {K} numbers for an input, and a label is {high}: '
                      f'its last layer needs one for each class, at least {high + 1}')
 
@@ -187,6 +189,8 @@ def averages(
         for name, value in batch.items():
             total[name] = total.get(name, 0) + value
     n = total.pop('n')
+    if not n:
+        raise UserError('there is nothing to average: no place of these examples has a label')
     mean = {name: value/n for name, value in total.items()}
     if 'acc' not in mean:
         mean['acc'] = -mean['loss']   # what is judged: the larger, the better
@@ -239,6 +243,8 @@ class Part:
 
     def __add__(self, other):
         def joined(a, b):
+            if a.dtype != b.dtype:   # they would be mixed: 255 beside 1.
+                raise UserError(f'{a.dtype} and {b.dtype} cannot be joined: give both alike')
             return torch.cat([a, b])
         names = None
         if self.names is not None and other.names is not None:
@@ -451,14 +457,20 @@ def _check(
     about,  # `About` the data set
     parts,  # {name: `Part`}
 ):
-    "Raise `UserError` unless the parts are well formed, of one shape, and share no picture"
+    "Raise `UserError` unless the parts are well formed, of one form, and share no picture"
     name = about.name
     task = about.task or classification
-    there = parts['train'].shape
+    there = f"{parts['train'].shape} {parts['train'].dtype}"
     for p, part in parts.items():
         part.check(about.classes, f'{name}, {p} part', task)
-        if part.shape != there:
-            raise UserError(f'{name}: {p} images are {part.shape}, train images {there}')
+        here = f'{part.shape} {part.dtype}'
+        if here != there:   # bytes are divided by 255, other numbers are not
+            raise UserError(f'{name}: {p} images are {here}, train images {there}: '
+                            'give both alike')
+    moved = about.change or about
+    if (moved.flip or moved.shift) and any(t.ndim > 2 for t in tensors_in(parts['train'].y)):
+        raise UserError(f'{name}: mirrored or shifted pictures no longer fit their labels, '
+                        'which stay in place: leave out flip and shift')
     for pair, n in _overlap(parts, task.places).items():
         if n:
             raise UserError(f'{name}: {n} pictures are shared ({pair}). '
@@ -475,6 +487,9 @@ class Data:
 
     def __post_init__(self):
         about, parts = self.about, self.parts
+        counted(about.shift, f'{about.name}: shift, in pixels,', 100_000, 0)
+        if type(about.flip) is not bool:
+            raise UserError(f'{about.name}: flip is True or False, not {brief(about.flip)}')
         _check(about, parts)
         hashes = [part.fingerprint for part in parts.values()]
         text = json.dumps([hashes, [str(c) for c in about.classes]])
@@ -543,6 +558,7 @@ def _normal(
     return (to_float(x) - mean)/std
 
 @lru_cache(64)
+@torch.inference_mode(False)   # what is kept must serve training, too
 def _moments_on(device, axes, mean, std):
     "(2, C, 1, ...): a number for each channel, sent once"
     both = torch.tensor([mean, std], dtype=torch.float32, device=device)
@@ -628,7 +644,10 @@ def take(self: Part,
     if isinstance(index, torch.Tensor):
         index = sent(index, tensors_in(self.x)[0].device)
     at = itemgetter(index)
-    return prepared(mapped(at, self.x), self.about, key, cutout), mapped(at, self.y)
+    x = mapped(at, self.x)
+    if key is not None and not isinstance(index, torch.Tensor):
+        x = mapped(torch.clone, x)    # a slice is the data themselves, and a change may write
+    return prepared(x, self.about, key, cutout), mapped(at, self.y)
 
 def prepared(
     x,        # (B, ...) uint8 or float32, or a nest of tensors
@@ -710,7 +729,7 @@ JUDGED = 256   # pictures that a network sees together when it is judged
 @patch
 def judging(self: Part,
     batch=JUDGED,  # pictures at a time, at most; one more where a single one would be left
-    most=None,     # pictures in all, a class-balanced sample; None: the whole part
+    most=None,     # pictures in all, a sample with the classes in their shares; None: all
     seed=0,        # of the sample and of who sits beside whom
 ) -> tuple:        # of index tensors (B,)
     "Batches to judge by: the same pictures beside each other whatever the order of the file"

@@ -20,6 +20,7 @@ from .waiting import ensure, there
 
 # %% ../nbs/11_dependence.ipynb #8a3085bf
 @lru_cache
+@torch.inference_mode(False)   # what is kept must serve training, too
 def lower(
     d,            # number of variables
     device='cpu', # where the index lives

@@ -261,7 +261,7 @@ def pays(
     dilation,
     pixels,   # of the map
 ) -> bool:    # is it worth rewriting?
-    "Dilated kernels always; 5×5 on maps of 16×16 and more; elsewhere the library is as fast"
+    "Dilated kernels always; 5×5 on maps of 16×16 and more, which is a rule of the first machine"
     if dilation == 2:
         return True
     return size == 5 and stride == 1 and pixels >= 256

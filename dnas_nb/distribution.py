@@ -184,6 +184,7 @@ def log_prob(self:Relaxed, theta):
 
 # %% ../nbs/10_distribution.ipynb #ac5a122a
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)   # what is kept must serve training, too
 def uniform_points(
     O,       # options
     n=1024,  # points, a power of two

@@ -53,7 +53,8 @@ def _ones_and_shares(C, H, W, dtype, device):
     ones = torch.ones(C, 1, 3, 3, dtype=dtype, device=device)
     return ones, (rows[:, None]*columns)[None, None]
 
-_remembered = lru_cache(64)(_ones_and_shares)
+# what is kept must serve training, too, whoever asked first
+_remembered = lru_cache(64)(torch.inference_mode(False)(_ones_and_shares))
 
 def _mean_of_9(
     x, # (B, C, H, W)

@@ -7,11 +7,12 @@ touched."""
 __all__ = ['SUFFIXES', 'read_picture', 'Folder', 'list_folder', 'Pictures', 'read_folder']
 
 # %% ../nbs/06_folders.ipynb #fol00004
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
 import torch
-from .core import UserError, brief
+from .core import UserError, brief, counted
 from .data import Part
 from .safe import has_dir, has_file, path_text, picture, read_bytes
 
@@ -74,13 +75,20 @@ def _by_class(folder, root) -> tuple:
 def _is_picture(path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
-def _divided(root) -> dict:
-    "Part -> its folder; one part '' where the folder holds classes"
-    folders, _ = _entries(root, root)
-    named = {_PARTS.get(p.name.lower(), p.name): p for p in folders}
-    if 'train' in named and set(named) <= set(_PARTS.values()):
-        return {name: named[name] for name in ('train', 'valid', 'test') if name in named}
-    return {'': root}
+def _divided(root) -> tuple:
+    "Part -> its folder, one part '' where the folder holds classes; (path, why) of files beside"
+    folders, loose = _entries(root, root)
+    names = [_PARTS.get(p.name.lower(), p.name) for p in folders]
+    if 'train' not in names or not set(names) <= set(_PARTS.values()):
+        return {'': root}, []
+    for name, count in Counter(names).items():
+        if count > 1:
+            both = ' and '.join(p.name for p in folders if _PARTS[p.name.lower()] == name)
+            raise UserError(f'{path_text(root)} holds {both}, which both mean {name}: '
+                            'put them together')
+    named = dict(zip(names, folders))
+    parts = {name: named[name] for name in ('train', 'valid', 'test') if name in named}
+    return parts, [(p, 'in no part') for p in loose]
 
 def list_folder(
     path,  # of a folder of classes, or of train, valid and test with classes in them
@@ -91,8 +99,8 @@ def list_folder(
             raise UserError(f'{path_text(path)} is a file, and neither a picture folder nor .npz')
         raise UserError(f'there is no folder {path_text(path)}')
     root = Path(path).resolve()
-    found, skipped = {}, []
-    for part, folder in _divided(root).items():
+    found, (divided, skipped) = {}, _divided(root)
+    for part, folder in divided.items():
         held, loose = _by_class(folder, root)
         if any(map(_is_picture, loose)):
             raise UserError(f'{path_text(folder)} holds pictures beside its classes '
@@ -176,6 +184,7 @@ def read_folder(
     size=32,  # height and width of the pictures, in pixels
 ) -> Pictures:
     "All pictures of a folder. Raises `UserError` where none can be read"
+    counted(size, 'size', 1024)
     folder = list_folder(path)
     _fits(folder, size)
     parts, skipped = {}, list(folder.skipped)

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from .core import UserError, brief, choose
 from .safe import brief_line, parse_json
-from .space import Cell
+from .space import Cell, Space
 
 # %% ../nbs/04_genotype.ipynb #f0cd243e
 @dataclass(frozen=True, repr=False)
@@ -124,7 +124,7 @@ def from_ops(
     first = space.groups[0].name
     per = ops if isinstance(ops, dict) else {first: ops}
     want = [g.name for g in space.groups]
-    if sorted(per) != sorted(want):
+    if sorted(map(str, per)) != sorted(want):
         got = brief_line(', '.join(map(str, per)))
         raise UserError(f"space {space.name!r} wants operations for: {', '.join(want)}; got {got}")
     groups = []
@@ -468,8 +468,11 @@ def mutate(
     space,          # its `Space`
     generator=None, # a `torch.Generator`; None: the global one
 ) -> Genotype:
-    "A uniform draw from the neighbours of `g`"
-    return _drawn(neighbours(g, space), generator)
+    "A uniform draw from the neighbours of `g`. Raises `UserError` where there are none"
+    near = neighbours(g, space)
+    if not near:
+        raise UserError(f'space {space.name!r}: no architecture is one step from this one')
+    return _drawn(near, generator)
 
 # %% ../nbs/04_genotype.ipynb #677d2f6a
 def draw(
@@ -477,9 +480,12 @@ def draw(
     ax=None,       # Matplotlib axes, or None for new ones
     cell=None,     # name of the cell type to draw; None: the first
     output=None,   # 'last' or 'concat'; None: 'concat' with several inputs, as in DARTS
+    space=None,    # its `Space`, which knows the inputs; None: that of a search, or DARTS' two in
+                   # `normal` and `reduce`, or all nodes before the first edge's end
 ): # the axes
     "Draw one cell, a colour per operation. Raises `UserError` for a cell that it does not have"
     from dnas_nb.viz import draw_dag
+    space = space or getattr(g, 'space', None)
     g = getattr(g, 'genotype', g)
     if not isinstance(g, Genotype):
         raise UserError('draw takes a Genotype, which parse makes of text, or what a search '
@@ -493,7 +499,12 @@ def draw(
     wires = [(src, dst) for src, dst, _ in edges]
     ops = [op for _, _, op in edges]
     n_in = min(dst for _, dst in wires)
+    if isinstance(space, Space):
+        n_in, output = space[cell].n_in, output or space[cell].output
+    elif cell in ('normal', 'reduce'):
+        n_in = min(n_in, 2)          # later nodes may have lost their inputs
     output = output or ('last' if n_in == 1 else 'concat')
+    output = output if output == 'last' else 'concat'
     return draw_dag(wires, ops, n_in, output, ax)
 
 # %% ../nbs/04_genotype.ipynb #f1ff4940
@@ -521,8 +532,15 @@ def _keep_best(
     scale=None, # (E,) weights of whole edges
 ) -> list: # E operations, None where an edge is dropped
     "`keep_best` of one cell"
+    shape = cell.E, cell.O
+    if w is None or tuple(w.shape) != shape or scale is not None and scale.shape != shape[:1]:
+        told = 'none' if w is None else tuple(w.shape)
+        raise UserError(f'{cell.name!r} needs weights {shape}, one row for each choice, and '
+                        f'{shape[:1]} of edges where there are any: there are {told}')
     if scale is not None:
         w = w*scale[:, None]
+    if (w != w).any():
+        raise UserError(f'{cell.name!r}: weights that are no numbers (NaN) have no largest one')
     skip = 'none' if cell.keep else None
     best = []
     for row, names in zip(w, cell.options):
@@ -546,5 +564,5 @@ def keep_best(
     ops = {}
     for cell in space.groups:
         scale = (edges or {}).get(cell.name)
-        ops[cell.name] = _keep_best(cell, weights[cell.name], scale)
+        ops[cell.name] = _keep_best(cell, weights.get(cell.name), scale)
     return from_ops(space, ops)

@@ -9,6 +9,7 @@ __all__ = ['keyed', 'Loaded', 'from_dataset']
 # %% ../nbs/06c_loaders.ipynb #ldr00004
 import contextlib
 import hashlib
+import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 import numpy as np
@@ -17,7 +18,7 @@ from fastcore.basics import patch
 from torch.utils.data import ConcatDataset, DataLoader, IterableDataset
 from .core import UserError, brief, counted, generator, seed_of, seeded
 from .data import (About, Data, Part, classification, deal, fingerprints, mapped, moments,
-                          prepared, tensors_in)
+                          prepared, tensors_in, to_single)
 from .ranks import share, world
 from .safe import brief_line, square
 
@@ -46,6 +47,7 @@ class _Reader:
     "An item of a data set as (nest of tensors, label)"
     split: object = None # item -> (x, y); None: pairs, and dicts with a label
     side: int = None     # of pictures of PIL, in pixels; None: as they are
+    exact: bool = False  # numbers of 64 bits stay as they are?
 
     def __call__(self, item) -> tuple:
         x, y = self.split(item) if self.split else _pair(item)
@@ -54,14 +56,15 @@ class _Reader:
     def tensor(self, value) -> torch.Tensor:
         "One value. Raises `UserError` for what is no number"
         if _is_picture(value):
-            pixels = square(value, self.side) if self.side else np.asarray(value.convert('RGB'))
+            pixels = square(value, self.side)
             return torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
         try:
             t = torch.as_tensor(value)
         except (TypeError, ValueError, RuntimeError):
             raise UserError(f'it holds {brief(value, 40)}, which is no tensor, array, number '
                             'or picture: give read=, a function item -> (x, y)') from None
-        return t.float() if t.dtype in (torch.float64, torch.float16) else t
+        narrower = (torch.float16,) if self.exact else (torch.float16, torch.float64)
+        return t.float() if t.dtype in narrower else t
 
 def _pair(item) -> tuple:
     "Input and label"
@@ -132,7 +135,8 @@ class _Items:
                 x, y = self.read(self.dataset[index])
                 self._must_fit(x, y)
                 if self.change:
-                    x = mapped(self.read.tensor, self.change(x))
+                    own = mapped(torch.clone, x)     # which may be the memory of the data set
+                    x = mapped(self.read.tensor, self.change(own))
         except UserError as e:
             return _Failed(f'item {index}: {e}')
         except Exception as e:   # a stranger's code
@@ -140,10 +144,13 @@ class _Items:
         return x, y
 
     def _must_fit(self, x, y):
-        "Raise `UserError` for an item of another form than the first"
+        "Raise `UserError` for an item of another form than the first, and for no number"
         why = self.form and _unlike(_form((x, y)), self.form)
         if why:
             raise UserError(f'{why}: all must be alike')
+        for place, t in _placed(x, 'x'):
+            if t.is_floating_point() and not t.isfinite().all():
+                raise UserError(f'{place} holds NaN or infinite values: leave it out or fill it in')
 
 def _stacked(items):
     "A batch (x, y), or the first failure"
@@ -168,6 +175,7 @@ def _batch(items) -> tuple:
 _ALL = 50_000     # items that are all looked at
 _SOME = 10_000    # items that stand for a larger set
 _MOMENTS = 2_048  # items whose mean and deviation are those of the set
+_ROUNDED = 256    # items, of numbers of 64 bits, that 32 bits must tell apart
 
 @dataclass(frozen=True)
 class _Seen:
@@ -305,6 +313,14 @@ class Loaded:
         why = (task or classification).wrong(self.y, len(classes))
         if why:
             raise UserError(f'{name}: {why}')
+        exact = _Items(self.dataset, replace(self.read, exact=True), None, ('plain',))
+        some = self.at[self.seen.index][:_ROUNDED].tolist()
+        first = _form(_batch(exact[0, some[0]]))
+        if torch.float64 not in [dtype for _, dtype in first.values()]:
+            return
+        batch = _batch(_stacked([exact[0, i] for i in some]))
+        for place, t in _placed(batch[0], 'x') + _placed(batch[1], 'y'):
+            to_single(t, f'{name}, {place}')
 
 # %% ../nbs/06c_loaders.ipynb #ldr00017
 def _ready(
@@ -342,7 +358,11 @@ class _Stream:
             self.reading = None      # its workers end before others are started
             places = _places(self.order, self.part.at, k)
             self.reading = iter(self.part.loader(places, key, change))
-        batch = _batch(next(self.reading))
+        try:
+            batch = _batch(next(self.reading))
+        except Exception:
+            self.reading = None      # it is past the failure: who asks again, begins anew
+            raise
         self.next = k + 1
         key = None if self.augment is None else (*self.augment, k)
         return _ready(self.part, batch, key, self.cutout)
@@ -447,6 +467,29 @@ def _held_out(part, share, key) -> tuple: # (the rest, those held out)
     n = round(share*len(part))
     return part[order[n:].sort().values], part[order[:n].sort().values]
 
+def _divided(
+    given, # {name: `Loaded`}
+    seed,  # of the halves
+) -> dict: # with all three parts
+    "Parts that were not given, taken from the items for training: no class is looked at"
+    parts = dict(given)
+    if 'test' not in parts:
+        parts['train'], parts['test'] = _held_out(parts['train'], .3, ('test', 'own'))
+    if 'valid' not in parts:
+        parts['train'], parts['valid'] = _held_out(parts['train'], .5, ('sides', 'own', seed))
+    return parts
+
+def _say_untrained(parts, names, name):
+    "Which classes were divided away from the items that train weights, where all are known"
+    if max(map(len, parts.values())) > _ALL:
+        return
+    kinds = {part: set(held.kinds.tolist()) for part, held in parts.items()}
+    lost = sorted((kinds['valid'] | kinds['test']) - kinds['train'])
+    told = [names[k] for k in lost if 0 <= k < len(names)]
+    if told:
+        print(f'note: {name}: no item of {brief(told)} is in train: give more items, another '
+              'seed, or valid= and test= of your own', file=sys.stderr)
+
 def from_dataset(
     train,          # `len` and item i: a Dataset, a list, a set of torchvision or Hugging Face
     valid=None,     # another for the architecture; None halves `train`
@@ -458,13 +501,15 @@ def from_dataset(
     workers=0,      # processes that read
     change=None,    # x -> x, random, for training: a function, or transforms of torchvision (v2);
                     # where it makes floats of bytes, from 0 to 1
-    seed=0,         # of the division
+    seed=0,         # of the division, which does not look at classes
     flip=False,     # may pictures be mirrored?
     shift=0,        # by how many pixels may they be shifted?
     name='dataset',
 ) -> Data:
     "`Data` that are read when they are needed. Raises `UserError` for a set without length"
     counted(workers, 'workers', 1024, 0)
+    if type(seed) is not int:   # another type would be another key
+        raise UserError(f'{name}: seed must be a plain whole number, not {brief(seed)}')
     names = _class_names(train, classes, name)
     parts = {}
     for part, given in dict(train=train, valid=valid, test=test).items():
@@ -472,14 +517,13 @@ def from_dataset(
             n = _must_have_length(given, f'{name}, {part} part')
             parts[part] = Loaded(given, torch.arange(n), _Reader(read, size), workers, change)
     parts, dropped = _distinct(parts)
-    if test is None:
-        parts['train'], parts['test'] = _held_out(parts['train'], .3, ('test', 'own'))
-    if valid is None:
-        parts['train'], parts['valid'] = _held_out(parts['train'], .5, ('sides', 'own', seed))
+    parts = _divided(parts, seed)
     for part, held in parts.items():
         if not len(held):
             raise UserError(f'{name}: nothing is left for {part} ({dropped} items are copies of '
                             'others): give more that differ')
+    if task is None and (valid is None or test is None):
+        _say_untrained(parts, names, name)
     mean, std = _moments_of(parts['train'])
     about = About(name, names, mean, std, flip, shift, dropped, task=task)
     return Data(parts['train'], parts['valid'], parts['test'], about)

@@ -47,13 +47,23 @@ class Lora(nn.Module):
         both = self.up[:, start:end] @ self.down[start:end]
         return both.view_as(self.base.weight)
 
-    def forward(self, x):
+    @property
+    def weight(self) -> torch.Tensor:
+        "The sum of which one part learns; attention reads it without calling the layer"
         weight, delta = self.base.weight, self.delta()
         if number(self.on):
             weight = weight.detach()
         else:
             delta = delta.detach()
-        return functional_call(self.base, {'weight': weight + delta}, (x,))
+        return weight + delta
+
+    @property
+    def bias(self):
+        "That of the layer"
+        return self.base.bias
+
+    def forward(self, x):
+        return functional_call(self.base, {'weight': self.weight}, (x,))
 
     @torch.no_grad()
     def set_rank(self,
@@ -76,28 +86,40 @@ class Lora(nn.Module):
 
 # %% ../nbs/09d_lora.ipynb #lora0012
 def add_lora(
-    module,  # changed in place; a supernet of cells: its operations alone
+    module,  # changed in place; a supernet of cells: its operations alone; a layer: put inside
     most=4,  # the largest rank
     rank=1,  # the first
 ):
-    "`module` with adapters beside its linear layers and convolutions"
+    "`module` with adapters beside its linear layers and convolutions, one for each"
+    if isinstance(module, _LAYERS):
+        return Lora(module, most, rank)
     edges = [m for m in module.modules() if isinstance(m, MixedEdge)]
+    made = {}    # layer -> its adapter, wherever it stands
     for part in edges or [module]:
         for parent in list(part.modules()):
             if isinstance(parent, (Lora, FactorizedReduce)):   # a skip that halves stays
                 continue
-            for name, child in list(parent.named_children()):
+            for name, child in _children(parent):
                 if isinstance(child, _LAYERS):
-                    setattr(parent, name, Lora(child, most, rank))
+                    if child not in made:
+                        made[child] = Lora(child, most, rank)
+                    setattr(parent, name, made[child])
     return module
+
+def _children(parent) -> list: # of (name, module)
+    "All names, also where two mean one module"
+    named = parent.named_modules(remove_duplicate=False)
+    return [(name, m) for name, m in named if name and '.' not in name]
 
 def without_lora(
     module, # with adapters; it stays as it is
 ):
     "A copy in which every adapter is merged into its layer"
     module = copy.deepcopy(module)
+    if isinstance(module, Lora):
+        return module.merged()
     for parent in list(module.modules()):
-        for name, child in list(parent.named_children()):
+        for name, child in _children(parent):
             if isinstance(child, Lora):
                 setattr(parent, name, child.merged())
     return module

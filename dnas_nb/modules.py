@@ -661,11 +661,25 @@ class _Cuts(_Chooser):
         if isinstance(self.layer, nn.LayerNorm):
             y = self._summed(x, layout)
         else:
-            y = self._mixed(layout, x)(x, *more, **named)
+            layer = self._mixed(layout, x)
+            y = layer(x, *more, **named)
+            self._note(layer, layout.index)
         names = [cut.name for cut in self.cuts]
         if isinstance(y, tuple):   # attention, and its weights
             return self._gated(y[0], *names), *y[1:]
         return self._gated(y, *names)
+
+    def _note(self,
+        layer, # that ran
+        index, # side -> what it keeps
+    ):
+        "The running statistics of a norm that ran on copies: of features that are no neighbours"
+        if not isinstance(layer, _BATCH_NORMS) or isinstance(index['out'], slice):
+            return
+        for name in ('running_mean', 'running_var'):
+            whole, now = _tensor(self.layer, name), _tensor(layer, name)
+            if layer.training and whole is not None:
+                whole[index['out']] = now
 
     def plain(self,
         chosen, # choice -> index of an option

@@ -306,14 +306,15 @@ def agree(
     "Raise `UserError` unless all ranks hold the same values: it names the first that differs"
     if world().size == 1:
         return
-    held = _gathered(what)
+    held, nothing = _gathered(what), '(nothing)'
     for rank, there in enumerate(held):
-        for name, value in held[0].items():
-            if there.get(name) == value:
+        for name in held[0] | there:
+            pair = [of.get(name, nothing) for of in (held[0], there)]
+            if pair[0] == pair[1] or all(value != value for value in pair):   # NaN is NaN
                 continue
+            first, other = [v if v is nothing else brief(v, 40) for v in pair]
             kind = UserError if world().rank == 0 else Elsewhere
-            raise kind(f'{name} is {brief(value, 40)} on rank 0 and {brief(there.get(name), 40)} '
-                       f'on rank {rank}: {cure}')
+            raise kind(f'{name} is {first} on rank 0 and {other} on rank {rank}: {cure}')
 
 def must_match(
     held,   # name -> tensors that every rank should hold to the bit

@@ -341,6 +341,7 @@ def archive(
     "A `ZipFile` of members with plain names, within `allowance`. Raises `UserError` for others"
     if not has_file(path):
         raise UserError(f'there is no file {path_text(path)}')
+    given = False
     try:
         f = open(path, 'rb')
         with f:
@@ -352,6 +353,7 @@ def archive(
             total = sum(i.file_size for i in z.infolist())
             if total > allowance(size, most):
                 raise _too_much(path, total, size, most)
+            given = True
             yield z
     except UserError:
         raise
@@ -359,6 +361,8 @@ def archive(
         raise UserError(f'{path_text(path)} {e}: '
                         'copy it again, or write it with numpy.savez') from None
     except Exception as e:   # it can fail in any layer: zip, deflate, the header of an array
+        if given and isinstance(e, (KeyError, MemoryError)):
+            raise                # of whoever reads: no fault of the file
         raise UserError(f'{path_text(path)} is damaged or no .npz archive ({brief_line(e, 60)}): '
                         'copy it again, or write it with numpy.savez') from None
 
@@ -455,8 +459,8 @@ def webp_size(
 
 def square(
     im,    # an open picture
-    side,  # in pixels
-) -> np.ndarray:  # (side, side, 3) uint8
+    side,  # of its middle, in pixels; None: the whole picture as it is
+) -> np.ndarray:  # (side, side, 3) uint8, or (H, W, 3)
     "The middle of a picture, upright as its EXIF block says, in RGB; alpha is dropped"
     from PIL import Image, ImageOps
     im.load()
@@ -466,9 +470,12 @@ def square(
         im = Image.fromarray(grey.round().clip(0, 255).astype('u1'))
     if im.mode == 'P':
         im = im.convert('RGBA')                    # its palette may hold alpha
+    im = im.convert('RGB')
+    if not side:
+        return np.asarray(im)
     short = min(im.size)
     left, top = (im.width - short)//2, (im.height - short)//2
-    middle = im.convert('RGB').crop((left, top, left + short, top + short))
+    middle = im.crop((left, top, left + short, top + short))
     how = Image.Resampling.BOX if short > side else Image.Resampling.BILINEAR
     return np.asarray(middle.resize((side, side), how))
 
@@ -490,9 +497,7 @@ def picture(
             W, H = im.size
             if W*H > most:
                 raise UserError(f'a picture of {W} × {H} pixels is more than {most:,}')
-            if side:
-                return square(im, side)
-            return np.asarray(im.convert('RGB'))
+            return square(im, side)
     except UserError:
         raise
     except Exception:

@@ -61,7 +61,7 @@ def _names(classes, y, task, name) -> tuple:
     return tuple(str(k) for k in range(max(K, 0)))
 
 def from_arrays(
-    x,             # an array (N, ...) or a dict or tuple of them
+    x,             # an array (N, ...) or a dict or tuple of them; codes are no bytes
     y,             # (N, ...) labels of the task
     x_test=None,   # a test set of your own; None holds out 30 %
     y_test=None,   # its labels
@@ -89,12 +89,16 @@ def from_arrays(
 def _one_series(
     one,   # (C, L) or (L,)
     where, # for messages
-) -> np.ndarray: # (C, L) float32
+) -> np.ndarray: # (C, L) float32, or float64 where it has more digits
     "A series as an array. Raises `UserError` for anything else"
     try:
-        a = np.asarray(one, dtype=np.float32)
+        a = np.asarray(one)
+        if not np.iscomplexobj(a):
+            a = a.astype('f4' if a.dtype in (np.float16, np.float32) else 'f8')
     except (TypeError, ValueError):
         raise UserError(f'{where} holds no numbers: {brief(one, 40)}') from None
+    if np.iscomplexobj(a):
+        raise UserError(f'{where} must be real: give real and imaginary part as two channels')
     a = a[None] if a.ndim == 1 else a
     if a.ndim != 2 or a.size == 0:
         raise UserError(f'{where} is {a.shape}: it must be (channels, length), not empty')
@@ -104,7 +108,7 @@ def _rectangle(
     series,  # of arrays (C, L) or (L,)
     name,    # for messages
 ) -> tuple:
-    "(N, C, L) float32 with zeros after the end, and (N, L) bool: where there are values"
+    "(N, C, L) numbers with zeros after the end, and (N, L) bool: where there are values"
     arrays = []
     for i, one in enumerate(series):
         a = _one_series(one, f'{name}: series {i}')
@@ -115,11 +119,15 @@ def _rectangle(
     if not arrays:
         raise UserError(f'{name}: there are no series')
     longest = max(a.shape[1] for a in arrays)
-    x = torch.zeros(len(arrays), len(arrays[0]), longest)
+    kind = 'f8' if any(a.dtype == np.float64 for a in arrays) else 'f4'
+    x = torch.from_numpy(np.zeros((len(arrays), len(arrays[0]), longest), kind))
     mask = torch.zeros(len(arrays), longest, dtype=torch.bool)
     for i, a in enumerate(arrays):
         x[i, :, :a.shape[1]] = torch.from_numpy(a)
         mask[i, :a.shape[1]] = True
+    if not mask.all():   # per channel, without what only fills up; else `from_arrays` looks
+        to_single(x.transpose(1, 2)[mask], name)
+        x = x.float()
     return x, mask
 
 def _masked_moments(

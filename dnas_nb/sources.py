@@ -225,6 +225,8 @@ def _halve(
 ) -> tuple:
     "Indices of the images that train weights, and of those that choose the architecture"
     _can_be_had(source, images)
+    if type(seed) is not int:   # another type would be another key
+        raise UserError(f'{source.name}: seed must be a plain whole number, not {brief(seed)}')
     y, key = source.pool.kinds, _key(source)
     train = source.train
     if train is None:

@@ -115,6 +115,7 @@ class PartialEdge(nn.Module):
 
 # %% ../nbs/05_supernet.ipynb #a2e7ef38
 @lru_cache(64)
+@torch.inference_mode(False)   # what is kept must serve training, too
 def _ends(nodes, device) -> torch.Tensor: # (E,)
     "The node that each edge leads to, sent to a device once"
     return torch.tensor(nodes, device=device)

@@ -58,16 +58,17 @@ def _is_conv(m) -> bool:
 def _form(
     op, # a module
 ):      # what must agree: equal for operations that differ in kernel size alone; None: no form
-    "Layers, strides, dilations, groups and channels of a sequence with convolutions"
+    "Layers, strides, dilations, groups and channels of a sequence; its kernels square and odd"
     if not isinstance(op, nn.Sequential) or not any(map(_is_conv, op)):
         return None
     out = []
     for m in op:
         if not isinstance(m, nn.Conv2d):
-            out.append(type(m).__name__)
+            out.append(repr(m))   # its size, its slope, whether it learns
             continue
+        odd = len({*m.kernel_size}) == 1 and m.kernel_size[0] % 2
         centred = m.padding == tuple(d*(k//2) for d, k in zip(m.dilation, m.kernel_size))
-        if m.bias is not None or m.padding_mode != 'zeros' or not centred:
+        if m.bias is not None or m.padding_mode != 'zeros' or not (odd and centred):
             return None
         out.append((m.in_channels, m.out_channels, m.stride, m.dilation, m.groups))
     return tuple(out)

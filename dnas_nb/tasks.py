@@ -173,7 +173,13 @@ class _Places:
         if logits.shape[:1] + logits.shape[2:] != y.shape:
             raise UserError(f'{self.name}: the network answers {tuple(output.shape)} '
                             f'and the labels are {tuple(y.shape)}')
-        return F.cross_entropy(logits, y, ignore_index=UNASKED, reduction='none')
+        try:
+            return F.cross_entropy(logits, y, ignore_index=UNASKED, reduction='none')
+        except IndexError:
+            K, asked = logits.shape[1], y[y != UNASKED]
+            raise UserError(f'{self.name}: the network answers with {K} numbers for a place, and '
+                            f'labels run from {int(asked.min())} to {int(asked.max())}: its last '
+                            'layer needs one for each class, labels count from 0') from None
 
     def loss(self, output, y):
         "Cross-entropy, the mean over the places that are asked for"

@@ -54,7 +54,7 @@ def short(
     if not size[:1].isdigit():
         return 'skip' if name == 'skip_connect' else name
     kind = kind.removesuffix('_conv').removesuffix('_pool')
-    kind = kind.replace('nor', 'conv')
+    kind = 'conv' if kind == 'nor' else kind
     size = size.replace('x', '×')
     return f'{kind} {size}'
 
@@ -333,6 +333,10 @@ def ribbons(
     legend=True,
 ):
     "Stacked areas of probabilities over the epochs."
+    P = _array(P)
+    if P.ndim > 2:
+        raise UserError(f'ribbons draws one edge over time, (T, O), got shape {P.shape}: '
+                        'give P[:, e]')
     P = _points(P, len(names))
     ax = axes(ax)
     x = np.arange(1, len(P) + 1) if x is None else _array(x)

@@ -40,7 +40,8 @@ def _remembered(t, device, what, make):
     version, made = kept.get((device, what), (None, None))
     now = _changes(t)
     if now is None or version != now:
-        made = make()
+        with torch.inference_mode(False):   # what is kept must serve training, too
+            made = make()
         kept[device, what] = now, made
     return made
 
@@ -153,7 +154,7 @@ def numbers(
         if isinstance(v, torch.Tensor):
             kinds.setdefault((v.dtype, v.device), []).append(k)
     for places in kinds.values():
-        read = torch.stack([out[k].detach() for k in places]).tolist()
+        read = torch.stack([out[k].detach().reshape(()) for k in places]).tolist()
         for k, value in zip(places, read):
             out[k] = value
     return out

@@ -83,20 +83,22 @@ def buildable(
 def _check(
     r,  # a `Recipe`
 ):
-    "Raise `UserError` for a recipe that cannot work"
+    "Numbers become those of Python. Raises `UserError` for a recipe that cannot work"
     for k in ('epochs', 'batch', 'C', 'n'):
-        counted(getattr(r, k), f'recipe: {k}', LARGEST[k])
+        vars(r)[k] = counted(getattr(r, k), f'recipe: {k}', LARGEST[k])
     if r.augment is not None:
         choose(r.augment, AUGMENTS, 'recipe: augment')
     for k in ('lr', 'lr_min', 'momentum', 'wd', 'clip', 'cutout', 'auxiliary', 'mixup'):
-        finite(getattr(r, k), f'recipe: {k}')
+        vars(r)[k] = finite(getattr(r, k), f'recipe: {k}')
     if int(r.cutout) != r.cutout:
         raise UserError(f'recipe: cutout is a number of whole pixels, not {r.cutout!r}')
     for k in ('drop_path', 'smoothing', 'momentum'):
-        value = getattr(r, k)
-        if not 0 <= finite(value, f'recipe: {k}') < 1:
+        value = vars(r)[k] = finite(getattr(r, k), f'recipe: {k}')
+        if value >= 1:
             raise UserError(f'recipe: {k} must be at least 0 and less than 1, not {value!r}')
-    if r.decay is not None and not finite(r.decay, 'recipe: decay'):
+    if r.decay is not None:
+        vars(r).update(decay=finite(r.decay, 'recipe: decay'))
+    if r.decay == 0:
         raise UserError('recipe: decay must be above 0; None is the cosine')
     choose(r.opt, OPTIMISERS, 'recipe: opt')
     if r.nesterov and not r.momentum:

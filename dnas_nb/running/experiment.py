@@ -154,13 +154,13 @@ def _check_loop(s):
                         'or take compile always')
 
 def _check(s):
-    "Raise `UserError` for values that cannot work"
+    "Numbers become those of Python. Raises `UserError` for values that cannot work"
     for k in ('epochs', 'channels', 'cells', 'batch', 'images', 'size', 'threads', 'accumulate'):
         if getattr(s, k) is not None:
-            counted(getattr(s, k), k, LARGEST[_SHORT.get(k, k)])
+            vars(s)[k] = counted(getattr(s, k), k, LARGEST[_SHORT.get(k, k)])
     buildable(s.channels, s.cells, 'channels and cells')
     for k in ('lr', 'arch_lr', 'lr_min', 'wd'):
-        finite(getattr(s, k), k)
+        vars(s)[k] = finite(getattr(s, k), k)
     _check_loop(s)
     for k, words in _WORDS.items():
         choose(getattr(s, k), words, k)
