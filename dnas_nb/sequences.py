@@ -14,7 +14,7 @@ import torch
 from .core import UserError, brief, counted
 from .data import Data, Part, as_array, classification, mapped, to_single
 from .safe import brief_line
-from .sources import Source, split_of
+from .sources import Source, no_words, split_of
 from .tasks import task_of
 
 # %% ../nbs/06d_sequences.ipynb #seq00007
@@ -76,6 +76,8 @@ def from_arrays(
         raise UserError(f'{name}: give both x_test and y_test, or neither')
     task, test = task_of(task), None
     try:
+        if why := no_words(y):
+            raise UserError(why)
         pool = Part(mapped(_as_tensor, _listed(x)), _labels(y))
         if x_test is not None:
             test = Part(mapped(_as_tensor, _listed(x_test)), _labels(y_test))

@@ -223,3 +223,15 @@ def test_a_network_that_answers_alike_and_another_normalisation_are_noted(tmp_pa
     assert 'answers every picture alike' in capsys.readouterr().err
     export(t, tmp_path / 'e', ['pt2'], normalise=([0.1], [0.9]))
     assert 'not those of the training' in capsys.readouterr().err
+
+
+def test_labels_in_words_are_met_with_what_to_do(tmp_path):
+    "numpy.str_ was the word for it"
+    import pandas as pd
+
+    x, words = RNG.integers(0, 256, (8, 1, 8, 8)).astype(np.uint8), np.array(['cat', 'dog'] * 4)
+    for y in (words, list(words), pd.Series(words), words.astype(object)):
+        fails(lambda: from_tensors(x, y), 'labels are texts: number the classes from 0')
+        fails(lambda: from_arrays(x, y), 'labels are texts: number the classes from 0')
+    np.savez(tmp_path / 'a.npz', x=x, y=words)
+    fails(lambda: nas.search(data=tmp_path / 'a.npz', device='cpu'), 'labels are texts')
