@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import fails
 from matplotlib.figure import Figure
 from scipy.stats import entropy
 
+import dnas_nb as nas
 from dnas_nb.bilevel import (
     Calendar,
     Plan,
@@ -386,3 +388,9 @@ def test_a_group_without_a_cost_is_named():
     f['cost'] = f.x.where(f.method != 'a')
     with pytest.raises(UserError, match='^a: no run has cost'):
         plot_cost(f, 'x', 'cost')
+
+
+def test_a_search_too_short_for_its_calendar_leaves_no_folder_behind(tmp_path):
+    given = dict(method='pc-darts', preset='paper', space='darts', images=200, channels=4, cells=3)
+    fails(lambda: nas.search(epochs=10, out=tmp_path / 'run', device='cpu', **given), 'at least 16 epochs')
+    assert not (tmp_path / 'run' / 'run.json').exists()

@@ -351,6 +351,8 @@ def prepare(
     for slot in (method.w_extra, *method.stages):
         if hasattr(slot, 'suits'):
             slot.suits(space)
+    if method.grad and method.calendar.wait:
+        method.calendar.must_learn(s.epochs)   # before there is a folder
     if method.partial > 1:
         space.wired('a search on a part of the channels')
     if s.recompute:
