@@ -155,7 +155,7 @@ def device(
 
 # %% ../nbs/00_core.ipynb #7f640b98
 def seed_of(
-    *key,  # any plain values: seed, stream name, step ...
+    *key,  # any plain values: seed, stream name, step ...; `np.int64(0)` is another than 0
 ) -> int:
     "A 63-bit seed that depends only on `key`, the same in every process and on every machine"
     return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], 'big') >> 1
@@ -240,7 +240,7 @@ def staged(
         _STAGE.reset(before)
 
 def write_atomic(
-    path,  # file to write
+    path,  # file to write; a symbolic link there gives way to it
     data,  # str, bytes, or a callable that takes the temporary path and writes it
 ) -> Path:
     "Write `path` so that it is never seen half-written. Raises `WriteError` with the first cause"

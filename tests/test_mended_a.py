@@ -1,4 +1,4 @@
-"What was given in another type, twice, or with something missing: it is kept whole, or refused in one line."
+"What was given in another type, twice or with gaps: it is kept whole, or refused in one line."
 
 import errno, json, math, stat
 
@@ -29,7 +29,8 @@ from dnas_nb.waiting import numbers
 
 def test_numbers_of_numpy_become_plain():
     "With the same value"
-    for given in (np.float64(0.1), np.float32(0.1), torch.tensor(0.1), np.int64(3), np.array([2.0])):
+    several = np.float64(0.1), np.float32(0.1), torch.tensor(0.1), np.int64(3), np.array([2.0])
+    for given in several:
         got = finite(given, 'lr')
         assert type(got) in (int, float) and got == given
     assert type(finite(np.int64(3), 'cutout')) is int and type(finite(0, 'lr')) is int
@@ -44,7 +45,7 @@ def test_a_search_with_a_rate_of_numpy_can_be_read_again(tmp_path):
     "And its architecture is that of the plain number"
     how = dict(space='toy', data='digits', images=40, epochs=1, batch=8, channels=2, report=False)
     rates = np.logspace(-2, -1, 3)[1], float(np.logspace(-2, -1, 3)[1])
-    runs = [nas.search(method='darts', out=tmp_path / str(k), lr=lr, **how) for k, lr in enumerate(rates)]
+    runs = [nas.search(method='darts', out=tmp_path / type(lr).__name__, lr=lr, **how) for lr in rates]
     weights = [torch.cat([w.flatten() for w in r.network.parameters()]) for r in runs]
     assert torch.equal(*weights) and type(runs[0].settings.lr) is float
 
@@ -325,10 +326,11 @@ def test_weights_that_fit_no_space_choose_nothing():
 
 
 def test_nodes_without_inputs_are_not_drawn_as_inputs(monkeypatch):
-    from dnas_nb import viz
-
     asked = []
-    monkeypatch.setattr(viz, 'draw_dag', lambda wires, ops, n_in, output, ax: asked.append((n_in, output)))
+    def drawn(wires, ops, n_in, output, ax):
+        asked.append((n_in, output))
+
+    monkeypatch.setattr(viz, 'draw_dag', drawn)
     late = (('normal', ((0, 3, 'skip_connect'), (1, 4, 'skip_connect'))), ('reduce', ()))
     draw(Genotype('darts', late))
     dropped = from_ops(nb201(), [None, *['skip_connect'] * 5])
