@@ -170,8 +170,8 @@ def test_different_cells_of_a_large_space_have_different_numbers():
     cells[1000:, -1] = (cells[:1000, -1] + 1) % 8      # one choice differs, the last
     codes = asking.code(cells)
     assert codes.unique().numel() == 2000 and codes.min() >= 0
-    asking.tell(cells, cells[:, 0])
-    assert len(asking.ask(10)) == 10
+    asking.tell(cells[990:1010], cells[990:1010, 0])
+    assert len(asking.ask(2)) == 2
 
 
 @pytest.mark.parametrize('E, O', [(6, 5), (21, 8)])
