@@ -30,6 +30,7 @@ from dnas_nb.domains.series import SERIES, twin_series
 from dnas_nb.domains.text import confusion, looked_at, plot_looks, text_data, text_space
 from dnas_nb.genotype import all_archs, neighbours, one_hot, to_str
 from dnas_nb.methods import find_method
+from dnas_nb.reading.answers import Answers, confidence, confused, errors
 from dnas_nb.reading.cards import against, all_cells, compatible, connected, transfer, wants
 from dnas_nb.reading.landscape import eigen
 from dnas_nb.reading.motifs import Motif, absent, rewired, seeds_needed, subgraphs
@@ -37,6 +38,7 @@ from dnas_nb.reading.wiring import probe_part
 from dnas_nb.sources import load_data
 from dnas_nb.space import Cell, darts, toy
 from dnas_nb.supernet import Spec
+from dnas_nb.tasks import UNASKED
 
 EVERY = list(all_archs(toy()))
 ARCHS, SOME = list(map(to_str, EVERY)), EVERY[:3]
@@ -168,8 +170,8 @@ def test_different_cells_of_a_large_space_have_different_numbers():
     cells[1000:, -1] = (cells[:1000, -1] + 1) % 8      # one choice differs, the last
     codes = asking.code(cells)
     assert codes.unique().numel() == 2000 and codes.min() >= 0
-    asking.tell(cells, cells[:, 0])
-    assert len(asking.ask(10)) == 10
+    asking.tell(cells[990:1010], cells[990:1010, 0])
+    assert len(asking.ask(2)) == 2
 
 
 @pytest.mark.parametrize('E, O', [(6, 5), (21, 8)])
@@ -389,3 +391,32 @@ def test_what_looks_at_a_supernet_leaves_its_statistics():
 def test_weights_that_are_constants_have_no_curvature():
     state, row, data = searched('random')
     assert eigen(state, row, data.search) == dict(eig=0)
+
+
+def answered(task, true, output, names):
+    return Answers.of(dict(true=np.array(true), output=np.array(output)), task, names)
+
+
+@pytest.mark.parametrize('said', [[2, 1], [9, 1], [-1, 1], [0.5, 1]])
+def test_an_answer_outside_the_classes_counts_for_none(said):
+    fails(lambda: confused([0, 1], said, 2), 'whole numbers from 0 to 1')
+    fails(lambda: confused(said, [0, 1], 2), 'whole numbers from 0 to 1')
+    fails(lambda: answered('segmentation', [[0, 1]], [said], 'ab'), 'an answer is none of 2')
+    fails(lambda: answered('segmentation', [said], [[0, 1]], 'ab'), 'a label is none of 2')
+    apart = answered('segmentation', [[UNASKED, 1]], [said], 'ab')     # nobody asked for it
+    assert confused(apart.true, apart.said, 2).tolist() == [[0, 0], [0, 1]]
+
+
+def test_a_regression_has_a_name_for_each_number():
+    columns = np.arange(10.0).reshape(5, 2)
+    for names in ('a', 'abc'):
+        fails(lambda: answered('regression', columns, columns, names), f'{len(names)} names')
+    rows = errors(answered('regression', columns, columns + 1, 'ab'))
+    assert [row['mean error'] for row in rows] == [1, 1]
+    assert len(errors(answered('regression', columns[:, 0], columns[:, :1], 'a'))) == 1
+
+
+def test_what_nobody_asked_for_is_neither_right_nor_wrong():
+    logits = [[5.0, 0], [5, 0], [0, 5]]
+    found = confidence(answered('classification', [0, UNASKED, 1], logits, 'ab'))
+    assert found.count.tolist() == [2] and found.right.tolist() == [1]

@@ -729,9 +729,9 @@ def measure(
     s=Setup(),
 ) -> dict:     # rows (R,), seed, right (R, 3), loss (R, 3)
     "Train and judge some forms: right answers, losses in 0.0001 nats, on train, valid, test"
-    cells = forms().cells
     if not len(rows):
         raise UserError('no forms: name some, such as measure([0], seed=0)')
+    cells = forms().cells
     for r in rows:
         if not 0 <= r < len(cells):
             raise UserError(f'there is no form {r}: they are numbered 0 to {len(cells) - 1}')

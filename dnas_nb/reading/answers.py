@@ -9,6 +9,7 @@ __all__ = ['KINDS', 'Answers', 'confused', 'by_class', 'draw_confusion', 'Reliab
            'draw_targets', 'draw_masks', 'View', 'views']
 
 # %% ../../nbs/reading/32b_answers.ipynb #ans00004
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 import numpy as np
@@ -20,13 +21,16 @@ from ..viz import axes, heat
 KINDS = 'classification', 'multilabel', 'regression', 'segmentation', 'tokens', 'nodes'
 _ARRAYS = 'true', 'output', 'inputs'
 
+def _outside(numbers, K) -> bool: # is one of them no class?
+    return bool(np.any((numbers < 0) | (numbers >= K) | (numbers % 1 != 0)))
+
 @dataclass(frozen=True, eq=False)
 class Answers:
     "What a network answers about N examples"
     task: str           # one of `KINDS`
     true: np.ndarray    # (N, ...) labels; numbers of a regression in their own units
     output: np.ndarray  # (N, K) logits of classes and labels; other answers in the form of `true`
-    names: tuple        # of the K outputs
+    names: tuple        # of the K outputs; of a regression, of the K numbers of an example
     inputs: np.ndarray = None # (n, C, H, W): the first ones, where masks are asked for
 
     @classmethod
@@ -54,9 +58,14 @@ class Answers:
             return shapes
         if not self._fits():
             return f'{shapes}, {K} names'
-        by_class = self.task not in ('multilabel', 'regression')
-        outside = by_class and ((self.true >= K) | (self.true < 0) & (self.true != UNASKED))
-        return f'a label is none of {K} classes' if np.any(outside) else ''
+        if self.task in ('multilabel', 'regression'):
+            return ''
+        asked = self.true != UNASKED
+        if _outside(self.true[asked], K):
+            return f'a label is none of {K} classes'
+        if self.task != 'classification' and _outside(self.said[asked], K):
+            return f'an answer is none of {K} classes'
+        return ''
 
     def _fits(self) -> bool:
         "Do the shapes of labels and answers go together?"
@@ -65,6 +74,8 @@ class Answers:
             return self.true.shape == each[:1] and self.output.shape == each
         if self.task == 'multilabel':
             return self.true.shape == self.output.shape == each
+        if self.task == 'regression' and self.true.size != math.prod(each):
+            return False
         return self.true.size == self.output.size
 
     @property
@@ -85,10 +96,14 @@ def confused(
     said,  # answers of the same shape
     K,     # classes
 ) -> np.ndarray: # (K, K) counts: of true class i, how many are answered by j
-    "How often each class is answered by which"
+    "How often each class is answered by which. Raises `UserError` for what is no class"
     true, said = np.asarray(true).ravel(), np.asarray(said).ravel()
     asked = true != UNASKED
-    pairs = true[asked].astype(np.int64)*K + said[asked].astype(np.int64)
+    true, said = true[asked], said[asked]
+    if _outside(true, K) or _outside(said, K):
+        raise UserError(f'labels and answers are whole numbers from 0 to {K - 1}; {UNASKED} is a '
+                        'label that does not count')
+    pairs = true.astype(np.int64)*K + said.astype(np.int64)
     return np.bincount(pairs, minlength=K*K).reshape(K, K)
 
 def _share(part, whole):
@@ -176,7 +191,9 @@ def confidence(
     if answers.task == 'multilabel':
         chances = .5*(1 + np.tanh(logits/2))        # the sigmoid, without overflow
         return calibrated(chances.ravel(), answers.true.ravel() > 0)
-    return calibrated(_softmax(logits).max(1), answers.said == answers.true)
+    asked = answers.true != UNASKED
+    right = answers.said == answers.true
+    return calibrated(_softmax(logits[asked]).max(1), right[asked])
 
 def draw_reliability(
     found,  # `Reliability`
