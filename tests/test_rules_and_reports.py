@@ -1,4 +1,4 @@
-"Faults of the loop, of choices and of reports that were mended: each test failed before."
+"Rules, loops and reports at their edges: what is not chosen, not counted, too short, equal or no number."
 
 import math
 from dataclasses import replace
