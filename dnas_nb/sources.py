@@ -364,13 +364,15 @@ def _plain(
     "Is it an array like those of numpy?"
     return t.layout == torch.strided and not t.is_quantized and not t.is_meta
 
+_OTHER_TASKS = "labels of another task are given in Python, from_arrays(x, y, task='regression')"
+
 def _as_labels(
     y,     # tensor
     name,  # for messages
 ) -> torch.Tensor: # (N,) int64
     "Labels as whole numbers. Raises `UserError` for anything else"
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
-        raise UserError(f'{name}: y must hold whole-number labels, it is {y.dtype}')
+        raise UserError(f'{name}: y must hold whole-number labels, it is {y.dtype}; {_OTHER_TASKS}')
     return y.long()
 
 def no_words(
@@ -397,8 +399,8 @@ def as_images(
         why = no_words(y) or f'x and y must be numeric arrays ({brief_line(e)})'
         raise UserError(f'{name}: {why}') from None
     if y.ndim != 1:
-        raise UserError(f'{name}: y must be one int64 label per image, '
-                        f'it is {y.dtype} {tuple(y.shape)}')
+        raise UserError(f'{name}: y must be one int64 label per image, it is {y.dtype} '
+                        f'{tuple(y.shape)}; {_OTHER_TASKS}')
     if not (_plain(x) and _plain(y)):
         raise UserError(f'{name}: x and y must be plain arrays, neither sparse nor quantised')
     labels = _as_labels(y, name)
