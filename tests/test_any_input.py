@@ -18,6 +18,7 @@ from dnas_nb.running.predict import predict, write_predictions
 from dnas_nb.running.retrain import retrain
 from dnas_nb.dialects import parse
 from dnas_nb.genotype import from_ops
+from dnas_nb.loaders import from_dataset
 from dnas_nb.sequences import from_arrays
 from dnas_nb.sources import from_tensors
 from dnas_nb.space import toy
@@ -119,6 +120,7 @@ def test_a_file_that_answers_otherwise_is_not_left_behind(tmp_path):
         (nn.Conv2d(1, 1, 8), dict(normalise=([float('nan')], [1.0])), 'every mean must be a number'),
         (nn.Conv2d(1, 1, 8), dict(normalise=([0.0], [float('inf')])), 'every mean must be a number'),
         (nn.Conv2d(1, 1, 8), dict(formats=[]), 'one format at least'),
+        (nn.Conv2d(1, 1, 8), dict(normalise=5), 'normalise wants (mean, std)'),
     ],
 )
 def test_what_cannot_leave_is_refused_in_a_line(net, how, says, tmp_path):
@@ -130,6 +132,10 @@ def test_the_data_say_what_a_bare_network_takes(tmp_path):
     data = from_tensors(torch.randint(256, (40, 1, 8, 8), dtype=torch.uint8), torch.arange(40) % 2)
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
     assert export(net, tmp_path / 'e', ['pt2'], normalise=data)['input'] == ['batch', 1, 8, 8]
+    items = [(torch.randint(256, (1, 8, 8), dtype=torch.uint8), k % 2) for k in range(40)]
+    read_later = from_dataset(items, classes=['a', 'b'], name='items')
+    about = export(net, tmp_path / 'l', ['pt2'], normalise=read_later, split=read_later)
+    assert about['pixels'] == 'uint8' and 0 <= about['test_accuracy']['pt2'] <= 1
 
 
 def test_labels_say_what_a_retraining_is_for(tmp_path):
@@ -173,7 +179,7 @@ def test_a_recipe_takes_no_nonsense(wrong):
 
 def test_a_training_counts_the_steps_that_it_makes():
     "The partial last batch is dropped: 41 pictures are 5 steps of 7, not 6"
-    t = SimpleNamespace(recipe=Recipe(epochs=3, batch=7), images=41, weights=1, data='few', genotype=SimpleNamespace(cells=()), net=None, test_acc=0.5, train_acc=0.5, seed=0, out='')
+    t = SimpleNamespace(recipe=Recipe(epochs=3, batch=7), images=41, weights=1, data='few', genotype=parse('|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|', toy()), test_acc=0.5, train_acc=0.5, seed=0, out='')
     assert '15 steps in all' in train_lines(t) and '--epochs 40' in train_lines(t)
 
 
@@ -199,7 +205,7 @@ def test_a_folder_of_pictures_that_has_gone_is_said_to_have_gone(tmp_path, monke
 
 def test_a_loss_is_no_percentage():
     "A task of one's own is judged by minus its loss: 'test -235.96 %' said a finished training"
-    t = SimpleNamespace(recipe=Recipe(), images=64, weights=1, data='few', genotype=SimpleNamespace(cells=()), net=None, test_acc=-1.25, train_acc=-1.5, seed=0, out='')
+    t = SimpleNamespace(recipe=Recipe(), images=64, weights=1, data='few', genotype=parse('|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|', toy()), test_acc=-1.25, train_acc=-1.5, seed=0, out='')
     assert 'test -1.25, train -1.5,' in train_lines(t)
     whole = Trained(None, Recipe(), 0, 'few', 64, [dict(train_acc=0.5)], 1.25, -1.25, 1, None)
     assert 'test -1.25, train 0.5;' in repr(whole)
@@ -209,7 +215,6 @@ def test_a_cell_that_nothing_passes_is_said_to_be_dead():
     "Its accuracy is that of the commonest class, and its files agree to the last bit"
     dead = parse('|none~0|+|none~0|nor_conv_3x3~1|', toy())
     t = SimpleNamespace(recipe=Recipe(epochs=100, batch=8), images=64, weights=1, data='few', genotype=dead, test_acc=0.5, train_acc=0.5, seed=0, out='')
-    t.net = SimpleNamespace(space=toy())
     assert 'no path leads through the cell' in train_lines(t)
     t.genotype = parse('|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|', toy())
     assert 'dead' not in train_lines(t)

@@ -158,9 +158,10 @@ def train_lines(
 
 def _dead_cells(t) -> list: # of lines
     "Of cells that nothing passes: a chance result that no figure gives away"
+    from dnas_nb.running.identity import space_named
     from dnas_nb.space import reachable
     rows, lines = dict(t.genotype.cells), []
-    for cell in getattr(getattr(t.net, 'space', None), 'cells', ()):
+    for cell in space_named(t.genotype.space).cells:
         runs = [(src, dst) for src, dst, op in rows.get(cell.name, ()) if op != 'none']
         if not set(cell.outputs) & set(reachable(cell.n_in, runs)):
             lines.append(f'dead      no path leads through the {cell.name}: '

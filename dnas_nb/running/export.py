@@ -1000,13 +1000,12 @@ def _size(
     return pair
 def _shape_of(stored, *data):
     "(C, H, W) of an example, by what a run says or by the first `Data`; None: nobody knows"
-    found = [d.about.shape for d in data if isinstance(d, Data)]
     if stored:
-        shapes = stored['shapes']['train']
-        found = [shapes[1:]]
-    if not found:
+        _, *shape = stored['shapes']['train']
+    else:
+        shape = next((d.about.shape for d in data if isinstance(d, Data)), None)
+    if shape is None:
         return None
-    shape = found[0]
     if not all(isinstance(n, int) for n in shape):
         raise UserError('an exported network takes one tensor, and these examples are several: '
                         'keep the folder of the training and load it (load_arch)')
@@ -1088,7 +1087,7 @@ def _moments(
     if given is None:
         return None, None
     pair = (given.about.mean, given.about.std) if isinstance(given, Data) else given
-    if pair[0] is None:     # codes stay as they are
+    if isinstance(given, Data) and given.about.mean is None:     # codes stay as they are
         return None, None
     try:
         mean, std = (tuple(map(float, v)) for v in pair)
@@ -1115,7 +1114,7 @@ def _intake(
     channels = _channels_of(net) if shape is None else shape[0]
     pixels, classes = 'unit', stored.get('classes', ())
     if isinstance(normalise, Data):
-        pixels = str(normalise.train.x.dtype).removeprefix('torch.')
+        pixels = normalise.train.dtype
     if normalise is None and stored:
         normalise = (stored['mean'], stored['std']) if stored['mean'] else False
         pixels = stored.get('pixels')

@@ -385,7 +385,8 @@ def _says(value, seen) -> list:
 def code_mark(
     value, # a function, a partial, a row, an object: what a caller gave
 ) -> str:  # the version of Python, and 16 letters
-    "Changes with what it does: bodies, constants, helpers of the same file; not with comments"
+    """Changes with what it does: bodies, constants, helpers of the same file. Not with comments,
+    nor with what lists, dicts and other things that change hold outside of it"""
     says = '\0'.join(_says(value, {}))
     digest = hashlib.sha256(says.encode()).hexdigest()
     return f'{sys.version_info[0]}.{sys.version_info[1]}:{digest[:16]}'
