@@ -17,6 +17,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from functools import partial
+from importlib.machinery import SourceFileLoader
 from importlib import metadata
 from pathlib import Path
 import torch
@@ -199,10 +200,16 @@ def _guarded(path, execute):
     finally: _LOADING.pop()
     return tuple(e for e in _ENTRIES.values() if e.plugin == path)
 
+class _AsItIs(SourceFileLoader):
+    "From its text each time: what Python keeps of a file knows the second and the size of its text"
+    def get_code(self, fullname):
+        return self.source_to_code(self.get_data(self.path), self.path)
+
 def _module(path):
     "Execute the file as a module"
     name = f'dnas_plugin_{path.stem}'
-    spec = importlib.util.spec_from_file_location(name, path)
+    loader = _AsItIs(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     sys.modules[name] = importlib.util.module_from_spec(spec)
     try: spec.loader.exec_module(sys.modules[name])
     except BaseException:

@@ -196,3 +196,15 @@ def test_a_retraining_goes_on_with_the_task_that_it_began_with(tmp_path):
         go(0.1, on_epoch=stop)
     fails(lambda: go(0.4, resume=True), 'its code has changed')
     assert go(0.1, resume=True).history
+
+
+def test_a_plug_in_is_its_text_and_not_what_python_kept_of_it(tmp_path, monkeypatch):
+    "An edit within a second that keeps the size was not seen: the code of before ran"
+    monkeypatch.setattr(sys, 'dont_write_bytecode', False)
+    path = tmp_path / 'mine.py'
+    written(path, scale=1)
+    before, second = code_mark(METHODS['sure-darts']), path.stat().st_mtime
+    path.write_text(TEXT.format(constant='FACTOR = 1.', scale=9, comment=''))
+    os.utime(path, (second, second))
+    load_plugin(path)
+    assert code_mark(METHODS['sure-darts']) != before and not (tmp_path / '__pycache__').exists()
